@@ -1,0 +1,50 @@
+/* config.h - the daemon's settings: one table of keys with type, default, unit and text, from which
+ * the YAML reader, `paasd config:check`, and docs/config.md come. */
+#ifndef CORE_CONFIG_H
+#define CORE_CONFIG_H
+
+#include "proto/err.h"
+
+struct config {
+	/* filled from the table in config.c; strings owned */
+	char *state_dir, *run_dir;
+	char *listen;	     /* "127.0.0.1:8080", comma-separated */
+	char *platform_host; /* "localhost" */
+	char *apps_domain;   /* apps at NAME.<apps_domain> */
+	char *public_url;    /* URL that users type; "" = made from platform_host and listen */
+	char *log_level;
+	char *admin_email;
+	char *runtime; /* auto | sandbox | plain */
+	char *stack;   /* stack name shown to buildpacks: heroku-22 */
+	char *buildpacks_dir, *libexec_dir;
+	char **build_env;     /* pass-through variables' names; NULL-terminated */
+	char **buildpack_map; /* "heroku/ruby=ruby" */
+	char **host_ports;    /* host ports dynos may reach: "5432" */
+	char *dns;	      /* resolver given to dynos; "" = the host's */
+	int64_t build_concurrency, build_timeout_s, build_memory_mb, slugs_kept, router_workers;
+	int64_t dyno_memory_mb, dyno_memory_factor_pct, dyno_pids, boot_timeout_s, stop_timeout_s;
+	int64_t crash_backoff_s, log_history_lines, disk_reserve_mb, release_timeout_s, memory_sample_s;
+	bool dev, keep_dynos, allow_private_urls, allow_local_buildpacks;
+	bool log_runtime_metrics;
+};
+
+struct config_key {
+	const char *name; /* "listen", "build.timeout" */
+	enum { CFG_STR, CFG_INT, CFG_BOOL, CFG_LIST, CFG_MAP } type;
+	size_t offset;
+	const char *def, *unit, *text;
+	int64_t min, max;
+};
+
+extern const struct config_key config_keys[]; /* ends with .name NULL */
+
+/* Defaults. */
+void config_init(struct config *c);
+/* Merges a YAML file; mistakes name line and key: "paasd.yml:12: build.timout: unknown key; did you
+ * mean build.timeout?" */
+int config_load(struct config *c, const char *path, struct err *err);
+int config_set(struct config *c, const char *key, const char *value, struct err *err);
+void config_clear(struct config *c);
+void config_print_docs(void); /* docs/config.md on stdout */
+
+#endif

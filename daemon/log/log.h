@@ -1,0 +1,56 @@
+/* log.h - the one writer of apps' logs. A thread of its own takes lines from shims and router (over
+ * RUN/log.sock) and from paasd's modules, gives each a sequence number, writes segments under
+ * STATE/logs/APP-ID/, keeps LIM_LOG_HISTORY lines a week, feeds tails. Heroku: Dev Center, Logging. */
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
+
+#include "daemon/core/clock.h"
+#include "daemon/core/loop.h"
+#include "proto/buf.h"
+
+struct logd;
+
+struct log_line {
+	uint64_t seq; /* per app, counts up, never reused */
+	wall_us ts;
+	const char *source; /* "app" | "heroku" */
+	const char *proc;   /* "web.1", "router", "api" */
+	const char *text;   /* len bytes, no newline */
+	size_t len;
+};
+
+struct log_filter { /* NULL or "" = any */
+	char source[16];
+	char dyno[160]; /* "web.1" exact, "web" every web.N */
+};
+
+int logd_start(const char *logs_dir, const char *sock_path, struct logd **out, struct err *err);
+void logd_stop(struct logd *d); /* takes what is queued, fsyncs, joins */
+
+/* Any thread, never blocks; a full queue drops and counts (an L12-style line tells). Text is split at
+ * LIM_LOG_LINE. ts 0 = now. */
+void logd_append(struct logd *d, const char *app_id, const char *source, const char *proc, wall_us ts,
+		 const char *text, size_t len);
+void logd_printf(struct logd *d, const char *app_id, const char *source, const char *proc, const char *fmt,
+		 ...) PRINTF(5, 6);
+
+/* Last n lines that pass the filter, oldest first. Any thread but a loop. Includes every line whose
+ * logd_append returned before the call. */
+int logd_history(struct logd *d, const char *app_id, const struct log_filter *f, int n,
+		 void (*each)(const struct log_line *l, void *arg), void *arg, struct err *err);
+
+/* Live tail: first up to n old lines (or those after after_seq, when not 0), then new ones, without
+ * gap or repeat. cb is posted to l in batches; lines are valid during the call. A reader that falls
+ * LIM_LOG_TAIL_QUEUE lines behind gets an L11 line in their place. */
+struct log_tail;
+struct log_tail *logd_tail(struct logd *d, const char *app_id, const struct log_filter *f, int n,
+			   uint64_t after_seq, struct loop *l,
+			   void (*cb)(const struct log_line *lines, int count, void *arg), void *arg);
+void log_tail_pause(struct log_tail *t, bool paused); /* loop l */
+void log_tail_close(struct log_tail *t);	      /* loop l; no cb after it */
+/* Deletes an app's log. Any thread. */
+void logd_forget(struct logd *d, const char *app_id);
+/* "2026-01-31T12:00:00.123456+00:00 app[web.1]: text" */
+void log_format(const struct log_line *l, struct buf *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* route.h - publishes routes to paas-router and waits for its acknowledgements. Loop thread. */
+#ifndef ROUTE_ROUTE_H
+#define ROUTE_ROUTE_H
+
+#include "daemon/core/loop.h"
+#include "proto/routewire.h"
+
+struct routes;
+
+struct route_dyno {
+	const char *id, *name, *ip;
+	int port;
+};
+struct route_app {
+	const char *app_id, *name;
+	enum route_state state;
+	const char *const *hosts; /* NULL-terminated */
+	const struct route_dyno *dynos;
+	int ndynos;
+};
+
+/* Connects to RUN/router.sock and stays connected (reconnects, resends all). */
+struct routes *routes_new(struct loop *l, const char *run_dir);
+void routes_free(struct routes *r);
+void routes_platform(struct routes *r, const char *const *hosts, const char *api_sock);
+/* Keeps its own copy. done(arg) once all workers use it; also when the router is away (it will get the
+ * table when it is back). NULL is fine. */
+void routes_set(struct routes *r, const struct route_app *a, void (*done)(void *arg), void *arg);
+void routes_del(struct routes *r, const char *app_id, void (*done)(void *arg), void *arg);
+/* done(arg) when no request is in flight to the dyno, or after timeout_ms, or the router is away. */
+void routes_drain(struct routes *r, const char *dyno_id, uint64_t timeout_ms, void (*done)(void *arg), void *arg);
+/* The initial table is complete: sent as BEGIN..END. Call once at start. */
+void routes_ready(struct routes *r, void (*done)(void *arg), void *arg);
+void routes_quit(struct routes *r, uint64_t timeout_ms);
+
+#endif

@@ -1,0 +1,131 @@
+#include "proto/names.h"
+#include "proto/limits.h"
+
+#include <string.h>
+
+static bool lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
+static bool digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool word(char c)
+{
+	return lower(c) || digit(c) || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+bool name_is_app(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n < 3 || n > LIM_APP_NAME || !lower(s[0]) || s[n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!lower(s[i]) && !digit(s[i]) && s[i] != '-')
+			return false;
+	return true;
+}
+
+bool name_is_proc_type(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n < 1 || n > LIM_PROC_TYPE)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!word(s[i]) && s[i] != '-')
+			return false;
+	return true;
+}
+
+bool name_is_config_key(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n < 1 || n > 128 || digit(s[0]))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!word(s[i]))
+			return false;
+	return true;
+}
+
+bool name_is_uuid(const char *s)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	if (strlen(s) != 36)
+		return false;
+	for (int i = 0; i < 36; i++) {
+		bool hex = digit(s[i]) || (s[i] >= 'a' && s[i] <= 'f') ||
+			   (s[i] >= 'A' && s[i] <= 'F');
+
+		if (form[i] == 'x' ? !hex : s[i] != '-')
+			return false;
+	}
+	return true;
+}
+
+bool name_is_email(const char *s)
+{
+	const char *at = strchr(s, '@');
+	size_t n = strlen(s);
+
+	if (!at || at == s || !at[1] || n > 254 || strchr(at + 1, '@'))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= 0x20 || s[i] >= 0x7f || strchr("\"'<>\\,;:/", s[i]))
+			return false;
+	return true;
+}
+
+bool name_split_dyno(const char *s, char *type, int *num)
+{
+	const char *dot = strrchr(s, '.');
+	int n = 0;
+
+	if (!dot || dot == s || dot - s > LIM_PROC_TYPE || !dot[1] || strlen(dot + 1) > 6)
+		return false;
+	for (const char *p = dot + 1; *p; p++) {
+		if (!digit(*p))
+			return false;
+		n = n * 10 + (*p - '0');
+	}
+	memcpy(type, s, (size_t)(dot - s));
+	type[dot - s] = 0;
+	if (n < 1 || !name_is_proc_type(type))
+		return false;
+	*num = n;
+	return true;
+}
+
+int name_check_app(const char *s, struct err *err)
+{
+	if (name_is_app(s))
+		return 0;
+	return err_set(err, ERR_INVALID_PARAMS,
+		       "Name must start with a letter, end with a letter or digit and can only contain "
+		       "lowercase letters, numbers, and dashes (3 to 30 characters).");
+}
+
+int name_check_config(const char *key, const char *value, size_t value_len, struct err *err)
+{
+	if (!name_is_config_key(key))
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Config var name %.60s is invalid: use letters, digits and underscores, "
+			       "not starting with a digit.",
+			       key);
+	if (!value)
+		return 0;
+	if (memchr(value, 0, value_len))
+		return err_set(err, ERR_INVALID_PARAMS, "Config var %s has a NUL byte.", key);
+	if (value_len > LIM_CONFIG_VALUE)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Config var %s is %zu bytes long; the limit is %lld.", key, value_len,
+			       (long long)LIM_CONFIG_VALUE);
+	return 0;
+}

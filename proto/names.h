@@ -1,0 +1,19 @@
+/* names.h - the one grammar of names, checked at the edge. Rules are those of the Platform API
+ * schema (app, formation) and of Dev Center: Config Vars. Pure; any thread. */
+#ifndef PROTO_NAMES_H
+#define PROTO_NAMES_H
+
+#include "proto/err.h"
+
+bool name_is_app(const char *s);       /* ^[a-z][a-z0-9-]{1,28}[a-z0-9]$ */
+bool name_is_proc_type(const char *s); /* ^[-\w]{1,128}$ */
+bool name_is_config_key(const char *s); /* ^\w+$, not starting with a digit, at most 128 */
+bool name_is_uuid(const char *s);
+bool name_is_email(const char *s); /* plain check: one @, printable, at most 254 */
+/* "web.1" -> type, number. False when it is not TYPE.N. type has room for LIM_PROC_TYPE + 1. */
+bool name_split_dyno(const char *s, char *type, int *num);
+/* As name_is_*, with a message that says what is wrong and what is right. */
+int name_check_app(const char *s, struct err *err);
+int name_check_config(const char *key, const char *value, size_t value_len, struct err *err);
+
+#endif

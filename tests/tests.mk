@@ -1,0 +1,23 @@
+# Tests: unit (cmocka), fuzz corpora, integration and end-to-end (pytest), linters.
+UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c'))
+UNIT_BIN := $(patsubst tests/unit/%.c,$(BIN)/tests/unit/%,$(UNIT_SRC))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+
+$(BIN)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LIB) $(L_all) -lcmocka
+
+build/fuzz/%_fuzz: $(O)/tests/fuzz/%_fuzz.o $(LIB)
+	@mkdir -p $(@D)
+	$(THIS_CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(L_all)
+
+.PHONY: unit-bins fuzz-bins
+unit-bins: $(UNIT_BIN)
+fuzz-bins: $(FUZZ_BIN)
+
+# One unit test:  make unit T=core/buf
+.PHONY: unit
+unit:
+	@$(MAKE) --no-print-directory FLAVOUR=debug $(if $(T),build/debug/tests/unit/$(T)_test,unit-bins)
+	@for t in $(if $(T),build/debug/tests/unit/$(T)_test,$(patsubst tests/unit/%.c,build/debug/tests/unit/%,$(UNIT_SRC))); do $$t || exit 1; done
