@@ -5,7 +5,7 @@
 #define BUILD_BUILD_H
 
 #include "daemon/core/config.h"
-#include "daemon/dyno/launcher.h"
+#include "daemon/sandbox/sandbox.h"
 #include "daemon/slug/slug.h"
 #include "daemon/store/store.h"
 

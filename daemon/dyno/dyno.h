@@ -7,7 +7,7 @@
 
 #include "daemon/core/config.h"
 #include "daemon/core/loop.h"
-#include "daemon/dyno/launcher.h"
+#include "daemon/sandbox/sandbox.h"
 #include "daemon/log/log.h"
 #include "daemon/store/store.h"
 

@@ -1,6 +1,6 @@
-/* launcher.h - client of paas-launcher and of shims: blocking calls for threads. */
-#ifndef DYNO_LAUNCHER_H
-#define DYNO_LAUNCHER_H
+/* sandbox.h - client of paas-launcher and of shims: blocking calls for threads. */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
 
 #include "daemon/core/clock.h"
 #include "proto/launch.h"
