@@ -10,22 +10,22 @@
 
 #define AUTO(fn) __attribute__((cleanup(fn##_p)))
 /* Defines fn_p for a pointer type, so that AUTO(fn) frees it at the end of the scope. */
-#define DEFINE_AUTO(type, fn)                                                                      \
-	__attribute__((unused)) static inline void fn##_p(type *p_)                                \
-	{                                                                                          \
-		if (*p_)                                                                           \
-			fn(*p_);                                                                   \
+#define DEFINE_AUTO(type, fn)                                       \
+	__attribute__((unused)) static inline void fn##_p(type *p_) \
+	{                                                           \
+		if (*p_)                                            \
+			fn(*p_);                                    \
 	}
 /* Takes the value out of an AUTO variable: the caller owns it from there. */
-#define STEAL(p)                                                                                   \
-	__extension__({                                                                            \
-		__typeof__(p) steal_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		steal_;                                                                            \
+#define STEAL(p)                            \
+	__extension__({                     \
+		__typeof__(p) steal_ = (p); \
+		(p) = NULL;                 \
+		steal_;                     \
 	})
-#define ARRAY_LEN(a)	     (sizeof(a) / sizeof((a)[0]))
-#define PRINTF(fmt_, args_)  __attribute__((format(printf, fmt_, args_)))
-#define container_of(p, t, m) ((t *)(void *)((char *)(p) - offsetof(t, m)))
+#define ARRAY_LEN(a)	      (sizeof(a) / sizeof((a)[0]))
+#define PRINTF(fmt_, args_)   __attribute__((format(printf, fmt_, args_)))
+#define container_of(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
 
 __attribute__((unused)) static inline void auto_str_p(char **p)
 {

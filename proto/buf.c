@@ -58,7 +58,7 @@ char *xasprintf(const char *fmt, ...)
 void buf_clear(struct buf *b)
 {
 	free(b->data);
-	*b = (struct buf){ 0 };
+	*b = (struct buf){0};
 }
 
 void buf_reset(struct buf *b)
@@ -137,7 +137,7 @@ char *buf_steal(struct buf *b)
 {
 	char *p = b->data ? b->data : xstrdup("");
 
-	*b = (struct buf){ 0 };
+	*b = (struct buf){0};
 	return p;
 }
 

@@ -11,17 +11,17 @@ struct buf {
 	size_t len, cap;
 };
 
-void buf_clear(struct buf *b);		/* frees; usable again */
-#define buf_clear_p(b) buf_clear(b)	/* AUTO(buf_clear) struct buf b = { 0 }; */
-void buf_reset(struct buf *b);		/* len = 0, keeps the memory */
+void buf_clear(struct buf *b);		      /* frees; usable again */
+#define buf_clear_p(b) buf_clear(b)	      /* AUTO(buf_clear) struct buf b = { 0 }; */
+void buf_reset(struct buf *b);		      /* len = 0, keeps the memory */
 void buf_reserve(struct buf *b, size_t more); /* room for `more` bytes after len */
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *s);
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap);
-void buf_drop(struct buf *b, size_t n); /* removes n bytes from the front */
-char *buf_steal(struct buf *b);		/* the caller frees; "" when empty, never NULL */
+void buf_drop(struct buf *b, size_t n);	  /* removes n bytes from the front */
+char *buf_steal(struct buf *b);		  /* the caller frees; "" when empty, never NULL */
 const char *buf_str(const struct buf *b); /* "" when empty */
 
 /* malloc and friends that abort. */

@@ -9,8 +9,8 @@ static const struct {
 	int status, exit_status;
 	const char *id;
 } table[ERR_COUNT] = {
-	[ERR_NONE] = { 0, 0, "" },
-#define ERR(name, status_, exit_, id_) [ERR_##name] = { status_, exit_, id_ },
+	[ERR_NONE] = {0, 0, ""},
+#define ERR(name, status_, exit_, id_) [ERR_##name] = {status_, exit_, id_},
 #include "proto/errors.def"
 #undef ERR
 };

@@ -13,11 +13,11 @@ enum err_id {
 	ERR_COUNT
 };
 
-struct err {	      /* plain value: copy it across threads, never free it */
-	int status;   /* HTTP status; 0 = no error */
-	int code;     /* enum err_id */
-	const char *id; /* wire id, static storage */
-	char msg[400];	/* one line for people, no secrets */
+struct err {		      /* plain value: copy it across threads, never free it */
+	int status;	      /* HTTP status; 0 = no error */
+	int code;	      /* enum err_id */
+	const char *id;	      /* wire id, static storage */
+	char msg[400];	      /* one line for people, no secrets */
 	const char *resource; /* "app", "build" ... for 404s, static storage; or NULL */
 };
 

@@ -1,25 +1,27 @@
 /* limits.h - every size and time limit on what comes from outside, in one place.
- * Where Heroku has a number, it is that number (Dev Center: Limits, HTTP Routing, Slug Compiler). */
+ * Where Heroku has a number, it is that number (Dev Center: Limits, HTTP Routing, Slug Compiler).
+ */
 #ifndef PROTO_LIMITS_H
 #define PROTO_LIMITS_H
 
-#define KiB(n) ((n) * 1024LL)
-#define MiB(n) ((n) * 1024LL * 1024)
+#define KiB(n) ((n)*1024LL)
+#define MiB(n) ((n)*1024LL * 1024)
 
 /* names */
-#define LIM_APP_NAME	     30
-#define LIM_PROC_TYPE	     128
-/* HTTP heads (docs/internals/http.md); the API needs 8 KB lines: Request-Id grows while clients poll */
-#define LIM_HTTP_METHOD	     32
-#define LIM_HTTP_TARGET	     8192
-#define LIM_HTTP_FIELD	     8192
-#define LIM_HTTP_FIELDS	     128
-#define LIM_HTTP_HEAD	     KiB(32)
-#define LIM_HTTP_RESP_HEAD   KiB(64)
-#define LIM_HTTP_CHUNK_EXT   4096
-#define LIM_HTTP_HEAD_MS     10000
-#define LIM_HTTP_IDLE_MS     65000
-#define LIM_API_BODY	     MiB(1)
+#define LIM_APP_NAME  30
+#define LIM_PROC_TYPE 128
+/* HTTP heads (docs/internals/http.md); the API needs 8 KB lines: Request-Id grows while clients
+ * poll */
+#define LIM_HTTP_METHOD	   32
+#define LIM_HTTP_TARGET	   8192
+#define LIM_HTTP_FIELD	   8192
+#define LIM_HTTP_FIELDS	   128
+#define LIM_HTTP_HEAD	   KiB(32)
+#define LIM_HTTP_RESP_HEAD KiB(64)
+#define LIM_HTTP_CHUNK_EXT 4096
+#define LIM_HTTP_HEAD_MS   10000
+#define LIM_HTTP_IDLE_MS   65000
+#define LIM_API_BODY	   MiB(1)
 /* router (Dev Center: HTTP Routing) */
 #define LIM_ROUTE_CONNECT_MS 5000
 #define LIM_ROUTE_FIRST_MS   30000
@@ -28,36 +30,36 @@
 #define LIM_ROUTE_PER_DYNO   200
 #define LIM_UPSTREAM_IDLE_MS 4000 /* below node's own 5 s keepAliveTimeout */
 /* git */
-#define LIM_GIT_COMMANDS     2000
-#define LIM_GIT_REF_NAME     1024
-#define LIM_GIT_PACK	     MiB(1024)
-#define LIM_GIT_PUSHES	     4
+#define LIM_GIT_COMMANDS 2000
+#define LIM_GIT_REF_NAME 1024
+#define LIM_GIT_PACK	 MiB(1024)
+#define LIM_GIT_PUSHES	 4
 /* build (Dev Center: Slug Compiler) */
-#define LIM_BUILD_MS	     (15 * 60 * 1000)
-#define LIM_SLUG	     MiB(500)
-#define LIM_SLUG_TREE	     MiB(2048) /* uncompressed */
-#define LIM_BUILD_OUTPUT     MiB(16)   /* kept of a build's output; the middle is cut */
-#define LIM_BUILDPACKS	     20
-#define LIM_PROCFILE	     KiB(64)
-#define LIM_RELEASE_YAML     KiB(64)
+#define LIM_BUILD_MS	 (15 * 60 * 1000)
+#define LIM_SLUG	 MiB(500)
+#define LIM_SLUG_TREE	 MiB(2048) /* uncompressed */
+#define LIM_BUILD_OUTPUT MiB(16)   /* kept of a build's output; the middle is cut */
+#define LIM_BUILDPACKS	 20
+#define LIM_PROCFILE	 KiB(64)
+#define LIM_RELEASE_YAML KiB(64)
 /* releases and dynos */
-#define LIM_RELEASE_MS	     (60 * 60 * 1000)
-#define LIM_RELEASE_OUTPUT   MiB(4)
-#define LIM_BOOT_MS	     60000
-#define LIM_STOP_MS	     30000
-#define LIM_ATTACH_MS	     30000
-#define LIM_ONEOFF_IDLE_MS   (60 * 60 * 1000)
-#define LIM_ONEOFF_TTL_S     86400
-#define LIM_DYNOS_PER_TYPE   100
-#define LIM_CONFIG_BYTES     KiB(64) /* sum of keys and values */
-#define LIM_CONFIG_VALUE     KiB(32)
-#define LIM_COMMAND	     KiB(32)
+#define LIM_RELEASE_MS	   (60 * 60 * 1000)
+#define LIM_RELEASE_OUTPUT MiB(4)
+#define LIM_BOOT_MS	   60000
+#define LIM_STOP_MS	   30000
+#define LIM_ATTACH_MS	   30000
+#define LIM_ONEOFF_IDLE_MS (60 * 60 * 1000)
+#define LIM_ONEOFF_TTL_S   86400
+#define LIM_DYNOS_PER_TYPE 100
+#define LIM_CONFIG_BYTES   KiB(64) /* sum of keys and values */
+#define LIM_CONFIG_VALUE   KiB(32)
+#define LIM_COMMAND	   KiB(32)
 /* logs (Dev Center: Logging) */
-#define LIM_LOG_LINE	     10000
-#define LIM_LOG_HISTORY	     1500
-#define LIM_LOG_APP_BYTES    MiB(8)
-#define LIM_LOG_SPOOL	     MiB(1) /* kept by a shim while paasd is away */
-#define LIM_LOG_TAIL_QUEUE   1024
-#define LIM_WIRE_FRAME	     MiB(4)
+#define LIM_LOG_LINE	   10000
+#define LIM_LOG_HISTORY	   1500
+#define LIM_LOG_APP_BYTES  MiB(8)
+#define LIM_LOG_SPOOL	   MiB(1) /* kept by a shim while paasd is away */
+#define LIM_LOG_TAIL_QUEUE 1024
+#define LIM_WIRE_FRAME	   MiB(4)
 
 #endif

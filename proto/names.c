@@ -61,8 +61,8 @@ bool name_is_uuid(const char *s)
 	if (strlen(s) != 36)
 		return false;
 	for (int i = 0; i < 36; i++) {
-		bool hex = digit(s[i]) || (s[i] >= 'a' && s[i] <= 'f') ||
-			   (s[i] >= 'A' && s[i] <= 'F');
+		bool hex =
+			digit(s[i]) || (s[i] >= 'a' && s[i] <= 'f') || (s[i] >= 'A' && s[i] <= 'F');
 
 		if (form[i] == 'x' ? !hex : s[i] != '-')
 			return false;
@@ -107,25 +107,27 @@ int name_check_app(const char *s, struct err *err)
 {
 	if (name_is_app(s))
 		return 0;
-	return err_set(err, ERR_INVALID_PARAMS,
-		       "Name must start with a letter, end with a letter or digit and can only contain "
-		       "lowercase letters, numbers, and dashes (3 to 30 characters).");
+	return err_set(
+		err, ERR_INVALID_PARAMS,
+		"Name must start with a letter, end with a letter or digit and can only contain "
+		"lowercase letters, numbers, and dashes (3 to 30 characters).");
 }
 
 int name_check_config(const char *key, const char *value, size_t value_len, struct err *err)
 {
 	if (!name_is_config_key(key))
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Config var name %.60s is invalid: use letters, digits and underscores, "
-			       "not starting with a digit.",
-			       key);
+		return err_set(
+			err, ERR_INVALID_PARAMS,
+			"Config var name %.60s is invalid: use letters, digits and underscores, "
+			"not starting with a digit.",
+			key);
 	if (!value)
 		return 0;
 	if (memchr(value, 0, value_len))
 		return err_set(err, ERR_INVALID_PARAMS, "Config var %s has a NUL byte.", key);
 	if (value_len > LIM_CONFIG_VALUE)
 		return err_set(err, ERR_INVALID_PARAMS,
-			       "Config var %s is %zu bytes long; the limit is %lld.", key, value_len,
-			       (long long)LIM_CONFIG_VALUE);
+			       "Config var %s is %zu bytes long; the limit is %lld.", key,
+			       value_len, (long long)LIM_CONFIG_VALUE);
 	return 0;
 }

@@ -5,8 +5,8 @@
 
 #include "proto/err.h"
 
-bool name_is_app(const char *s);       /* ^[a-z][a-z0-9-]{1,28}[a-z0-9]$ */
-bool name_is_proc_type(const char *s); /* ^[-\w]{1,128}$ */
+bool name_is_app(const char *s);	/* ^[a-z][a-z0-9-]{1,28}[a-z0-9]$ */
+bool name_is_proc_type(const char *s);	/* ^[-\w]{1,128}$ */
 bool name_is_config_key(const char *s); /* ^\w+$, not starting with a digit, at most 128 */
 bool name_is_uuid(const char *s);
 bool name_is_email(const char *s); /* plain check: one @, printable, at most 254 */

@@ -20,7 +20,7 @@ static uint64_t get(const uint8_t *p, int n)
 
 size_t wire_begin(struct buf *b, uint16_t type)
 {
-	uint8_t head[6] = { 0 };
+	uint8_t head[6] = {0};
 	size_t mark = b->len;
 
 	put(head + 4, type, 2);
@@ -69,7 +69,7 @@ ssize_t wire_parse(const void *data, size_t n, struct wire_frame *out)
 		return -1;
 	if (n - 4 < len)
 		return 0;
-	*out = (struct wire_frame){ .type = (uint16_t)get(p + 4, 2), .body = p + 6, .len = len - 2 };
+	*out = (struct wire_frame){.type = (uint16_t)get(p + 4, 2), .body = p + 6, .len = len - 2};
 	return (ssize_t)(len + 4);
 }
 
@@ -85,7 +85,7 @@ int wire_next(struct wire_frame *f, struct wire_field *out)
 	n = (size_t)get(p + 2, 4);
 	if (n > left - 6)
 		return -1;
-	*out = (struct wire_field){ .key = (uint16_t)get(p, 2), .data = p + 6, .len = n };
+	*out = (struct wire_field){.key = (uint16_t)get(p, 2), .data = p + 6, .len = n};
 	f->pos += 6 + n;
 	return 1;
 }

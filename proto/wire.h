@@ -36,8 +36,8 @@ struct wire_field {
 ssize_t wire_parse(const void *data, size_t n, struct wire_frame *out);
 /* Next field: 1, 0 at the end, -1 when the frame is malformed. */
 int wire_next(struct wire_frame *f, struct wire_field *out);
-uint64_t wire_get_u64(const struct wire_field *f);		   /* 0 unless exactly 8 bytes */
-char *wire_get_str(const struct wire_field *f);			   /* owned copy, NUL-terminated */
+uint64_t wire_get_u64(const struct wire_field *f); /* 0 unless exactly 8 bytes */
+char *wire_get_str(const struct wire_field *f);	   /* owned copy, NUL-terminated */
 void wire_copy_str(const struct wire_field *f, char *out, size_t cap); /* cut to fit */
 
 #endif

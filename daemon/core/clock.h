@@ -14,7 +14,7 @@ mono_ms clock_mono_ms(void);
 void clock_shift(int64_t ms); /* tests only: added to all three from now on */
 
 #define CLOCK_ISO_LEN 33
-void clock_iso(wall_ms t, char out[CLOCK_ISO_LEN]);	/* 2026-01-31T12:00:00Z */
+void clock_iso(wall_ms t, char out[CLOCK_ISO_LEN]);    /* 2026-01-31T12:00:00Z */
 void clock_iso_us(wall_us t, char out[CLOCK_ISO_LEN]); /* 2026-01-31T12:00:00.123456+00:00 */
 
 #endif

@@ -11,8 +11,8 @@ void random_bytes(void *p, size_t n);
 void random_hex(char *out, size_t digits); /* digits + NUL */
 uint32_t random_below(uint32_t n);
 void sha256_hex(const void *p, size_t n, char out[65]);
-void hex_encode(const void *p, size_t n, char *out); /* 2n + NUL */
-bool ct_equal(const void *a, const void *b, size_t n); /* constant time */
+void hex_encode(const void *p, size_t n, char *out);	     /* 2n + NUL */
+bool ct_equal(const void *a, const void *b, size_t n);	     /* constant time */
 int base64_decode(const char *s, size_t n, struct buf *out); /* standard alphabet; -1 on junk */
 void base64_encode(const void *p, size_t n, struct buf *out);
 /* Percent-decoding of one path segment or query value ('+' stays in paths). -1 on bad escapes. */
@@ -25,7 +25,8 @@ struct master_key;
 int master_key_load(const char *path, struct master_key **out, struct err *err);
 void master_key_free(struct master_key *k);
 void secret_seal(const struct master_key *k, const void *p, size_t n, struct buf *out);
-int secret_open(const struct master_key *k, const void *box, size_t n, struct buf *out, struct err *err);
+int secret_open(const struct master_key *k, const void *box, size_t n, struct buf *out,
+		struct err *err);
 /* argon2id, the string form of libsodium. Blocks for tens of ms: not on a loop. */
 void password_hash(const char *password, char out[128]);
 bool password_ok(const char *hash, const char *password);

@@ -8,13 +8,17 @@
 #include <sys/types.h>
 
 int fs_mkdirs(const char *path, mode_t mode, struct err *err); /* all parents; existing is fine */
-int fs_read(const char *path, size_t max, struct buf *out, struct err *err); /* TOO_LARGE beyond max */
-int fs_read_at(int dirfd, const char *name, size_t max, struct buf *out, struct err *err); /* no symlinks */
+int fs_read(const char *path, size_t max, struct buf *out,
+	    struct err *err); /* TOO_LARGE beyond max */
+int fs_read_at(int dirfd, const char *name, size_t max, struct buf *out,
+	       struct err *err); /* no symlinks */
 /* Writes to a temporary name, fsyncs, renames, fsyncs the folder. */
 int fs_write_atomic(const char *path, const void *p, size_t n, mode_t mode, struct err *err);
-int fs_rmtree(const char *path, struct err *err); /* missing is fine; makes folders writable as needed */
+int fs_rmtree(const char *path,
+	      struct err *err); /* missing is fine; makes folders writable as needed */
 /* Copies a tree: modes, mtimes, symlinks as they are, hard links kept, reflinks where possible;
- * fifos, sockets, devices are left out. Stops with SLUG_TOO_LARGE beyond max_bytes (0 = no limit). */
+ * fifos, sockets, devices are left out. Stops with SLUG_TOO_LARGE beyond max_bytes (0 = no limit).
+ */
 int fs_copytree(const char *src, const char *dst, uint64_t max_bytes, struct err *err);
 int fs_usage(const char *path, uint64_t *bytes, uint64_t *files, struct err *err);
 int fs_free_bytes(const char *path, uint64_t *bytes, struct err *err);

@@ -8,7 +8,7 @@
 struct loop;
 
 struct loop *loop_new(const char *name);
-void loop_free(struct loop *l);	   /* after loop_run returned; NULL is fine */
+void loop_free(struct loop *l); /* after loop_run returned; NULL is fine */
 uv_loop_t *loop_uv(struct loop *l);
 /* Runs on the calling thread, which becomes the loop's thread, until loop_stop. */
 void loop_run(struct loop *l);

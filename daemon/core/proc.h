@@ -13,9 +13,9 @@ struct proc_limits { /* 0 = none */
 };
 
 struct proc_spec {
-	const char *const *argv; /* argv[0] is looked up in PATH of env, or absolute */
-	const char *const *env;	 /* NULL-terminated NAME=value; NULL = PATH and LANG only */
-	const char *cwd;	 /* NULL = / */
+	const char *const *argv;   /* argv[0] is looked up in PATH of env, or absolute */
+	const char *const *env;	   /* NULL-terminated NAME=value; NULL = PATH and LANG only */
+	const char *cwd;	   /* NULL = / */
 	int in_fd, out_fd, err_fd; /* -1 = /dev/null; borrowed. err_fd == out_fd is fine */
 	struct proc_limits lim;
 	bool new_session;
@@ -29,11 +29,12 @@ struct proc {
 /* Any thread. exec failures are reported here (ERR_IO, "git: No such file or directory"). */
 int proc_spawn(const struct proc_spec *s, struct proc *out, struct err *err);
 /* Blocks until exit, deadline (0 = none) or cancel_fd readable (-1 = none); on the latter two the
- * process group is SIGKILLed and the error is TIMEOUT or CANCELED. status as of waitpid. Closes pidfd. */
+ * process group is SIGKILLed and the error is TIMEOUT or CANCELED. status as of waitpid. Closes
+ * pidfd. */
 int proc_wait(struct proc *p, mono_ms deadline, int cancel_fd, int *status, struct err *err);
 void proc_kill(struct proc *p, int sig);
-/* Runs to the end, feeding `in` and gathering up to max bytes of stdout+stderr into out (rest dropped).
- * Returns exit status (128+signal), or -1 with err when it could not run. */
+/* Runs to the end, feeding `in` and gathering up to max bytes of stdout+stderr into out (rest
+ * dropped). Returns exit status (128+signal), or -1 with err when it could not run. */
 int proc_run(const struct proc_spec *s, const void *in, size_t in_len, struct buf *out, size_t max,
 	     mono_ms deadline, int cancel_fd, struct err *err);
 /* "pid starttime" identity, safe against pid reuse. starttime 0 = no such process or a zombie. */

@@ -53,11 +53,14 @@ struct dynos_ops { /* upwards */
 	void (*web_changed)(const char *app_id, void *arg);
 };
 
-/* Loop thread. Adopts what runs in RUN/dynos: adopt() is asked for the release of each; NULL = bury it. */
+/* Loop thread. Adopts what runs in RUN/dynos: adopt() is asked for the release of each; NULL = bury
+ * it. */
 int dynos_new(struct loop *l, const struct config *cfg, struct store *st, struct logd *log,
-	      struct launcher *la, const struct dynos_ops *ops, struct dynos **out, struct err *err);
+	      struct launcher *la, const struct dynos_ops *ops, struct dynos **out,
+	      struct err *err);
 void dynos_adopt(struct dynos *d,
-		 struct dyno_release *(*release_of)(const char *app_id, const char *release_id, void *arg),
+		 struct dyno_release *(*release_of)(const char *app_id, const char *release_id,
+						    void *arg),
 		 void (*done)(void *arg), void *arg);
 /* SIGTERM to all, wait, SIGKILL; done when none is left. keep: leave them running, just let go. */
 void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *arg);
@@ -66,21 +69,23 @@ void dynos_free(struct dynos *d);
 /* --- formation, loop thread --- */
 /*
  * Cut-over to release r without downtime: starts the wanted dynos of r; when every web dyno is up
- * calls up(NULL), which must publish routes and then call dynos_retire; when one cannot come up (R10,
- * crash at boot) the new ones are stopped, the old go on, and up(err) says why.
+ * calls up(NULL), which must publish routes and then call dynos_retire; when one cannot come up
+ * (R10, crash at boot) the new ones are stopped, the old go on, and up(err) says why.
  */
 void dynos_deploy(struct dynos *d, struct dyno_release *r, const struct dyno_want *want, int n,
 		  void (*up)(const struct err *err, void *arg), void *arg);
 /* Stops every dyno of the app that is not of the newest deployed release, after draining. */
 void dynos_retire(struct dynos *d, const char *app_id,
-		  void (*drain)(const char *dyno_id, void (*done)(void *), void *done_arg, void *arg),
+		  void (*drain)(const char *dyno_id, void (*done)(void *), void *done_arg,
+				void *arg),
 		  void *drain_arg);
 /* Quantities changed: starts or stops dynos of the current release. */
 void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want *want, int n);
-/* Restart: name "web.1", a type "web", or NULL for all. Web dynos restart one after another with the
- * replacement up first. False when nothing matches. */
+/* Restart: name "web.1", a type "web", or NULL for all. Web dynos restart one after another with
+ * the replacement up first. False when nothing matches. */
 bool dynos_restart(struct dynos *d, const char *app_id, const char *name);
-bool dynos_stop(struct dynos *d, const char *app_id, const char *name); /* formation dynos come back */
+bool dynos_stop(struct dynos *d, const char *app_id,
+		const char *name); /* formation dynos come back */
 /* App destroyed: all dynos are killed, then done. */
 void dynos_forget(struct dynos *d, const char *app_id, void (*done)(void *arg), void *arg);
 
@@ -95,16 +100,18 @@ struct oneoff_req {
 	uint64_t keep_output;
 	bool log; /* output to the app's log */
 };
-/* started(info or NULL, err) on the loop once it runs (or waits for its attach). Exit through ended. */
+/* started(info or NULL, err) on the loop once it runs (or waits for its attach). Exit through
+ * ended. */
 void dynos_oneoff(struct dynos *d, struct dyno_release *r, const struct oneoff_req *req,
 		  void (*started)(const struct dyno_info *i, const struct err *err, void *arg),
 		  void (*ended)(const struct dyno_info *i, void *arg), void *arg);
 /* Adopted one-offs of type release: learn their end. */
-bool dynos_watch(struct dynos *d, const char *dyno_id, void (*ended)(const struct dyno_info *i, void *arg),
-		 void *arg);
+bool dynos_watch(struct dynos *d, const char *dyno_id,
+		 void (*ended)(const struct dyno_info *i, void *arg), void *arg);
 
 /* --- looking, any thread (copies under a lock) --- */
-int dynos_list(struct dynos *d, const char *app_id, struct dyno_info **out); /* count; caller clears + frees */
+int dynos_list(struct dynos *d, const char *app_id,
+	       struct dyno_info **out); /* count; caller clears + frees */
 /* Web dynos that are up, of the release that serves now (both during a cut-over's overlap). */
 int dynos_web_up(struct dynos *d, const char *app_id, struct dyno_info **out);
 /* Aggregate for routing when none is up. */

@@ -1,6 +1,6 @@
 /* release.h - releases and the deploy machine: release phase, cut-over, rollback. One at a time an
- * app; each persisted: QUEUED -> RELEASE_PHASE -> CUTOVER -> LIVE | FAILED (docs/internals/release.md,
- * Dev Center: Releases, Release Phase). */
+ * app; each persisted: QUEUED -> RELEASE_PHASE -> CUTOVER -> LIVE | FAILED
+ * (docs/internals/release.md, Dev Center: Releases, Release Phase). */
 #ifndef RELEASE_RELEASE_H
 #define RELEASE_RELEASE_H
 
@@ -16,13 +16,13 @@ struct releases;
 struct release_new {
 	const char *app_id;
 	const char *user_id, *user_email;
-	const char *slug_id;	  /* NULL = the current release's */
-	const char *build_id;	  /* whose result this is, or NULL */
-	const char *description;  /* NULL = made from what changed */
+	const char *slug_id;	 /* NULL = the current release's */
+	const char *build_id;	 /* whose result this is, or NULL */
+	const char *description; /* NULL = made from what changed */
 	/* config changes over the current release's: names and values (NULL value = unset) */
 	const char *const *set_names, *const *set_values;
 	int nset;
-	int rollback_to;	  /* version to copy slug and config of; 0 = none */
+	int rollback_to; /* version to copy slug and config of; 0 = none */
 };
 
 struct release_out {
@@ -35,25 +35,28 @@ struct release_out {
 int releases_new(struct loop *l, const struct config *cfg, struct store *st, struct logd *log,
 		 struct dynos *dy, struct routes *ro, struct slugs *sl, struct launcher *la,
 		 struct releases **out, struct err *err);
-/* At start, on the loop: re-adopts dynos, publishes routes, resumes or fails unfinished releases. */
+/* At start, on the loop: re-adopts dynos, publishes routes, resumes or fails unfinished releases.
+ */
 void releases_recover(struct releases *r, void (*done)(void *arg), void *arg);
 void releases_free(struct releases *r);
 
 /* Makes the release row and queues the deploy. Any thread but a loop. */
-int release_create(struct releases *r, const struct release_new *in, struct release_out *out, struct err *err);
+int release_create(struct releases *r, const struct release_new *in, struct release_out *out,
+		   struct err *err);
 /* Blocks until the release is live or failed (then -1 with why). out gets the release command's
  * output as it comes. Any thread but a loop. gone() may return true to stop waiting. */
-int release_wait(struct releases *r, const char *release_id, void (*out)(const char *p, size_t n, void *arg),
-		 void *arg, bool (*gone)(void *arg), struct err *err);
+int release_wait(struct releases *r, const char *release_id,
+		 void (*out)(const char *p, size_t n, void *arg), void *arg,
+		 bool (*gone)(void *arg), struct err *err);
 /* Stored release output. */
-int release_output(struct releases *r, const char *release_id, uint64_t offset, struct buf *out, bool *done,
-		   struct err *err);
+int release_output(struct releases *r, const char *release_id, uint64_t offset, struct buf *out,
+		   bool *done, struct err *err);
 
 /* Formation, any thread but a loop: persisted, then applied. */
 struct formation_change {
 	char type[129];
-	int quantity;	/* -1 = as it is */
-	char size[32];	/* "" = as it is */
+	int quantity;  /* -1 = as it is */
+	char size[32]; /* "" = as it is */
 };
 int formation_update(struct releases *r, const char *app_id, const char *user_email,
 		     const struct formation_change *c, int n, struct err *err);
@@ -61,7 +64,8 @@ int release_run_oneoff(struct releases *r, const char *app_id, const struct oneo
 		       struct dyno_info *out, struct err *err); /* blocks until started */
 int release_restart(struct releases *r, const char *app_id, const char *name, struct err *err);
 int release_stop(struct releases *r, const char *app_id, const char *name, struct err *err);
-/* App made, renamed, destroyed, maintenance switched: routes follow. Destroy stops all dynos first. */
+/* App made, renamed, destroyed, maintenance switched: routes follow. Destroy stops all dynos first.
+ */
 int release_app_changed(struct releases *r, const char *app_id, struct err *err);
 int release_app_destroy(struct releases *r, const char *app_id, struct err *err);
 
