@@ -12,7 +12,7 @@ struct buf {
 };
 
 void buf_clear(struct buf *b);		      /* frees; usable again */
-#define buf_clear_p(b) buf_clear(b)	      /* AUTO(buf_clear) struct buf b = { 0 }; */
+#define buf_clear_p buf_clear		      /* AUTO(buf_clear) struct buf b = { 0 }; */
 void buf_reset(struct buf *b);		      /* len = 0, keeps the memory */
 void buf_reserve(struct buf *b, size_t more); /* room for `more` bytes after len */
 void buf_add(struct buf *b, const void *data, size_t n);
