@@ -20,8 +20,8 @@ struct build_req {
 	char **buildpacks;  /* explicit list of URLs or names, NULL-terminated; NULL = detect */
 	bool first_deploy;  /* bin/release config_vars count */
 	/* Fills dir with the source (checkout or tarball). */
-	int (*export_source)(const char *dir, void (*say)(const char *line, void *arg), void *say_arg, void *arg,
-			     struct err *err);
+	int (*export_source)(const char *dir, void (*say)(const char *line, void *arg),
+			     void *say_arg, void *arg, struct err *err);
 	void *export_arg;
 	/* Output as it comes, raw bytes (also kept in STATE/builds/ID/output). Build thread. */
 	void (*out)(const char *p, size_t n, void *arg);
@@ -39,16 +39,17 @@ struct build_result { /* owned content; build_result_clear */
 };
 void build_result_clear(struct build_result *r);
 
-int builds_open(const struct config *cfg, struct launcher *la, struct slugs *sl, struct builds **out,
-		struct err *err);
+int builds_open(const struct config *cfg, struct launcher *la, struct slugs *sl,
+		struct builds **out, struct err *err);
 void builds_close(struct builds *b); /* cancels what runs */
-/* Blocks for the queue, then builds. -1: BUILD_FAILED, CANCELED (also superseded), TIMEOUT, DISK_FULL,
- * SLUG_TOO_LARGE; the user has been told on out. */
-int build_run(struct builds *b, const struct build_req *req, struct build_result *res, struct err *err);
+/* Blocks for the queue, then builds. -1: BUILD_FAILED, CANCELED (also superseded), TIMEOUT,
+ * DISK_FULL, SLUG_TOO_LARGE; the user has been told on out. */
+int build_run(struct builds *b, const struct build_req *req, struct build_result *res,
+	      struct err *err);
 bool build_cancel(struct builds *b, const char *build_id); /* any thread */
 /* Output so far; *done = the build has ended. Any thread but a loop. */
-int build_output(struct builds *b, const char *build_id, uint64_t offset, struct buf *out, bool *done,
-		 struct err *err);
+int build_output(struct builds *b, const char *build_id, uint64_t offset, struct buf *out,
+		 bool *done, struct err *err);
 /* Blocks until there is output beyond offset or the end, at most ms. */
 int build_output_wait(struct builds *b, const char *build_id, uint64_t offset, int ms);
 int build_cache_purge(struct builds *b, const char *app_id, struct err *err);
