@@ -30,10 +30,32 @@
 #define LIM_ROUTE_PER_DYNO   200
 #define LIM_UPSTREAM_IDLE_MS 4000 /* below node's own 5 s keepAliveTimeout */
 /* git */
-#define LIM_GIT_COMMANDS 2000
-#define LIM_GIT_REF_NAME 1024
-#define LIM_GIT_PACK	 MiB(1024)
-#define LIM_GIT_PUSHES	 4
+#define LIM_GIT_COMMANDS     2000
+#define LIM_GIT_REF_NAME     1024
+#define LIM_GIT_PACK	     MiB(1024)
+#define LIM_GIT_PUSHES	     4
+#define LIM_GIT_REQUESTS     64 /* at once, all kinds */
+#define LIM_GIT_SHALLOW	     10000
+#define LIM_GIT_OBJECTS	     2000000  /* of one pack */
+#define LIM_GIT_INDEX_AS     MiB(512) /* address space of index-pack and rev-list */
+#define LIM_GIT_INDEX_CPU_S  300
+#define LIM_GIT_INDEX_MS     (10 * 60 * 1000) /* from the pack's last byte */
+#define LIM_GIT_UPLOAD_MS    (60 * 60 * 1000) /* the pack's way here */
+#define LIM_GIT_KEEPALIVE_MS 5000
+#define LIM_GIT_FETCHES	     8
+#define LIM_GIT_FETCH_BODY   MiB(10)
+#define LIM_GIT_FETCH_AS     MiB(1024)
+#define LIM_GIT_FETCH_MS     (60 * 60 * 1000)
+#define LIM_GIT_WAIT_MS	     30000  /* for a fetch's turn */
+#define LIM_GIT_TREE_ENTRIES 500000 /* of an exported tree, folders counted */
+#define LIM_GIT_TREE_DEPTH   128
+#define LIM_GIT_BLOB	     MiB(512)
+#define LIM_GIT_MODULES_FILE KiB(64)
+#define LIM_GIT_GC_MS	     (30 * 60 * 1000)
+#define LIM_SUBMODULES	     50
+#define LIM_SUBMODULE_DEPTH  5
+#define LIM_SUBMODULE_BYTES  MiB(512)
+#define LIM_SUBMODULE_MS     (5 * 60 * 1000) /* all of them together */
 /* build (Dev Center: Slug Compiler) */
 #define LIM_BUILD_MS	 (15 * 60 * 1000)
 #define LIM_SLUG	 MiB(500)
