@@ -1,0 +1,7 @@
+/* paasctl: client of the Platform API. */
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
+{
+	return cli_main(argc, argv);
+}
