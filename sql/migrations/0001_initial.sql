@@ -35,7 +35,8 @@ CREATE TABLE apps (
 	state TEXT NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'destroying')),
 	language TEXT,                       -- buildpack_provided_description
 	next_version INTEGER NOT NULL DEFAULT 1,
-	next_oneoff INTEGER NOT NULL DEFAULT 1,
+	next_oneoff INTEGER NOT NULL DEFAULT 1000, -- run.N: 1000 to 9999, round and round
+	deployed INTEGER NOT NULL DEFAULT 0, -- had process types once: web no longer starts at 1
 	repo_size INTEGER,
 	slug_size INTEGER,
 	released_ms INTEGER,
@@ -44,7 +45,7 @@ CREATE TABLE apps (
 ) STRICT;
 CREATE INDEX apps_owner ON apps (owner_id);
 
-CREATE TABLE collaborators (
+CREATE TABLE collaborators (                 -- the owner has a row, too
 	id TEXT PRIMARY KEY,
 	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
 	user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -53,6 +54,7 @@ CREATE TABLE collaborators (
 	updated_ms INTEGER NOT NULL,
 	UNIQUE (app_id, user_id)
 ) STRICT;
+CREATE INDEX collaborators_user ON collaborators (user_id);
 
 CREATE TABLE buildpacks (                    -- explicit list, or the one detection remembered
 	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
@@ -98,6 +100,7 @@ CREATE TABLE builds (
 	updated_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX builds_app ON builds (app_id, created_ms);
+CREATE INDEX builds_slug ON builds (slug_id);
 CREATE INDEX builds_pending ON builds (status) WHERE status = 'pending';
 
 CREATE TABLE releases (
@@ -122,6 +125,7 @@ CREATE TABLE releases (
 	UNIQUE (app_id, version)
 ) STRICT;
 CREATE UNIQUE INDEX releases_current ON releases (app_id) WHERE current = 1;
+CREATE INDEX releases_slug ON releases (slug_id);
 CREATE INDEX releases_pending ON releases (status) WHERE status = 'pending';
 
 CREATE TABLE formation (
@@ -151,8 +155,10 @@ CREATE TABLE log_sessions (
 	source TEXT, dyno TEXT,
 	lines INTEGER NOT NULL,
 	tail INTEGER NOT NULL,
-	created_ms INTEGER NOT NULL
+	created_ms INTEGER NOT NULL,
+	opened_ms INTEGER                    -- first use; NULL = not yet
 ) STRICT;
+CREATE INDEX log_sessions_app ON log_sessions (app_id);
 
 CREATE TABLE audit (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT,

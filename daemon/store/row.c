@@ -1,0 +1,64 @@
+#include "daemon/store/row_int.h"
+
+int row_one(struct stmt *s, row_fn *fill, void *out, size_t size, const char *resource,
+	    struct err *err)
+{
+	switch (stmt_step(s, err)) {
+	case STMT_ROW:
+		memset(out, 0, size);
+		fill(s, out);
+		return 0;
+	case STMT_DONE:
+		return err_not_found(err, resource);
+	default:
+		return -1;
+	}
+}
+
+int row_all(struct stmt *s, row_fn *fill, void (*clear)(void *), void **v, int *n, size_t size,
+	    struct err *err)
+{
+	enum stmt_result r;
+	char *list = NULL;
+	int count = 0, cap = 0;
+
+	while ((r = stmt_step(s, err)) == STMT_ROW) {
+		if (count == cap) {
+			cap = cap ? cap * 2 : 8;
+			list = xrealloc(list, (size_t)cap * size);
+		}
+		memset(list + (size_t)count * size, 0, size);
+		fill(s, list + (size_t)count++ * size);
+	}
+	if (r == STMT_FAIL) {
+		while (count > 0)
+			clear(list + (size_t)--count * size);
+		free(list);
+		return -1;
+	}
+	*v = list;
+	*n = count;
+	return 0;
+}
+
+int row_change(struct tx *tx, struct stmt *s, const char *resource, struct err *err)
+{
+	if (stmt_exec(s, err) < 0)
+		return -1;
+	return tx_changes(tx) ? 0 : err_not_found(err, resource);
+}
+
+void row_copy(struct stmt *s, int col, char *out, size_t cap)
+{
+	const char *t = stmt_col_text(s, col);
+	size_t n = t ? strnlen(t, cap - 1) : 0;
+
+	if (n)
+		memcpy(out, t, n);
+	out[n] = 0;
+}
+
+int64_t row_int_or(struct stmt *s, int col, int64_t none)
+{
+	return stmt_col_null(s, col) ? none : stmt_col_int(s, col);
+}

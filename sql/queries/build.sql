@@ -1,0 +1,64 @@
+-- name: build_insert
+INSERT INTO builds (id, app_id, user_id, status, source, source_url, ref, version,
+	version_description, checksum, buildpacks, stack, output_secret, created_ms, updated_ms)
+VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)
+
+-- name: build_get
+-- ?2 app: NULL = any
+SELECT b.id, b.app_id, b.user_id, u.email, b.status, b.source, b.source_url, b.ref, b.version,
+	b.version_description, b.checksum, b.buildpacks, b.stack, b.slug_id, b.release_id, b.failure,
+	b.output_secret, b.created_ms, b.updated_ms
+FROM builds b JOIN users u ON u.id = b.user_id WHERE b.id = ?1 AND (?2 IS NULL OR b.app_id = ?2)
+
+-- name: build_list
+SELECT b.id, b.app_id, b.user_id, u.email, b.status, b.source, b.source_url, b.ref, b.version,
+	b.version_description, b.checksum, b.buildpacks, b.stack, b.slug_id, b.release_id, b.failure,
+	b.output_secret, b.created_ms, b.updated_ms
+FROM builds b JOIN users u ON u.id = b.user_id WHERE b.app_id = ?1 ORDER BY b.created_ms DESC, b.rowid DESC LIMIT ?2
+
+-- name: build_pending
+SELECT b.id, b.app_id, b.user_id, u.email, b.status, b.source, b.source_url, b.ref, b.version,
+	b.version_description, b.checksum, b.buildpacks, b.stack, b.slug_id, b.release_id, b.failure,
+	b.output_secret, b.created_ms, b.updated_ms
+FROM builds b JOIN users u ON u.id = b.user_id WHERE b.status = 'pending' ORDER BY b.created_ms, b.rowid
+
+-- name: build_set_buildpacks
+UPDATE builds SET buildpacks = ?2, updated_ms = ?3 WHERE id = ?1
+
+-- name: build_set_release
+UPDATE builds SET release_id = ?2, updated_ms = ?3 WHERE id = ?1
+
+-- name: build_finish
+-- ?1 id, ?2 status, ?3 slug, ?4 failure, ?5 now
+UPDATE builds SET status = ?2, slug_id = ?3, failure = ?4, updated_ms = ?5
+WHERE id = ?1 AND status = 'pending'
+
+-- name: build_unfinish
+-- the ref could not be moved after all
+UPDATE builds SET status = 'failed', slug_id = NULL, failure = ?2, updated_ms = ?3
+WHERE id = ?1 AND release_id IS NULL
+
+-- name: slug_insert
+INSERT INTO slugs (id, app_id, commit_id, commit_description, process_types, language, size,
+	checksum, stack, created_ms, updated_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+
+-- name: slug_get
+-- ?2 app: NULL = any
+SELECT id, app_id, commit_id, commit_description, process_types, language, size, checksum, stack,
+	created_ms, updated_ms
+FROM slugs WHERE id = ?1 AND (?2 IS NULL OR app_id = ?2)
+
+-- name: slug_in_use
+-- What releases, now or by rollback, or a build that is not released yet may still need.
+-- ?1 how many of each app's newest slugs are kept
+SELECT slug_id FROM releases WHERE slug_id IS NOT NULL AND (current = 1 OR status = 'pending')
+UNION
+SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY app_id ORDER BY created_ms DESC, rowid DESC) AS n
+	FROM slugs) WHERE n <= ?1
+
+-- name: slug_list
+SELECT id FROM slugs ORDER BY created_ms, rowid
+
+-- name: slug_delete
+DELETE FROM slugs WHERE id = ?1
