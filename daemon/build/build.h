@@ -23,6 +23,10 @@ struct build_req {
 	int (*export_source)(const char *dir, void (*say)(const char *line, void *arg),
 			     void *say_arg, void *arg, struct err *err);
 	void *export_arg;
+	/* The caller goes on printing (-----> Launching...) with build_output_add() after a
+	 * success, and says when that is over with build_output_end(): until then the output is not
+	 * done. */
+	bool keep_output_open;
 	/* Output as it comes, raw bytes (also kept in STATE/builds/ID/output). Build thread. */
 	void (*out)(const char *p, size_t n, void *arg);
 	void *out_arg;
@@ -31,11 +35,12 @@ struct build_req {
 struct build_result { /* owned content; build_result_clear */
 	char slug_id[37];
 	uint64_t slug_bytes;
-	struct proc_types types; /* Procfile + defaults */
-	char **buildpacks;	 /* used, as URL or name; remembered for the app when detected */
-	char *language;		 /* buildpack_provided_description */
-	char **config;		 /* NAME=value defaults of bin/release, first deploy only */
-	char *release_command_note;
+	struct proc_types types;    /* Procfile + defaults */
+	char **buildpacks;	    /* used, as URL or name; remembered for the app when detected */
+	char *language;		    /* buildpack_provided_description */
+	char **config;		    /* NAME=value defaults of bin/release, first deploy only */
+	char *release_command_note; /* " !     Release command declared: ..." or NULL */
+	char **addons;		    /* of bin/release, first deploy only; NULL when none */
 };
 void build_result_clear(struct build_result *r);
 
@@ -47,11 +52,15 @@ void builds_close(struct builds *b); /* cancels what runs */
 int build_run(struct builds *b, const struct build_req *req, struct build_result *res,
 	      struct err *err);
 bool build_cancel(struct builds *b, const char *build_id); /* any thread */
-/* Output so far; *done = the build has ended. Any thread but a loop. */
+/* Output so far; *done = the build has ended. NOT_FOUND while it has not begun: build_output_wait()
+ * waits for that too. Any thread but a loop. */
 int build_output(struct builds *b, const char *build_id, uint64_t offset, struct buf *out,
 		 bool *done, struct err *err);
-/* Blocks until there is output beyond offset or the end, at most ms. */
+/* Blocks until there is output beyond offset or the end (1), at most ms (0). */
 int build_output_wait(struct builds *b, const char *build_id, uint64_t offset, int ms);
+/* After a build_run with keep_output_open that returned 0. Any thread. */
+void build_output_add(struct builds *b, const char *build_id, const char *p, size_t n);
+void build_output_end(struct builds *b, const char *build_id);
 int build_cache_purge(struct builds *b, const char *app_id, struct err *err);
 int build_forget_app(struct builds *b, const char *app_id, struct err *err);
 /* At start: removes folders of builds that did not end. */
