@@ -19,16 +19,23 @@ struct route_app {
 	int ndynos;
 };
 
-/* Connects to RUN/router.sock and stays connected (reconnects, resends all). */
-struct routes *routes_new(struct loop *l, const char *run_dir);
+/* Connects to RUN/router.sock and stays connected (reconnects, resends all). done callbacks are
+ * never called from within the call that names them, always on the loop, and always once, also by
+ * routes_free. Nothing is sent before routes_ready. */
+struct routes *routes_new(struct loop *l, const char *run_dir); /* also before the loop runs */
 void routes_free(struct routes *r);
+/* The router could not connect to a dyno (at most one call a second). */
+void routes_on_dyno_fail(struct routes *r,
+			 void (*fn)(void *arg, const char *app_id, const char *dyno_id), void *arg);
 void routes_platform(struct routes *r, const char *const *hosts, const char *api_sock);
-/* Keeps its own copy. done(arg) once all workers use it; also when the router is away (it will get the
- * table when it is back). NULL is fine. */
+/* Keeps its own copy. done(arg) once all workers use it; also when the router is away (it will get
+ * the table when it is back). NULL is fine. */
 void routes_set(struct routes *r, const struct route_app *a, void (*done)(void *arg), void *arg);
 void routes_del(struct routes *r, const char *app_id, void (*done)(void *arg), void *arg);
-/* done(arg) when no request is in flight to the dyno, or after timeout_ms, or the router is away. */
-void routes_drain(struct routes *r, const char *dyno_id, uint64_t timeout_ms, void (*done)(void *arg), void *arg);
+/* done(arg) when no request is in flight to the dyno, or after timeout_ms, or the router is away.
+ */
+void routes_drain(struct routes *r, const char *dyno_id, uint64_t timeout_ms,
+		  void (*done)(void *arg), void *arg);
 /* The initial table is complete: sent as BEGIN..END. Call once at start. */
 void routes_ready(struct routes *r, void (*done)(void *arg), void *arg);
 void routes_quit(struct routes *r, uint64_t timeout_ms);

@@ -1,5 +1,300 @@
-/* The buildpack contract, clause by clause. */
-#include "tests/unit/build/flow.h"
+/* Whole builds with a stand-in for the launcher that just runs the scripts: the contract's clauses,
+ * the queue, cancelling, the cache, what is left behind. */
+#include "daemon/build/build.h"
+#include "daemon/core/codec.h"
+#include "daemon/core/fsx.h"
+#include "daemon/core/proc.h"
+#include "daemon/core/xlog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+/* --- the stand-in --- */
+
+static const struct launcher_info info = {.runtime = "plain", .limits = "none"};
+static int started; /* sandboxes, since the start of the test */
+
+const struct launcher_info *launcher_info(const struct launcher *l)
+{
+	return &info;
+}
+
+int launcher_rmtree(struct launcher *l, const char *path, struct err *err)
+{
+	return fs_rmtree(path, err);
+}
+
+static int drain(int fd, void (*sink)(const char *p, size_t n, void *arg), void *arg)
+{
+	char buf[65536];
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	if (n > 0)
+		sink(buf, (size_t)n, arg);
+	return n > 0;
+}
+
+int sandbox_run(struct launcher *l, const struct launch_spec *s, mono_ms deadline, int cancel_fd,
+		void (*sink)(const char *p, size_t n, void *arg), void *arg, bool *oom,
+		struct err *err)
+{
+	struct proc_spec spec = {.argv = (const char *const *)s->argv,
+				 .env = (const char *const *)s->env,
+				 .cwd = s->cwd,
+				 .in_fd = -1};
+	struct proc p;
+	int fds[2], status, rc;
+
+	__atomic_add_fetch(&started, 1, __ATOMIC_RELAXED);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	spec.out_fd = spec.err_fd = fds[1];
+	rc = proc_spawn(&spec, &p, err);
+	close(fds[1]);
+	for (bool live = rc == 0; live;) {
+		struct pollfd pf[] = {{.fd = fds[0], .events = POLLIN},
+				      {.fd = p.pidfd, .events = POLLIN},
+				      {.fd = cancel_fd, .events = POLLIN}};
+
+		poll(pf, 3, 20);
+		if (pf[0].revents)
+			drain(fds[0], sink, arg);
+		live = !pf[1].revents && !pf[2].revents && clock_mono_ms() < deadline;
+	}
+	if (rc == 0) {
+		pid_t pid = p.pid;
+
+		rc = proc_wait(&p, deadline, cancel_fd, &status, err);
+		kill(-pid, SIGKILL);
+		while (drain(fds[0], sink, arg))
+			;
+		if (rc == 0)
+			rc = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	}
+	close(fds[0]);
+	return rc;
+}
+
+/* --- the fixture --- */
+
+struct fixture {
+	char dir[40];
+	struct config cfg;
+	struct slugs *slugs;
+	struct builds *b;
+	char app_id[37];
+};
+
+static const char *at(const struct fixture *f, const char *fmt, ...) PRINTF(2, 3);
+static const char *at(const struct fixture *f, const char *fmt, ...)
+{
+	static __thread char path[8][PATH_MAX];
+	static __thread int i;
+	va_list ap;
+	int n;
+
+	i = (i + 1) % 8;
+	n = snprintf(path[i], PATH_MAX, "%s/", f->dir);
+	va_start(ap, fmt);
+	vsnprintf(path[i] + n, PATH_MAX - (size_t)n, fmt, ap);
+	va_end(ap);
+	return path[i];
+}
+
+static void put(const char *path, const char *text, mode_t mode)
+{
+	AUTO(auto_str) char *dir = xstrdup(path);
+	struct err err = {0};
+
+	*strrchr(dir, '/') = 0;
+	if (fs_mkdirs(dir, 0755, &err) < 0 ||
+	    fs_write_atomic(path, text, strlen(text), mode, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+/* A script of the buildpack in packs/NAME or bundled/NAME; x bits are left to the builder. */
+static void script(struct fixture *f, const char *pack, const char *name, const char *text)
+{
+	AUTO(auto_str) char *whole = xasprintf("#!/bin/bash\n%s\n", text);
+
+	put(at(f, "%s/bin/%s", pack, name), whole, 0644);
+}
+
+static void pack(struct fixture *f, const char *name, const char *compile)
+{
+	AUTO(auto_str) char *detect = xasprintf("echo %s", name);
+
+	script(f, at(f, "packs/%s", name) + strlen(f->dir) + 1, "detect", detect);
+	script(f, at(f, "packs/%s", name) + strlen(f->dir) + 1, "compile", compile);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	struct err err = {0};
+
+	codec_init();
+	xlog_setup("test", XLOG_ERROR, false);
+	strcpy(f->dir, "/tmp/build-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	f->cfg.state_dir = xasprintf("%s/state", f->dir);
+	f->cfg.stack = xstrdup("heroku-22");
+	f->cfg.buildpacks_dir = xasprintf("%s/bundled", f->dir);
+	f->cfg.build_concurrency = 2;
+	f->cfg.build_timeout_s = 60;
+	f->cfg.build_memory_mb = 512;
+	f->cfg.allow_local_buildpacks = true;
+	f->slugs = slugs_open(f->cfg.state_dir);
+	if (builds_open(&f->cfg, NULL, f->slugs, &f->b, &err) < 0)
+		fail_msg("%s", err.msg);
+	uuid_new(f->app_id);
+	put(at(f, "src/Procfile"), "web: run $PORT\n", 0644);
+	put(at(f, "src/file"), "content", 0644);
+	started = 0;
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	builds_close(f->b);
+	slugs_free(f->slugs);
+	free(f->cfg.state_dir);
+	free(f->cfg.stack);
+	free(f->cfg.buildpacks_dir);
+	fs_rmtree(f->dir, NULL);
+	free(f);
+	return 0;
+}
+
+static int export_copy(const char *dir, void (*say)(const char *line, void *arg), void *say_arg,
+		       void *arg, struct err *err)
+{
+	struct fixture *f = arg;
+
+	return fs_copytree(at(f, "src"), dir, 0, err);
+}
+
+struct run {
+	struct fixture *f;
+	struct build_req req;
+	struct build_result res;
+	struct err err;
+	struct buf out;
+	int rc;
+	char *packs[8];
+};
+
+static void on_out(const char *p, size_t n, void *arg)
+{
+	buf_add(&((struct run *)arg)->out, p, n);
+}
+
+/* packs: names in packs/, separated by blanks; "" = detect. */
+static void prepare(struct run *r, struct fixture *f, const char *packs)
+{
+	AUTO(auto_str) char *copy = xstrdup(packs);
+	char *save = NULL;
+	int n = 0;
+
+	*r = (struct run){.f = f};
+	uuid_new(r->req.build_id);
+	memcpy(r->req.app_id, f->app_id, 37);
+	strcpy(r->req.app_name, "app");
+	r->req.commit = "0123456789012345678901234567890123456789";
+	for (char *p = strtok_r(copy, " ", &save); p; p = strtok_r(NULL, " ", &save))
+		r->packs[n++] = strchr(p, '/') ? xstrdup(p) : xasprintf("%s/packs/%s", f->dir, p);
+	r->req.buildpacks = r->packs;
+	r->req.export_source = export_copy;
+	r->req.export_arg = f;
+	r->req.out = on_out;
+	r->req.out_arg = r;
+}
+
+static void run(struct run *r)
+{
+	r->rc = build_run(r->f->b, &r->req, &r->res, &r->err);
+}
+
+/* Checks that the kept output is what was seen, and that the build's folder holds nothing else. */
+static void done(struct run *r)
+{
+	AUTO(buf_clear) struct buf kept = {0};
+	struct err err = {0};
+	bool ended;
+
+	assert_int_equal(build_output(r->f->b, r->req.build_id, 0, &kept, &ended, &err), 0);
+	assert_true(ended);
+	assert_int_equal(kept.len, r->out.len);
+	assert_memory_equal(buf_str(&kept), buf_str(&r->out), kept.len);
+	assert_int_equal(access(at(r->f, "state/builds/%s/app", r->req.build_id), F_OK), -1);
+	assert_int_equal(access(at(r->f, "state/builds/%s/env", r->req.build_id), F_OK), -1);
+	build_result_clear(&r->res);
+	buf_clear(&r->out);
+	for (int i = 0; i < 8; i++)
+		free(r->packs[i]);
+}
+
+static void has(const struct run *r, const char *text)
+{
+	if (!strstr(buf_str(&r->out), text))
+		fail_msg("\"%s\" is not in\n%s%s", text, buf_str(&r->out), r->err.msg);
+}
+
+static void has_not(const struct run *r, const char *text)
+{
+	if (strstr(buf_str(&r->out), text))
+		fail_msg("\"%s\" is in\n%s", text, buf_str(&r->out));
+}
+
+static char *slug_file(const struct run *r, const char *name)
+{
+	char path[PATH_MAX];
+	AUTO(auto_str) char *file = NULL;
+	struct buf b = {0};
+	struct err err = {0};
+
+	slug_path(r->f->slugs, r->res.slug_id, path);
+	file = xasprintf("%s/%s", path, name);
+	if (fs_read(file, 1 << 20, &b, &err) < 0)
+		fail_msg("%s", err.msg);
+	return buf_steal(&b);
+}
+
+static void slug_is(const struct run *r, const char *name, const char *want)
+{
+	AUTO(auto_str) char *got = slug_file(r, name);
+
+	assert_string_equal(got, want);
+}
+
+static void ok(const struct run *r)
+{
+	if (r->rc != 0)
+		fail_msg("%s\n%s", r->err.msg, buf_str(&r->out));
+}
+
+static void refused(const struct run *r, enum err_id id)
+{
+	if (r->rc == 0 || r->err.code != (int)id)
+		fail_msg("rc %d, %s %s\n%s", r->rc, r->err.id, r->err.msg, buf_str(&r->out));
+}
+
+/* --- tests --- */
 
 static void transcript_of_one_buildpack(void **state)
 {
@@ -491,6 +786,196 @@ static void git_and_tarballs_are_fetched(void **state)
 	done(&r);
 }
 
+static void *run_thread(void *arg)
+{
+	run(arg);
+	return NULL;
+}
+
+static void wait_for_text(struct run *r, const char *text)
+{
+	mono_ms until = clock_mono_ms() + 20000;
+
+	for (uint64_t from = 0; clock_mono_ms() < until;) {
+		AUTO(buf_clear) struct buf b = {0};
+		bool ended = false;
+
+		if (build_output(r->f->b, r->req.build_id, 0, &b, &ended, NULL) == 0 &&
+		    strstr(buf_str(&b), text))
+			return;
+		if (ended)
+			break;
+		from = b.len;
+		build_output_wait(r->f->b, r->req.build_id, from, 1000);
+	}
+	fail_msg("\"%s\" did not come", text);
+}
+
+static void a_running_build_can_be_cancelled(void **state)
+{
+	struct fixture *f = *state;
+	struct run r;
+	pthread_t t;
+
+	assert_false(build_cancel(f->b, "00000000-0000-0000-0000-000000000000"));
+	pack(f, "one", "echo go; sleep 300");
+	prepare(&r, f, "one");
+	pthread_create(&t, NULL, run_thread, &r);
+	wait_for_text(&r, "go\n");
+	assert_true(build_cancel(f->b, r.req.build_id));
+	pthread_join(t, NULL);
+	refused(&r, ERR_CANCELED);
+	has(&r, " !     Build canceled\n");
+	has(&r, " !     Push failed\n");
+	assert_false(build_cancel(f->b, r.req.build_id));
+	done(&r);
+}
+
+static void a_build_that_takes_too_long_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct run r;
+
+	f->cfg.build_timeout_s = 1;
+	pack(f, "one", "sleep 300");
+	prepare(&r, f, "one");
+	run(&r);
+	refused(&r, ERR_TIMEOUT);
+	has(&r, " !     The build took longer than 1 seconds and was stopped\n");
+	done(&r);
+}
+
+static void of_those_that_wait_the_newest_wins(void **state)
+{
+	struct fixture *f = *state;
+	struct run r[3];
+	pthread_t t[3];
+
+	pack(f, "one", "echo go; until [ -e ../../../../../go-on ]; do sleep 0.02; done");
+	for (int i = 0; i < 3; i++)
+		prepare(&r[i], f, "one");
+	pthread_create(&t[0], NULL, run_thread, &r[0]);
+	wait_for_text(&r[0], "go\n");
+	pthread_create(&t[1], NULL, run_thread, &r[1]);
+	wait_for_text(&r[1], "-----> Waiting for this app's running build to end\n");
+	pthread_create(&t[2], NULL, run_thread, &r[2]);
+	pthread_join(t[1], NULL);
+	refused(&r[1], ERR_CANCELED);
+	has(&r[1], " !     A newer push superseded this build\n");
+	wait_for_text(&r[2], "Waiting");
+	put(at(f, "go-on"), "", 0644);
+	for (int i = 0; i < 3; i += 2) {
+		pthread_join(t[i], NULL);
+		ok(&r[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		done(&r[i]);
+}
+
+static void apps_share_a_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct run r[3];
+	pthread_t t[3];
+
+	pack(f, "one", "echo go; until [ -e ../../../../../go-on ]; do sleep 0.02; done");
+	for (int i = 0; i < 3; i++) {
+		prepare(&r[i], f, "one");
+		uuid_new(r[i].req.app_id);
+		pthread_create(&t[i], NULL, run_thread, &r[i]);
+		wait_for_text(&r[i], i < 2 ? "go\n" : "-----> Waiting for other builds to end\n");
+	}
+	put(at(f, "go-on"), "", 0644);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(t[i], NULL);
+		ok(&r[i]);
+		done(&r[i]);
+	}
+}
+
+static void the_reserve_of_the_disk_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct run r;
+
+	f->cfg.disk_reserve_mb = 1LL << 40;
+	pack(f, "one", "true");
+	prepare(&r, f, "one");
+	run(&r);
+	refused(&r, ERR_DISK_FULL);
+	has(&r, " !     Not enough disk space to build: ");
+	assert_int_equal(started, 0);
+	done(&r);
+}
+
+static void the_caller_may_go_on_printing(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(buf_clear) struct buf got = {0};
+	struct run r;
+	bool ended;
+
+	pack(f, "one", "true");
+	prepare(&r, f, "one");
+	r.req.keep_output_open = true;
+	run(&r);
+	ok(&r);
+	build_output_add(f->b, r.req.build_id, "-----> Launching...\n", 20);
+	assert_int_equal(build_output(f->b, r.req.build_id, 0, &got, &ended, NULL), 0);
+	assert_false(ended);
+	build_output_end(f->b, r.req.build_id);
+	buf_add(&r.out, "-----> Launching...\n", 20);
+	done(&r);
+}
+
+static void only_the_last_outputs_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct run r;
+	char first[37];
+	AUTO(buf_clear) struct buf got = {0};
+	bool ended;
+
+	for (int i = 0; i < 22; i++) {
+		prepare(&r, f, "nobody/knows");
+		run(&r);
+		if (i == 0)
+			memcpy(first, r.req.build_id, 37);
+		done(&r);
+	}
+	assert_int_equal(build_output(f->b, first, 0, &got, &ended, NULL), -1);
+	assert_int_equal(access(at(f, "state/builds/%s", first), F_OK), -1);
+	assert_int_equal(build_forget_app(f->b, f->app_id, &r.err), 0);
+	assert_int_equal(build_output(f->b, r.req.build_id, 0, &got, &ended, NULL), -1);
+	assert_int_equal(access(at(f, "state/builds/by-app/%s", f->app_id), F_OK), -1);
+}
+
+static void a_crash_leaves_only_outputs(void **state)
+{
+	struct fixture *f = *state;
+	struct run r;
+	char dead[37];
+	AUTO(buf_clear) struct buf got = {0};
+	struct err err = {0};
+	bool ended;
+
+	prepare(&r, f, "nobody/knows");
+	run(&r);
+	uuid_new(dead);
+	put(at(f, "state/builds/%s/output", dead), "-----> half", 0600);
+	put(at(f, "state/builds/%s/app/x", dead), "x", 0000);
+	put(at(f, "state/builds/%s/env/SECRET", dead), "x", 0600);
+	assert_int_equal(builds_sweep(f->b, &err), 0);
+	assert_int_equal(build_output(f->b, dead, 0, &got, &ended, &err), 0);
+	assert_true(ended);
+	assert_string_equal(buf_str(&got),
+			    "-----> half\n !     The platform was restarted while this build ran\n"
+			    "\n !     Push failed\n");
+	assert_int_equal(access(at(f, "state/builds/%s/env", dead), F_OK), -1);
+	assert_int_equal(access(at(f, "state/builds/%s/app", dead), F_OK), -1);
+	done(&r);
+}
+
 static void reports_are_kept_and_never_shown(void **state)
 {
 	struct fixture *f = *state;
@@ -512,6 +997,8 @@ static void reports_are_kept_and_never_shown(void **state)
 	done(&r);
 }
 
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -529,6 +1016,14 @@ int main(void)
 		T(procfiles_count_as_the_build_leaves_them),
 		T(what_is_no_buildpack_is_said),
 		T(git_and_tarballs_are_fetched),
+		T(a_running_build_can_be_cancelled),
+		T(a_build_that_takes_too_long_ends),
+		T(of_those_that_wait_the_newest_wins),
+		T(apps_share_a_limit),
+		T(the_reserve_of_the_disk_is_left_alone),
+		T(the_caller_may_go_on_printing),
+		T(only_the_last_outputs_are_kept),
+		T(a_crash_leaves_only_outputs),
 		T(reports_are_kept_and_never_shown),
 	};
 
