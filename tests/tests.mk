@@ -12,6 +12,19 @@ build/fuzz/%_fuzz: $(O)/tests/fuzz/%_fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(L_all)
 
+# llhttp, the oracle of the parser's differential test: the C files of Debian's node-llhttp, compiled
+# from where the package puts them.
+LLHTTP_SRC ?= /usr/share/llhttp
+LLHTTP_INC ?= /usr/share/include/llhttp
+LLHTTP_OBJ := $(patsubst %,$(O)/llhttp/%.o,api http llhttp)
+$(O)/llhttp/%.o: $(LLHTTP_SRC)/%.c
+	@mkdir -p $(@D)
+	$(THIS_CC) -O2 -g -w $(filter -fsanitize=% -fno-omit-frame-pointer,$(F_$(FLAVOUR))) -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INC) -c -o $@ $<
+$(O)/tests/fuzz/http1_diff_fuzz.o: CFLAGS += -isystem $(LLHTTP_INC)
+build/fuzz/http1_diff_fuzz: $(O)/tests/fuzz/http1_diff_fuzz.o $(LIB) $(LLHTTP_OBJ)
+	@mkdir -p $(@D)
+	$(THIS_CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LLHTTP_OBJ) $(LIB) $(L_all)
+
 .PHONY: unit-bins fuzz-bins
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)

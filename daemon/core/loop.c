@@ -16,9 +16,10 @@ struct loop {
 	uv_async_t wake;
 	pthread_mutex_t lock; /* guards first, last, closed */
 	struct post *first, *last;
-	bool closed;   /* no more posts are taken */
-	bool stopping; /* loop thread only */
-	pthread_t thread;
+	bool closed;	   /* no more posts are taken */
+	bool stopping;	   /* loop thread only */
+	pthread_t thread;  /* set before running */
+	pthread_t started; /* of loop_start_thread, for loop_join */
 	_Atomic bool running;
 	bool threaded;
 	char name[16];
@@ -105,6 +106,7 @@ static void *loop_main(void *arg)
 {
 	struct loop *l = arg;
 
+	pthread_setname_np(pthread_self(), l->name);
 	loop_run(l);
 	return NULL;
 }
@@ -112,16 +114,14 @@ static void *loop_main(void *arg)
 void loop_start_thread(struct loop *l)
 {
 	l->threaded = true;
-	l->running = true;
-	if (pthread_create(&l->thread, NULL, loop_main, l) != 0)
+	if (pthread_create(&l->started, NULL, loop_main, l) != 0)
 		abort();
-	pthread_setname_np(l->thread, l->name);
 }
 
 void loop_join(struct loop *l)
 {
 	if (l->threaded)
-		pthread_join(l->thread, NULL);
+		pthread_join(l->started, NULL);
 	l->threaded = false;
 }
 

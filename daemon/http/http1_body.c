@@ -77,6 +77,14 @@ static const char *bad_ext(struct http1 *p, char c)
 	}
 }
 
+/* Fields that some recipients would take for the head's: never valid here (RFC 9110 6.5.1). */
+static bool forbidden_trailer(const struct http1 *p)
+{
+	enum http1_field_id id = http1_field_of(p->name, p->name_len);
+
+	return id == H_CONTENT_LENGTH || id == H_TRANSFER_ENCODING || id == H_HOST;
+}
+
 /* Trailers are checked by the rules of fields, bounded, and dropped. */
 static const char *bad_trailer(struct http1 *p, char c)
 {
@@ -92,12 +100,18 @@ static const char *bad_trailer(struct http1 *p, char c)
 		}
 		p->trailers++;
 		p->state = S_TRAILER_NAME;
+		p->name_len = 1;
+		p->name[0] = c;
 		return IS(c, C_TOKEN) ? NULL : text;
 	case S_TRAILER_NAME:
-		if (c == ':')
-			p->state = S_TRAILER_VALUE;
-		else if (!IS(c, C_TOKEN))
+		if (IS(c, C_TOKEN)) {
+			if (p->name_len < sizeof p->name)
+				p->name[p->name_len++] = c;
+			return NULL;
+		}
+		if (c != ':' || forbidden_trailer(p))
 			return text;
+		p->state = S_TRAILER_VALUE;
 		return NULL;
 	default:
 		if (c == '\r')

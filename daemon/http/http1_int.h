@@ -63,7 +63,9 @@ struct http1 {
 	uint32_t ext_bytes; /* chunk extensions of this message */
 	uint32_t trailer_bytes;
 	uint32_t trailers;
-	uint64_t left; /* of the body or the chunk */
+	uint8_t name_len;
+	char name[sizeof "transfer-encoding"]; /* of the trailer being read; cut when longer */
+	uint64_t left;			       /* of the body or the chunk */
 	struct http1_block *block;
 	struct err *err; /* owned; NULL until S_ERROR */
 };

@@ -189,7 +189,8 @@ static const struct sample good_requests[] = {
 	 "method=DELETE path=/ host=a key=a 1.1 length:5 keep\nbody hello\nend\n"
 	 "method=GET path=/2 host=b key=b 1.1 none keep\nend\n"},
 	{S("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"
-	   "5\r\nhello\r\n00A;n;m=v;q=\"a \\\" b\"\r\n, worlds..\r\n0\r\nX-T: v\r\nY:\r\n\r\n"
+	   "5\r\nhello\r\n00A;n;m=v;q=\"a \\\" b\"\r\n, worlds..\r\n0\r\nX-T: v\r\nY:\r\n"
+	   "Transfer-Encodings: 1\r\n\r\n"
 	   "GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"),
 	 "method=GET path=/ host=a key=a 1.1 chunked keep\nbody hello, worlds..\nend\n"
 	 "method=GET path=/2 host=b key=b 1.1 none keep\nend\n"},
@@ -319,6 +320,9 @@ static const struct sample bad_chunks[] = {
 	{S(CHUNKED "1;a=\"\n\"\r\n"), CHUNKED_HEAD "error 400\n"},
 	{S(CHUNKED "1;a=\"b\"c\r\n"), CHUNKED_HEAD "error 400\n"},
 	{S(CHUNKED "0\r\n x: y\r\n\r\n"), CHUNKED_HEAD "error 400\n"},
+	{S(CHUNKED "0\r\nContent-Length: 1\r\n\r\n"), CHUNKED_HEAD "error 400\n"},
+	{S(CHUNKED "0\r\nTransfer-encoding: chunked\r\n\r\n"), CHUNKED_HEAD "error 400\n"},
+	{S(CHUNKED "0\r\nhost: x\r\n\r\n"), CHUNKED_HEAD "error 400\n"},
 	{S(CHUNKED "0\r\nx y\r\n\r\n"), CHUNKED_HEAD "error 400\n"},
 	{S(CHUNKED "0\r\nx: \ny\r\n\r\n"), CHUNKED_HEAD "error 400\n"},
 	{S(CHUNKED "0\r\n\rx"), CHUNKED_HEAD "error 400\n"},
