@@ -35,15 +35,22 @@ struct config_key {
 	size_t offset;
 	const char *def, *unit, *text;
 	int64_t min, max;
+	const char *choices; /* "auto|sandbox|plain", or NULL */
+	/* What is wrong with a value ("wants ..."), or NULL. Lists and maps: of each element;
+	 * check_each: of each part of a comma-separated text. */
+	const char *(*check)(const char *value);
+	const char *(*check_each)(const char *value);
 };
 
 extern const struct config_key config_keys[]; /* ends with .name NULL */
 
 /* Defaults. */
 void config_init(struct config *c);
-/* Merges a YAML file; mistakes name line and key: "paasd.yml:12: build.timout: unknown key; did you
- * mean build.timeout?" */
+/* Merges a YAML file: lists replace, maps add. After an error the settings are half merged.
+ * Mistakes name line and key: "paasd.yml:12: build.timout: unknown key; did you mean
+ * build.timeout?" */
 int config_load(struct config *c, const char *path, struct err *err);
+/* As from the command line: lists and maps as a,b and k=v,l=w. */
 int config_set(struct config *c, const char *key, const char *value, struct err *err);
 void config_clear(struct config *c);
 void config_print_docs(void); /* docs/config.md on stdout */
