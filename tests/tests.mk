@@ -8,6 +8,11 @@ $(BIN)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LIB) $(L_all) -lcmocka
 
+# Programs that integration tests drive.
+$(BIN)/tests/gitd: $(O)/tests/integration/gitd.o $(LIB)
+	@mkdir -p $(@D)
+	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LIB) $(L_all)
+
 build/fuzz/%_fuzz: $(O)/tests/fuzz/%_fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(L_all)

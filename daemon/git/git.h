@@ -1,5 +1,6 @@
-/* git.h - the receiving side of git over smart HTTP (docs/internals/git.md), bare repositories under
- * STATE/repos/APP-ID.git. Each request runs on its own thread (at most LIM_GIT_PUSHES pushes). */
+/* git.h - the receiving side of git over smart HTTP (docs/internals/git.md), bare repositories
+ * under STATE/repos/APP-ID.git. Each request runs on its own thread (at most LIM_GIT_PUSHES
+ * pushes). */
 #ifndef GIT_GIT_H
 #define GIT_GIT_H
 
@@ -9,36 +10,45 @@
 struct git;
 
 struct git_push; /* what an update gets to talk to the client with */
-/* Text for the user's terminal (band 2), any bytes; blocks when the client is slow; does nothing when
- * it has gone. Thread: the push's. */
+/* Text for the user's terminal (band 2), any bytes; blocks when the client is slow; does nothing
+ * when it has gone. Thread: the push's. */
 void git_say(struct git_push *p, const char *text, size_t n);
 void git_sayf(struct git_push *p, const char *fmt, ...) PRINTF(2, 3);
 
 struct git_update {
 	const char *app_id, *app_name;
 	const char *user_id, *user_email;
-	const char *ref;    /* refs/heads/main */
-	const char *commit; /* 40 hex */
+	const char *ref;	    /* refs/heads/main */
+	const char *commit;	    /* 40 hex */
 	const char *repo_dir;	    /* bare repository */
 	const char *quarantine_dir; /* objects not yet in it, or NULL */
 };
 
+/* Has the ref left the value this push started from? build() may ask after it waited for its turn:
+ * such a push will be rejected whatever comes of the build. Thread: the push's. */
+bool git_stale(struct git_push *p, const struct git_update *u);
+
 struct git_ops {
 	void *arg;
 	/* Who is this? token = Basic password. Fills user_id/email. UNAUTHORIZED. */
-	int (*login)(void *arg, const char *token, char user_id[37], char email[256], struct err *err);
+	int (*login)(void *arg, const char *token, char user_id[37], char email[256],
+		     struct err *err);
 	/* App by name for this user: app_id. NOT_FOUND (also when there is no right to it). */
-	int (*app)(void *arg, const char *user_id, const char *name, bool write, char app_id[37], struct err *err);
-	/* main or master moved: build. -1 rejects the ref with "pre-receive hook declined" (err says why
-	 * and has been told to the user already). *token is handed to after(). Blocks for minutes. */
-	int (*build)(void *arg, const struct git_update *u, struct git_push *p, void **token, struct err *err);
+	int (*app)(void *arg, const char *user_id, const char *name, bool write, char app_id[37],
+		   struct err *err);
+	/* main or master moved: build. -1 rejects the ref with "pre-receive hook declined" (err
+	 * says why and has been told to the user already). *token is handed to after(). Blocks for
+	 * minutes. */
+	int (*build)(void *arg, const struct git_update *u, struct git_push *p, void **token,
+		     struct err *err);
 	/* The ref has moved: release. Blocks until live or failed; tells the user. */
 	void (*after)(void *arg, const struct git_update *u, struct git_push *p, void *token);
 	/* The ref could not be moved after all: give up what build() made. */
 	void (*undo)(void *arg, void *token);
 };
 
-int git_open(const struct config *cfg, const struct git_ops *ops, struct git **out, struct err *err);
+int git_open(const struct config *cfg, const struct git_ops *ops, struct git **out,
+	     struct err *err);
 void git_close(struct git *g); /* waits for running requests */
 /* Is this path one of ours (/NAME.git/...)? */
 bool git_wants(const char *path);
@@ -51,8 +61,10 @@ void git_repo_path(struct git *g, const char *app_id, char *out);
 int git_repo_size(struct git *g, const char *app_id, uint64_t *bytes, struct err *err);
 /* Removes what a crash left: quarantines, locks, temporary packs. At start, before serving. */
 int git_sweep(struct git *g, struct err *err);
-/* Writes the tree of a commit to dir (empty, absolute), submodules fetched. quarantine may be NULL. */
-int git_export(const char *repo_dir, const char *quarantine_dir, const char *commit, const char *dir,
-	       const struct config *cfg, void (*say)(const char *line, void *arg), void *say_arg, struct err *err);
+/* Writes the tree of a commit to dir (empty, absolute), submodules fetched. quarantine may be NULL.
+ */
+int git_export(const char *repo_dir, const char *quarantine_dir, const char *commit,
+	       const char *dir, const struct config *cfg, void (*say)(const char *line, void *arg),
+	       void *say_arg, struct err *err);
 
 #endif
