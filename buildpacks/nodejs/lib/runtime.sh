@@ -49,9 +49,10 @@ node_request() {
 	case $NODE_RANGE in
 	'') NODE_RANGE=$DEFAULT_NODE NODE_ASKED_BY='' ;;
 	lts/*)
-		NODE_RANGE=$(lts_range "${NODE_RANGE#lts/}") ||
+		lts_range "${NODE_RANGE#lts/}" >/dev/null ||
 			fail "\"$NODE_RANGE\" ($NODE_ASKED_BY) is not a name of a Node.js release line." \
 				"Name a number in $NODE_ASKED_BY, for example 22."
+		NODE_RANGE=$(lts_range "${NODE_RANGE#lts/}")
 		;;
 	node | stable | current | latest) NODE_RANGE='*' ;;
 	esac
@@ -74,7 +75,7 @@ folder_document() {
 	done | jq -R . | jq -s '{versions: (map({key: ., value: {dist: {tarball: "file:"}}}) | from_entries)}'
 }
 folder_resolve() { # DIR RANGE -> version
-	folder_document "$1" | jq -r --arg range "$2" -f "$BUILDPACK_DIR/lib/semver.jq" 2>/dev/null | jq -r '.version // empty'
+	folder_document "$1" | jq -r --arg range "$2" -f "$BUILDPACK_DIR/lib/semver.jq" 2>/dev/null | jq -r '.version // empty' || true
 }
 
 # Puts Node.js into $CACHE_DIR/nodejs/node/<version> and sets NODE_VERSION, NODE_HOME_DIR (its folder).
