@@ -61,6 +61,9 @@ int build_output_wait(struct builds *b, const char *build_id, uint64_t offset, i
 /* After a build_run with keep_output_open that returned 0. Any thread. */
 void build_output_add(struct builds *b, const char *build_id, const char *p, size_t n);
 void build_output_end(struct builds *b, const char *build_id);
+/* Folders of this host that the passed-through variables name (build.env): what the launcher must
+ * be allowed to show to builds (--ro). NULL-terminated; owned, as are its strings. */
+char **build_passed_dirs(const struct config *cfg);
 int build_cache_purge(struct builds *b, const char *app_id, struct err *err);
 int build_forget_app(struct builds *b, const char *app_id, struct err *err);
 /* At start: removes folders of builds that did not end. */

@@ -43,6 +43,7 @@ struct build {
 	struct place app, cache, env, packs, scratch, libexec, runtimes;
 	char *tmp, *work; /* owned, host: /tmp of the scripts; paasd's own scratch */
 	bool plain;	  /* runtime without mounts: scripts see host paths */
+	bool no_pass;	  /* the launcher refused folders that passed variables name */
 	bool told;	  /* the reason of the failure has been printed */
 	char last;	  /* last byte printed */
 	mono_ms deadline;
@@ -65,6 +66,7 @@ void say_sizes(uint64_t bytes, char out[16]); /* 63.1M */
 /* --- the build's folders (place.c) --- */
 int places_make(struct build *c, struct err *err);
 void places_clear(struct build *c);
+int place_copy_file(const char *from, const char *to, mode_t mode, struct err *err);
 /* Removes all of dir but its output, by the launcher when it is not ours to remove. */
 int places_remove(struct builds *b, const char *dir, struct err *err);
 /* Whether dir holds anything but an output. */

@@ -274,12 +274,12 @@ static int compile(struct build *c, struct pack *p, struct err *err)
 	p->compiled = true; /* it has begun, so its report counts */
 	if (rc == 0)
 		return 0;
-	if (rc < 0 && !c->told)
-		say_warn(c, "%s", err->msg);
+	if (rc < 0) /* time, cancel, the launcher: not the app's fault, said by what they are */
+		return -1;
 	c->told = true;
 	say(c, "%s", "");
 	say_warn(c, "Push rejected, failed to compile %s app.", p->name);
-	return rc < 0 ? -1 : err_set(err, ERR_BUILD_FAILED, "failed to compile %s app", p->name);
+	return err_set(err, ERR_BUILD_FAILED, "failed to compile %s app", p->name);
 }
 
 static int check_size(struct build *c, struct err *err)

@@ -56,16 +56,8 @@ static int write_env(struct build *c, struct err *err)
 	return 0;
 }
 
-static int copy_file(const char *from, const char *to, struct err *err)
-{
-	AUTO(buf_clear) struct buf b = {0};
-
-	if (fs_read(from, (size_t)MiB(64), &b, err) < 0)
-		return -1;
-	return fs_write_atomic(to, buf_str(&b), b.len, 0755, err);
-}
-
-/* The static buildpack puts the platform's file server into the slug. */
+/* The static buildpack puts the platform's file server into the slug. A copy, not a link: where
+ * mounts cannot map owners the launcher gives these files to the app while the build runs. */
 static int give_libexec(struct build *c, struct err *err)
 {
 	AUTO(auto_str) char *from = NULL;
@@ -74,12 +66,20 @@ static int give_libexec(struct build *c, struct err *err)
 	if (!c->b->cfg->libexec_dir)
 		return 0;
 	from = xasprintf("%s/paas-static", c->b->cfg->libexec_dir);
-	if (access(from, R_OK) < 0)
-		return 0;
-	/* a name of the same file costs nothing; it is mounted read-only */
-	if (!c->plain && link(from, to) == 0)
-		return 0;
-	return copy_file(from, to, err);
+	return access(from, R_OK) < 0 ? 0 : place_copy_file(from, to, 0755, err);
+}
+
+int place_copy_file(const char *from, const char *to, mode_t mode, struct err *err)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	AUTO(auto_fd) int fd = -1;
+
+	if (fs_read(from, (size_t)MiB(64), &b, err) < 0)
+		return -1;
+	fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, buf_str(&b), b.len) != (ssize_t)b.len || fchmod(fd, mode) < 0)
+		return err_errno(err, "copy %s", from);
+	return 0;
 }
 
 int places_make(struct build *c, struct err *err)

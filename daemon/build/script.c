@@ -2,6 +2,7 @@
 #include "daemon/core/codec.h"
 #include "daemon/core/fsx.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
@@ -83,67 +84,100 @@ static bool may_pass(const char *name)
 
 /* The mount point of a path below /tmp: that is the build's own folder, where root may make nothing
  * once owners are mapped. */
-static void make_mount_point(const struct build *c, const char *path)
+static void make_mount_point(const struct build *c, const char *path, bool dir)
 {
 	AUTO(auto_str) char *here = xasprintf("%s%s", c->tmp, path + 4);
-	char *slash = strrchr(here, '/');
-	struct stat st;
+	AUTO(auto_fd) int fd = -1;
 
-	if (stat(path, &st) < 0)
+	if (!dir)
+		*strrchr(here, '/') = 0;
+	if (fs_mkdirs(here, 0755, NULL) < 0 || dir)
 		return;
-	if (S_ISDIR(st.st_mode)) {
-		fs_mkdirs(here, 0755, NULL);
-		return;
-	}
-	*slash = 0;
-	if (fs_mkdirs(here, 0755, NULL) == 0) {
-		AUTO(auto_fd) int fd = -1;
-
-		*slash = '/';
-		fd = open(here, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	}
+	here[strlen(here)] = '/';
+	fd = open(here, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 }
 
-/* A value that names a file or folder of the host brings it along, at the same place. */
-static void pass_path(const struct build *c, struct launch_spec *spec, const char *value)
+/* What a value names on this host and scripts do not see anyway: its path, or NULL. */
+static const char *passed_path(const struct config *cfg, const char *value, struct stat *st)
 {
 	static const char *const seen[] = {"/usr", "/etc/ssl"};
-	const char *state = c->b->cfg->state_dir;
 	size_t n;
 
 	if (!strncmp(value, "file://", 7))
 		value += 7;
 	n = strlen(value);
-	if (*value != '/' || n < 2 || access(value, F_OK) < 0)
-		return;
+	if (*value != '/' || n < 2 || stat(value, st) < 0)
+		return NULL;
+	if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))
+		return NULL;
 	for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
 		size_t len = strlen(seen[i]);
 
 		if (!strncmp(value, seen[i], len) && (!value[len] || value[len] == '/'))
-			return;
+			return NULL;
 	}
-	/* never the daemon's own folder, nor one that holds it */
-	if (!strncmp(state, value, n) && (!state[n] || state[n] == '/'))
-		return;
-	if (!strncmp(value, "/tmp/", 5))
-		make_mount_point(c, value);
-	launch_spec_bind(spec, value, value, BIND_RO | BIND_OPTIONAL);
+	/* never the daemon's own folder, nor one that holds it, nor what lies in it */
+	if (!strncmp(cfg->state_dir, value, n) && (!cfg->state_dir[n] || cfg->state_dir[n] == '/'))
+		return NULL;
+	return value;
 }
 
-static void pass_through(const struct build *c, struct launch_spec *spec)
+/* A folder comes along as a mount, which the launcher must have been told to allow; a file (a
+ * certificate) as a copy. */
+static void pass_path(struct build *c, struct launch_spec *spec, int i, const char *value)
 {
-	for (char **name = c->b->cfg->build_env; name && *name; name++) {
-		const char *value = getenv(*name);
+	struct stat st;
+	const char *path = passed_path(c->b->cfg, value, &st);
+	AUTO(auto_str) char *copy = NULL;
 
-		if (!value || !may_pass(*name))
+	if (!path || (S_ISDIR(st.st_mode) && c->no_pass))
+		return;
+	if (!strncmp(path, "/tmp/", 5))
+		make_mount_point(c, path, S_ISDIR(st.st_mode));
+	if (S_ISDIR(st.st_mode)) {
+		launch_spec_bind(spec, path, path, BIND_RO | BIND_OPTIONAL);
+		return;
+	}
+	copy = xasprintf("%s/passed-%d", c->work, i);
+	if (access(copy, F_OK) == 0 || place_copy_file(path, copy, 0644, NULL) == 0)
+		launch_spec_bind(spec, copy, path, BIND_RO | BIND_OPTIONAL);
+}
+
+static void pass_through(struct build *c, struct launch_spec *spec)
+{
+	char **names = c->b->cfg->build_env;
+
+	for (int i = 0; names && names[i]; i++) {
+		const char *value = getenv(names[i]);
+
+		if (!value || !may_pass(names[i]))
 			continue;
-		launch_spec_env(spec, *name, value);
+		launch_spec_env(spec, names[i], value);
 		if (!c->plain)
-			pass_path(c, spec, value);
+			pass_path(c, spec, i, value);
 	}
 }
 
-static void set_env(const struct build *c, struct launch_spec *spec)
+char **build_passed_dirs(const struct config *cfg)
+{
+	char **out = xcalloc(1, sizeof(char *));
+	int n = 0;
+
+	for (char **name = cfg->build_env; name && *name; name++) {
+		const char *value = may_pass(*name) ? getenv(*name) : NULL, *path;
+		struct stat st;
+
+		path = value ? passed_path(cfg, value, &st) : NULL;
+		if (!path || !S_ISDIR(st.st_mode))
+			continue;
+		out = xrealloc(out, ((size_t)n + 2) * sizeof(char *));
+		out[n++] = xstrdup(path);
+		out[n] = NULL;
+	}
+	return out;
+}
+
+static void set_env(struct build *c, struct launch_spec *spec)
 {
 	struct stat st;
 
@@ -176,7 +210,7 @@ static void set_binds(const struct build *c, struct launch_spec *spec)
 		{c->packs.host, c->packs.in, BIND_IDMAP},
 		{c->scratch.host, c->scratch.in, BIND_IDMAP},
 		{c->libexec.host, c->libexec.in, BIND_IDMAP | BIND_RO},
-		{c->runtimes.host, c->runtimes.in, BIND_IDMAP | BIND_RO | BIND_OPTIONAL},
+		{c->runtimes.host, c->runtimes.in, BIND_RO | BIND_OPTIONAL},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(binds); i++)
@@ -207,7 +241,7 @@ static void add_exports(const struct build *c, const struct script *s, struct la
 	}
 }
 
-static void fill_spec(const struct build *c, const struct script *s, struct launch_spec *spec)
+static void fill_spec(struct build *c, const struct script *s, struct launch_spec *spec)
 {
 	AUTO(auto_str)
 	char *err_in =
@@ -250,9 +284,19 @@ static int timed_out(struct build *c, const struct script *s, struct err *err)
 			(long long)c->b->cfg->build_timeout_s);
 }
 
+/* Once: without the folders of passed variables, when those are what the launcher does not allow.
+ */
+static bool retry_without_folders(struct build *c, const struct err *err)
+{
+	if (err->code != ERR_FORBIDDEN || c->no_pass || c->plain)
+		return false;
+	c->no_pass = true;
+	say_warn(c, "Left out: %s (allow it with paas-launcher --ro)", err->msg);
+	return true;
+}
+
 int script_run(struct build *c, const struct script *s, struct err *err)
 {
-	struct launch_spec spec = {0};
 	struct sink sink = {.c = c, .s = s};
 	mono_ms deadline = c->deadline;
 	bool oom = false;
@@ -260,9 +304,14 @@ int script_run(struct build *c, const struct script *s, struct err *err)
 
 	if (s->limit_s && clock_mono_ms() + s->limit_s * 1000 < deadline)
 		deadline = clock_mono_ms() + s->limit_s * 1000;
-	fill_spec(c, s, &spec);
-	rc = sandbox_run(c->b->la, &spec, deadline, c->job.stop_fd, on_output, &sink, &oom, err);
-	launch_spec_clear(&spec);
+	do {
+		struct launch_spec spec = {0};
+
+		fill_spec(c, s, &spec);
+		rc = sandbox_run(c->b->la, &spec, deadline, c->job.stop_fd, on_output, &sink, &oom,
+				 err);
+		launch_spec_clear(&spec);
+	} while (rc < 0 && retry_without_folders(c, err));
 	if (oom && !s->limit_s)
 		say_warn(c, "The build ran out of memory (%lld MB)",
 			 (long long)c->b->cfg->build_memory_mb);
