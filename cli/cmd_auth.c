@@ -37,6 +37,9 @@ static int keep_token(struct cli *c, const char *email, const char *token, struc
 	for (int i = 0; i < n; i++) {
 		char *next = cli_netrc_with(text, hosts[i], email, token);
 
+		if (!next)
+			return err_set(err, ERR_IO,
+				       "the netrc is malformed: put it right, then log in again");
 		free(text);
 		text = next;
 	}

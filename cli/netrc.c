@@ -134,26 +134,57 @@ bool cli_netrc_find(const char *text, const char *machine, char **login, char **
 	return true;
 }
 
+static bool says(const char *text, const char *machine, const char *login, const char *password)
+{
+	AUTO(auto_str) char *l = NULL;
+	AUTO(auto_str) char *p = NULL;
+
+	return cli_netrc_find(text, machine, &l, &p) && strcmp(l, login) == 0 &&
+	       strcmp(p, password) == 0;
+}
+
+/* Text after which an entry can be added: not in the middle of one, nor in a macro. */
+static bool ends_whole(const char *text)
+{
+	const char *p = text;
+	struct token t, v;
+
+	while (next(&p, &t, true)) {
+		if (is(&t, "macdef") && !strstr(p, "\n\n"))
+			return false;
+		if (is(&t, "macdef"))
+			skip_macro(&p);
+		else if (!is(&t, "default") && !next(&p, &v, false))
+			return false;
+	}
+	return true;
+}
+
+static void add_entry(struct buf *b, const char *machine, const char *login, const char *password)
+{
+	buf_addf(b, "machine %s\n  login %s\n  password %s", machine, login, password);
+}
+
 char *cli_netrc_with(const char *text, const char *machine, const char *login, const char *password)
 {
 	AUTO(buf_clear) struct buf b = {0};
 	struct entry e;
-	const char *rest = "";
 
 	if (find(text, machine, &e)) {
 		buf_add(&b, text, (size_t)(e.start - text));
-		rest = e.end;
-	} else {
+		add_entry(&b, machine, login, password);
+		buf_adds(&b, *e.end ? e.end : "\n");
+	} else if (ends_whole(text)) {
 		buf_adds(&b, text);
 		if (b.len && b.data[b.len - 1] != '\n')
 			buf_addc(&b, '\n');
-	}
-	buf_addf(&b, "machine %s\n  login %s\n  password %s", machine, login, password);
-	if (*rest)
-		buf_adds(&b, rest);
-	else
+		add_entry(&b, machine, login, password);
 		buf_addc(&b, '\n');
-	return buf_steal(&b);
+	} else {
+		add_entry(&b, machine, login, password);
+		buf_addf(&b, "\n%s", text);
+	}
+	return says(buf_str(&b), machine, login, password) ? buf_steal(&b) : NULL;
 }
 
 /* Takes the entry out, and the rest of its lines when nothing else stands on them. */
@@ -161,15 +192,17 @@ static char *cut(const char *text, const struct entry *e)
 {
 	AUTO(buf_clear) struct buf b = {0};
 	const char *start = e->start, *end = e->end;
+	bool whole_line;
 
 	while (start > text && (start[-1] == ' ' || start[-1] == '\t'))
 		start--;
+	whole_line = start == text || start[-1] == '\n';
+	if (!whole_line)
+		start = e->start; /* the blanks part it from what stands before */
 	while (*end == ' ' || *end == '\t' || *end == '\r')
 		end++;
-	if (start == text || start[-1] == '\n') {
-		if (*end == '\n')
-			end++;
-	}
+	if (*end == '\n' && whole_line)
+		end++;
 	buf_add(&b, text, (size_t)(start - text));
 	buf_adds(&b, end);
 	return buf_steal(&b);

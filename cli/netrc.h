@@ -7,6 +7,9 @@
 
 /* Pure, on the text of the file. */
 bool cli_netrc_find(const char *text, const char *machine, char **login, char **password);
+/* The entry is replaced in place, or added at the end (at the front when the text ends in the
+ * middle of something). NULL when the text is so malformed that the entry would not be read back.
+ */
 char *cli_netrc_with(const char *text, const char *machine, const char *login,
 		     const char *password);
 char *cli_netrc_without(const char *text, const char *machine);

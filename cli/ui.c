@@ -16,8 +16,7 @@ static void clean_fmt(struct buf *out, const char *fmt, va_list ap)
 
 static void show_action(struct cli *c, const char *status)
 {
-	fprintf(stderr, "%s%s... %s%s", c->err_tty ? "\r\033[K" : "", buf_str(&c->action), status,
-		c->err_tty ? "\033[?25h" : "");
+	fprintf(stderr, "%s%s... %s", c->err_tty ? "\r\033[K" : "", buf_str(&c->action), status);
 	fflush(stderr);
 }
 
@@ -192,10 +191,11 @@ char *cli_prompt(struct cli *c, const char *prompt, bool hidden)
 	size_t cap = 0;
 	ssize_t n;
 
-	fputs(prompt, stderr);
-	fflush(stderr);
+	/* before the prompt: who reads it may type at once */
 	if (hidden)
 		cli_term_hide(STDIN_FILENO);
+	fputs(prompt, stderr);
+	fflush(stderr);
 	n = getline(&line, &cap, stdin);
 	if (hidden && cli_term_restore())
 		fputc('\n', stderr);

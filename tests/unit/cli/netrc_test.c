@@ -73,6 +73,22 @@ static void an_entry_in_the_middle_is_replaced_in_place(void **state)
 	assert_string_equal(without, "\n# keep\nmachine b login y password 2\n");
 }
 
+static void unfinished_text_does_not_swallow_the_entry(void **state)
+{
+	static const char *const texts[] = {"machine a login x password", "macdef m\nmachine a\n",
+					    "machine a # no more"};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		AUTO(auto_str) char *with = cli_netrc_with(texts[i], "h", "me", "tok");
+
+		assert_non_null(with);
+		check(with, "h", "me", "tok");
+		absent(with, "a");
+	}
+	assert_null(cli_netrc_with("machine a password p machine h\nmacdef login password", "a b",
+				   "c", "d"));
+}
+
 static void every_entry_of_a_machine_goes(void **state)
 {
 	AUTO(auto_str)
@@ -80,8 +96,11 @@ static void every_entry_of_a_machine_goes(void **state)
 				    "machine a password 3\n",
 				    "a");
 
+	AUTO(auto_str) char *u = cli_netrc_without("x  machine a machine b password 2", "a");
+
 	absent(t, "a");
 	check(t, "b", "y", "2");
+	assert_string_equal(u, "x  machine b password 2");
 }
 
 static void words_that_need_no_quotes(void **state)
@@ -136,6 +155,7 @@ int main(void)
 		cmocka_unit_test(entries_are_found),
 		cmocka_unit_test(others_stay_byte_for_byte),
 		cmocka_unit_test(an_entry_in_the_middle_is_replaced_in_place),
+		cmocka_unit_test(unfinished_text_does_not_swallow_the_entry),
 		cmocka_unit_test(every_entry_of_a_machine_goes),
 		cmocka_unit_test(words_that_need_no_quotes),
 		cmocka_unit_test_setup_teardown(the_file_is_private_and_links_are_followed,
