@@ -195,8 +195,10 @@ static CURLcode perform(struct transfer *t, long idle_ms)
 	t->last_ms = now_ms();
 	curl_multi_add_handle(h->multi, h->easy);
 	while (running) {
-		if (curl_multi_perform(h->multi, &running) != CURLM_OK)
+		if (curl_multi_perform(h->multi, &running) != CURLM_OK) {
+			rc = CURLE_FAILED_INIT;
 			break;
+		}
 		if (!running)
 			break;
 		curl_multi_poll(h->multi, NULL, 0, TICK_MS, NULL);
