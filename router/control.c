@@ -313,7 +313,8 @@ static void apply_staged(struct client *k)
 	struct rt_master *m = &ctl->master;
 	struct rt_app **sorted = xmalloc((size_t)(k->nstaged + 1) * sizeof(struct rt_app *));
 
-	memcpy(sorted, k->staged, (size_t)k->nstaged * sizeof(struct rt_app *));
+	for (int i = 0; i < k->nstaged; i++)
+		sorted[i] = k->staged[i];
 	qsort(sorted, (size_t)k->nstaged, sizeof *sorted, by_id);
 	for (uint32_t i = 0; i < m->nslots; i++)
 		if (m->apps[i] &&

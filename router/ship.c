@@ -292,7 +292,7 @@ uint64_t rt_ship_dropped(const struct rt_ship *s)
 
 bool rt_ship_idle(const struct rt_ship *s)
 {
-	return !s->first || !s->ready;
+	return !s->first || (!s->ready && s->retry_ms > RETRY_MIN_MS); /* an attempt has failed */
 }
 
 void rt_ship_stop(struct rt_ship *s)
