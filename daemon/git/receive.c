@@ -13,6 +13,10 @@
 
 #define RESULT_TYPE "application/x-git-receive-pack-result"
 
+/* Twice what a pack may have: a larger one is read on, so that its sender reads why it is refused,
+ * but not for ever. */
+#define BODY_MAX (2 * (uint64_t)LIM_GIT_PACK)
+
 /* --- talking to the client --- */
 
 static int push_sink(void *arg, const void *data, size_t n)
@@ -84,6 +88,13 @@ static void finish(struct git_push *p)
 
 /* --- the body --- */
 
+/* Told in the report: the text of a 413 is not shown by git. */
+static void too_large(struct git_push *p)
+{
+	snprintf(p->unpack, sizeof(p->unpack), "pack exceeds maximum allowed size");
+	p->ended = true;
+}
+
 ssize_t git_push_body(struct git_push *p, void *to, size_t n)
 {
 	struct err err = {0};
@@ -101,8 +112,8 @@ ssize_t git_push_body(struct git_push *p, void *to, size_t n)
 
 	if (got > 0)
 		p->bytes += (uint64_t)got;
-	if (got < 0 && err.code == ERR_TOO_LARGE) { /* told in the report: a 413 shows no text */
-		snprintf(p->unpack, sizeof(p->unpack), "pack exceeds maximum allowed size");
+	if (p->bytes > BODY_MAX) {
+		too_large(p);
 		got = 0;
 	}
 	p->ended = got == 0;
@@ -163,12 +174,23 @@ static bool room_on_disk(struct git_push *p)
 	return false;
 }
 
+static uint64_t announced(struct git_push *p)
+{
+	const char *length = http_header(p->rq->x, "content-length");
+
+	return length ? strtoull(length, NULL, 10) : 0;
+}
+
 static void take_pack(struct git_push *p)
 {
 	struct git *g = p->rq->g;
 
 	if (!room_on_disk(p)) {
 		drain(p);
+		return;
+	}
+	if (announced(p) > BODY_MAX) {
+		too_large(p);
 		return;
 	}
 	if (!git_slot_try(g, &g->indexing, LIM_GIT_PUSHES)) {
@@ -405,8 +427,7 @@ void git_receive(struct git_req *rq)
 {
 	struct git_push p = {.rq = rq};
 
-	/* Twice what a pack may have: a larger one is read on and told about, up to here. */
-	http_set_max_body(rq->x, 2 * (uint64_t)LIM_GIT_PACK);
+	http_set_max_body(rq->x, UINT64_MAX); /* BODY_MAX counts here */
 	if (read_commands(&p) == 0) {
 		if (p.cmds.n == 0) { /* the probe before a chunked push */
 			drain(&p);

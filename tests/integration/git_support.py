@@ -248,10 +248,10 @@ def connect(server):
 def raw(server, data):
     """Sends bytes as they are; the first answer, or None when the connection just ended."""
     with connect(server) as s:
-        s.sendall(data)
         try:
-            return read_answer(s)
-        except ConnectionResetError:
+            s.sendall(data)
+            return read_answer(s, head_only=data.startswith(b"HEAD "))
+        except (ConnectionResetError, BrokenPipeError):
             return None
 
 
