@@ -1,6 +1,7 @@
 /* log.h - the one writer of apps' logs. A thread of its own takes lines from shims and router (over
  * RUN/log.sock) and from paasd's modules, gives each a sequence number, writes segments under
- * STATE/logs/APP-ID/, keeps LIM_LOG_HISTORY lines a week, feeds tails. Heroku: Dev Center, Logging. */
+ * STATE/logs/APP-ID/, keeps LIM_LOG_HISTORY lines a week, feeds tails. Heroku: Dev Center, Logging.
+ */
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
 
@@ -11,7 +12,7 @@
 struct logd;
 
 struct log_line {
-	uint64_t seq; /* per app, counts up, never reused */
+	uint64_t seq; /* per app, counts up (with gaps), never reused */
 	wall_us ts;
 	const char *source; /* "app" | "heroku" */
 	const char *proc;   /* "web.1", "router", "api" */
@@ -25,17 +26,21 @@ struct log_filter { /* NULL or "" = any */
 };
 
 int logd_start(const char *logs_dir, const char *sock_path, struct logd **out, struct err *err);
-void logd_stop(struct logd *d); /* takes what is queued, fsyncs, joins */
+void logd_stop(struct logd *d); /* takes what is queued, fsyncs, joins; open tails fall silent */
+/* Lines kept of each app (while they fit in LIM_LOG_APP_BYTES); LIM_LOG_HISTORY when never called.
+ */
+void logd_keep(struct logd *d, int lines);
 
-/* Any thread, never blocks; a full queue drops and counts (an L12-style line tells). Text is split at
- * LIM_LOG_LINE. ts 0 = now. */
-void logd_append(struct logd *d, const char *app_id, const char *source, const char *proc, wall_us ts,
-		 const char *text, size_t len);
-void logd_printf(struct logd *d, const char *app_id, const char *source, const char *proc, const char *fmt,
-		 ...) PRINTF(5, 6);
+/* Any thread, never blocks; a full queue drops and counts (an L12-style line tells). Text is split
+ * at LIM_LOG_LINE. ts 0 = now. */
+void logd_append(struct logd *d, const char *app_id, const char *source, const char *proc,
+		 wall_us ts, const char *text, size_t len);
+void logd_printf(struct logd *d, const char *app_id, const char *source, const char *proc,
+		 const char *fmt, ...) PRINTF(5, 6);
 
 /* Last n lines that pass the filter, oldest first. Any thread but a loop. Includes every line whose
- * logd_append returned before the call. */
+ * logd_append returned before the call. Lines are valid during each(). UNAVAILABLE when stopping.
+ */
 int logd_history(struct logd *d, const char *app_id, const struct log_filter *f, int n,
 		 void (*each)(const struct log_line *l, void *arg), void *arg, struct err *err);
 
@@ -45,7 +50,8 @@ int logd_history(struct logd *d, const char *app_id, const struct log_filter *f,
 struct log_tail;
 struct log_tail *logd_tail(struct logd *d, const char *app_id, const struct log_filter *f, int n,
 			   uint64_t after_seq, struct loop *l,
-			   void (*cb)(const struct log_line *lines, int count, void *arg), void *arg);
+			   void (*cb)(const struct log_line *lines, int count, void *arg),
+			   void *arg);
 void log_tail_pause(struct log_tail *t, bool paused); /* loop l */
 void log_tail_close(struct log_tail *t);	      /* loop l; no cb after it */
 /* Deletes an app's log. Any thread. */
