@@ -30,6 +30,12 @@ build/fuzz/http1_diff_fuzz: $(O)/tests/fuzz/http1_diff_fuzz.o $(LIB) $(LLHTTP_OB
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LLHTTP_OBJ) $(LIB) $(L_all)
 
+# Parser benchmark, beside llhttp: make build/bench/http1_bench && build/bench/http1_bench
+$(O)/tests/bench/http1_bench.o: CFLAGS += -isystem $(LLHTTP_INC)
+$(BIN)/bench/http1_bench: $(O)/tests/bench/http1_bench.o $(LIB) $(LLHTTP_OBJ)
+	@mkdir -p $(@D)
+	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LLHTTP_OBJ) $(LIB) $(L_all)
+
 .PHONY: unit-bins fuzz-bins
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
