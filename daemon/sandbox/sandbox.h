@@ -31,4 +31,35 @@ int launcher_shutdown(struct launcher *l, bool everything, struct err *err);
 int sandbox_run(struct launcher *l, const struct launch_spec *s, mono_ms deadline, int cancel_fd,
 		void (*sink)(const char *p, size_t n, void *arg), void *arg, bool *oom, struct err *err);
 
+/* --- what a dyno's folder says, for dynos found at start and for those that are gone. A shim takes
+ * its leave in this order: status is written, EXIT is sent, the log is flushed (what paasd did not take
+ * lands in spool), sock disappears. So read the spool after the connection to the shim has closed, and
+ * call launcher_remove(), which deletes it, after that. Any thread but a loop. --- */
+
+/* The spec without env, and the address. NOT_FOUND, CORRUPT. */
+int sandbox_spec(const char *run_dir, const char *id, struct launch_spec *out, char ip[16],
+		 struct err *err);
+
+struct sandbox_status {
+	int exit_code; /* 128 + signal when killed */
+	int signal;    /* 0 = exited */
+	uint64_t oom;  /* processes that the kernel ended for want of memory */
+	wall_us ended_us;
+};
+/* NOT_FOUND: it has not ended, or the shim was killed. */
+int sandbox_status(const char *run_dir, const char *id, struct sandbox_status *out, struct err *err);
+
+struct sandbox_line {
+	char app_id[37], source[16], proc[160];
+	wall_us ts;
+	uint64_t dropped; /* lines that are lost before this one */
+	const char *text; /* len bytes; valid during the call */
+	size_t len;
+};
+/* Every line that paasd never acknowledged, oldest first. No spool is success. */
+int sandbox_spool(const char *run_dir, const char *id,
+		  void (*each)(const struct sandbox_line *l, void *arg), void *arg, struct err *err);
+
+DEFINE_AUTO(struct launcher *, launcher_close)
+
 #endif

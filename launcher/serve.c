@@ -1,0 +1,649 @@
+#include "launcher/host.h"
+#include "daemon/core/clock.h"
+#include "daemon/core/xlog.h"
+#include "proto/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+enum { MAX_CONNS = 64, MAX_JOBS = 256, START_MS = 120000 };
+
+/* Nothing here waits for a client or a dyno: a request that takes time becomes a job, its
+ * connection is not read until the job is done. */
+struct conn {
+	int fd;
+	unsigned serial; /* a job of a connection that went away must not answer its successor */
+	bool busy, cut;
+	struct buf in, out;
+};
+
+struct job {
+	enum { JOB_FREE, JOB_START, JOB_CHILD } kind;
+	int conn;
+	unsigned serial;
+	mono_ms deadline;
+	struct start start; /* JOB_START */
+	int fd;		    /* JOB_CHILD: its error text, then the end */
+	pid_t child;
+	uint32_t ip; /* to be free again when the child has succeeded */
+	struct buf text;
+};
+
+struct server {
+	struct host *h;
+	int listener, sigfd;
+	struct conn conns[MAX_CONNS];
+	struct job jobs[MAX_JOBS];
+	unsigned serials;
+	bool stop;
+};
+
+/* --- answers -------------------------------------------------------------------------------------
+ */
+
+static void flush(struct conn *c)
+{
+	while (c->out.len) {
+		ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0)
+			buf_drop(&c->out, (size_t)n);
+		else if (n < 0 && errno == EAGAIN)
+			return;
+		else if (errno != EINTR) {
+			c->cut = true;
+			return;
+		}
+	}
+}
+
+static void answer_ok(struct conn *c)
+{
+	wire_end(&c->out, wire_begin(&c->out, LAUNCH_OK));
+	c->busy = false;
+	flush(c);
+}
+
+static void answer_err(struct conn *c, const char *id, const char *msg)
+{
+	size_t mark = wire_begin(&c->out, LAUNCH_ERR);
+
+	wire_str(&c->out, L_ERR_ID, id);
+	wire_str(&c->out, L_MSG, msg);
+	wire_end(&c->out, mark);
+	c->busy = false;
+	flush(c);
+}
+
+static struct conn *conn_of(struct server *s, const struct job *j)
+{
+	struct conn *c = &s->conns[j->conn];
+
+	return c->fd >= 0 && c->serial == j->serial ? c : NULL;
+}
+
+static struct job *new_job(struct server *s, struct conn *c)
+{
+	for (int i = 0; i < MAX_JOBS; i++)
+		if (s->jobs[i].kind == JOB_FREE) {
+			s->jobs[i] = (struct job){.conn = (int)(c - s->conns),
+						  .serial = c->serial,
+						  .fd = -1,
+						  .start = {.ctl = -1}};
+			c->busy = true;
+			return &s->jobs[i];
+		}
+	return NULL;
+}
+
+/* --- work in a child
+ * ------------------------------------------------------------------------------ */
+
+typedef int child_fn(struct host *h, const char *arg, struct err *err);
+
+static int child_remove(struct host *h, const char *id, struct err *err)
+{
+	return dyno_remove(h, id, err);
+}
+
+static int child_rmtree(struct host *h, const char *path, struct err *err)
+{
+	return dyno_rmtree(h, path, err);
+}
+
+static _Noreturn void child_main(struct host *h, child_fn *fn, const char *arg, int out)
+{
+	struct err err = {0};
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* a lock held by a copy would outlive the launcher */
+	close(h->lock_fd);
+	if (h->slot_fd >= 0)
+		close(h->slot_fd);
+	if (fn(h, arg, &err) == 0)
+		_exit(0);
+	dprintf(out, "%s %s", err.id, err.msg);
+	_exit(1);
+}
+
+static void run_child(struct server *s, struct job *j, child_fn *fn, const char *arg)
+{
+	int p[2] = {-1, -1};
+
+	if (pipe2(p, O_CLOEXEC) == 0)
+		j->child = fork();
+	else
+		j->child = -1;
+	if (j->child == 0) {
+		close(p[0]);
+		child_main(s->h, fn, arg, p[1]);
+	}
+	if (p[1] >= 0)
+		close(p[1]);
+	j->fd = p[0];
+	j->kind = JOB_CHILD;
+	if (j->child < 0)
+		buf_adds(&j->text, "service_unavailable no more processes");
+}
+
+static void end_child(struct server *s, struct job *j)
+{
+	struct conn *c = conn_of(s, j);
+	int status = 0;
+	char *msg;
+
+	if (j->fd >= 0)
+		close(j->fd);
+	if (j->child > 0 && waitpid(j->child, &status, 0) == j->child && status != 0 &&
+	    !j->text.len)
+		buf_adds(&j->text, "internal_server_error the helper process died");
+	if (!j->text.len && j->ip)
+		net_ip_mark(s->h, j->ip, false);
+	if (j->text.len)
+		xlog(XLOG_WARN, "launcher", "msg=\"work failed\" err=%s", xlog_q(j->text.data));
+	msg = j->text.len ? strchr(j->text.data, ' ') : NULL;
+	if (msg)
+		*msg++ = 0;
+	if (c && j->text.len)
+		answer_err(c, j->text.data, msg ? msg : "");
+	else if (c)
+		answer_ok(c);
+	buf_clear(&j->text);
+	j->kind = JOB_FREE;
+}
+
+static void child_output(struct server *s, struct job *j)
+{
+	char page[1024];
+	ssize_t n = j->fd >= 0 ? read(j->fd, page, sizeof page) : 0;
+
+	if (n < 0 && errno == EINTR)
+		return;
+	if (n > 0)
+		buf_add(&j->text, page, (size_t)n);
+	else
+		end_child(s, j);
+}
+
+static void remove_dyno(struct server *s, struct job *j, const char *id)
+{
+	j->ip = dyno_ip(s->h, id);
+	run_child(s, j, child_remove, id);
+}
+
+/* --- starting
+ * ------------------------------------------------------------------------------------- */
+
+/* What was begun is undone; the caller hears why at once. */
+static void start_failed(struct server *s, struct job *j, const char *err_id, const char *msg)
+{
+	struct conn *c = conn_of(s, j);
+	char id[37];
+
+	xlog(XLOG_WARN, "launcher", "msg=\"dyno did not start\" dyno=%s name=%s err=%s",
+	     j->start.plan.spec.id, j->start.plan.spec.name, xlog_q(msg));
+	memcpy(id, j->start.plan.spec.id, sizeof id);
+	if (c)
+		answer_err(c, err_id, msg);
+	start_clear(&j->start);
+	j->serial = 0; /* the removal answers nobody */
+	remove_dyno(s, j, id);
+}
+
+static void start_done(struct server *s, struct job *j)
+{
+	struct conn *c = conn_of(s, j);
+
+	if (c) {
+		size_t mark = wire_begin(&c->out, LAUNCH_OK);
+
+		wire_str(&c->out, L_IP, j->start.plan.ip);
+		wire_u64(&c->out, L_PID, (uint64_t)j->start.shim);
+		wire_end(&c->out, mark);
+		c->busy = false;
+		flush(c);
+	}
+	start_clear(&j->start);
+	j->kind = JOB_FREE;
+}
+
+static void shim_message(struct server *s, struct job *j)
+{
+	char msg[PLAN_MSG];
+	struct err err = {0};
+	ssize_t n = recv(j->start.ctl, msg, sizeof msg - 1, MSG_DONTWAIT);
+	char *text;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		start_failed(s, j, "internal_server_error", "the shim died during setup");
+		return;
+	}
+	msg[n] = 0;
+	switch (msg[0]) {
+	case 'I':
+		if (dyno_place(s->h, &j->start, atoi(msg + 1), &err) < 0)
+			start_failed(s, j, err.id, err.msg);
+		return;
+	case 'R':
+		start_done(s, j);
+		return;
+	default:
+		text = strchr(msg, ' ');
+		if (text)
+			*text++ = 0;
+		start_failed(s, j, msg + 1, text ? text : "setup failed");
+	}
+}
+
+static void create(struct server *s, struct conn *c, struct wire_frame *f)
+{
+	struct launch_spec spec;
+	struct err err = {0};
+	struct job *j;
+
+	if (launch_spec_decode(f, &spec, &err) < 0) {
+		answer_err(c, err.id, err.msg);
+		return;
+	}
+	j = new_job(s, c);
+	if (!j) {
+		launch_spec_clear(&spec);
+		answer_err(c, "service_unavailable", "too many dynos start at once");
+		return;
+	}
+	j->deadline = clock_mono_ms() + START_MS;
+	if (dyno_start(s->h, &spec, &j->start, &err) == 0) {
+		j->kind = JOB_START;
+	} else if (!j->start.made) {
+		/* what has that id, if anything, is not ours to undo */
+		answer_err(c, err.id, err.msg);
+		if (j->start.ip)
+			net_ip_mark(s->h, j->start.ip, false);
+		start_clear(&j->start);
+	} else {
+		start_failed(s, j, err.id, err.msg);
+	}
+}
+
+/* --- the other verbs
+ * ------------------------------------------------------------------------------ */
+
+static void hello(struct server *s, struct conn *c)
+{
+	const struct host *h = s->h;
+	size_t mark = wire_begin(&c->out, LAUNCH_INFO);
+
+	wire_str(&c->out, L_RUNTIME, h->sandbox ? "sandbox" : "plain");
+	wire_str(&c->out, L_LIMITS, cg_kind_name(&h->cg));
+	wire_str(&c->out, L_GATEWAY, h->net ? h->gateway_text : "");
+	for (int i = 0; i < h->nnotes; i++)
+		wire_str(&c->out, L_NOTE, h->notes[i]);
+	wire_end(&c->out, mark);
+	flush(c);
+}
+
+static void list(struct server *s, struct conn *c)
+{
+	char(*ids)[37];
+	int n = dyno_list(s->h, &ids);
+	size_t mark = wire_begin(&c->out, LAUNCH_OK);
+
+	for (int i = 0; i < n; i++)
+		wire_str(&c->out, L_ID, ids[i]);
+	wire_end(&c->out, mark);
+	free(ids);
+	flush(c);
+}
+
+static void in_child(struct server *s, struct conn *c, child_fn *fn, const char *arg)
+{
+	struct job *j = new_job(s, c);
+
+	if (!j)
+		answer_err(c, "service_unavailable", "too much to do at once");
+	else if (fn == child_remove)
+		remove_dyno(s, j, arg);
+	else
+		run_child(s, j, fn, arg);
+}
+
+static void shut_down(struct server *s, struct conn *c, bool everything)
+{
+	struct err err = {0};
+
+	s->stop = true;
+	if (!everything) {
+		answer_ok(c);
+		return;
+	}
+	for (int i = 0; i < MAX_JOBS; i++)
+		if (s->jobs[i].kind == JOB_START)
+			start_clear(
+				&s->jobs[i].start); /* the shim sees its socket close, and ends */
+	if (dyno_remove_all(s->h, &err) < 0) {
+		s->stop = false;
+		answer_err(c, err.id, err.msg);
+		return;
+	}
+	host_erase(s->h);
+	answer_ok(c);
+}
+
+static void request(struct server *s, struct conn *c, struct wire_frame *f)
+{
+	struct wire_frame again = *f;
+	struct wire_field v;
+	char id[37] = "", path[4096] = "";
+	uint64_t flags = 0;
+
+	while (f->type != LAUNCH_CREATE && wire_next(&again, &v) == 1) {
+		if (v.key == L_ID)
+			wire_copy_str(&v, id, sizeof id);
+		else if (v.key == L_PATH)
+			wire_copy_str(&v, path, sizeof path);
+		else if (v.key == L_FLAGS)
+			flags = wire_get_u64(&v);
+	}
+	switch (f->type) {
+	case LAUNCH_HELLO:
+		hello(s, c);
+		return;
+	case LAUNCH_CREATE:
+		create(s, c, f);
+		return;
+	case LAUNCH_REMOVE:
+		in_child(s, c, child_remove, id);
+		return;
+	case LAUNCH_RMTREE:
+		in_child(s, c, child_rmtree, path);
+		return;
+	case LAUNCH_LIST:
+		list(s, c);
+		return;
+	case LAUNCH_SHUTDOWN:
+		shut_down(s, c, flags & 1);
+		return;
+	default:
+		answer_err(c, "bad_request", "unknown request");
+	}
+}
+
+/* --- connections
+ * ----------------------------------------------------------------------------------- */
+
+static void accept_one(struct server *s)
+{
+	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ucred who = {0};
+	socklen_t n = sizeof who;
+
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 ||
+	    (who.uid != 0 && who.uid != s->h->owner)) {
+		xlog(XLOG_WARN, "launcher", "msg=\"refused a stranger\" uid=%u", who.uid);
+		close(fd);
+		return;
+	}
+	for (int i = 0; i < MAX_CONNS; i++)
+		if (s->conns[i].fd < 0) {
+			s->conns[i] = (struct conn){.fd = fd, .serial = ++s->serials};
+			return;
+		}
+	close(fd);
+}
+
+static void serve_input(struct server *s, struct conn *c)
+{
+	struct wire_frame f;
+	ssize_t n = 0;
+
+	while (!c->busy && !c->cut && !s->stop &&
+	       (n = wire_parse(buf_str(&c->in), c->in.len, &f)) > 0) {
+		request(s, c, &f);
+		/* the frame may hold config vars */
+		explicit_bzero(c->in.data, (size_t)n);
+		buf_drop(&c->in, (size_t)n);
+	}
+	if (n < 0)
+		c->cut = true;
+	if (!c->in.len)
+		buf_clear(&c->in);
+}
+
+static void read_conn(struct server *s, struct conn *c)
+{
+	ssize_t n;
+
+	buf_reserve(&c->in, 65536);
+	n = recv(c->fd, c->in.data + c->in.len, 65536, MSG_DONTWAIT);
+	if (n > 0)
+		c->in.len += (size_t)n;
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		c->cut = true;
+	serve_input(s, c);
+}
+
+static void close_conn(struct conn *c)
+{
+	close(c->fd);
+	buf_clear(&c->in);
+	buf_clear(&c->out);
+	*c = (struct conn){.fd = -1};
+}
+
+static int listen_on(struct server *s, struct err *err)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	AUTO(auto_str) char *path = xasprintf("/proc/self/fd/%d/launcher.sock", s->h->run_fd);
+	mode_t old = umask(0177);
+	int r;
+
+	/* by descriptor: run directories may be deeper than sun_path is long */
+	snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+	unlinkat(s->h->run_fd, "launcher.sock", 0); /* stale: we hold the lock */
+	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	r = s->listener < 0 ? -1 : bind(s->listener, (const struct sockaddr *)&a, sizeof a);
+	umask(old);
+	if (r < 0 ||
+	    (s->h->root && fchownat(s->h->run_fd, "launcher.sock", s->h->owner, s->h->owner_gid,
+				    AT_SYMLINK_NOFOLLOW) < 0) ||
+	    listen(s->listener, 64) < 0)
+		return err_errno(err, "listen on %s/launcher.sock", s->h->run);
+	return 0;
+}
+
+static int signals(struct server *s, struct err *err)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->sigfd < 0 ? err_errno(err, "signalfd") : 0;
+}
+
+/* Shims are children until we go; jobs' children are reaped by their job. */
+static void on_signal(struct server *s)
+{
+	struct signalfd_siginfo si;
+	siginfo_t w = {0};
+
+	while (read(s->sigfd, &si, sizeof si) == sizeof si)
+		if (si.ssi_signo != SIGCHLD)
+			s->stop = true;
+	while (waitid(P_ALL, 0, &w, WEXITED | WNOHANG | WNOWAIT) == 0 && w.si_pid) {
+		bool ours = false;
+
+		for (int i = 0; i < MAX_JOBS; i++)
+			ours |= s->jobs[i].kind == JOB_CHILD && s->jobs[i].child == w.si_pid;
+		if (ours)
+			return; /* its pipe wakes us as well; the next SIGCHLD or tick reaps the
+				   rest */
+		waitpid(w.si_pid, NULL, 0);
+		w = (siginfo_t){0};
+	}
+}
+
+enum {
+	AT_LISTEN,
+	AT_SIGNAL,
+	AT_CONNS,
+	AT_JOBS = AT_CONNS + MAX_CONNS,
+	AT_END = AT_JOBS + MAX_JOBS
+};
+
+static int arm(struct server *s, struct pollfd *p)
+{
+	int wait = -1;
+
+	p[AT_LISTEN] = (struct pollfd){s->listener, POLLIN, 0};
+	p[AT_SIGNAL] = (struct pollfd){s->sigfd, POLLIN, 0};
+	for (int i = 0; i < MAX_CONNS; i++) {
+		const struct conn *c = &s->conns[i];
+
+		p[AT_CONNS + i] = (struct pollfd){
+			c->fd, (short)((c->busy ? 0 : POLLIN) | (c->out.len ? POLLOUT : 0)), 0};
+	}
+	for (int i = 0; i < MAX_JOBS; i++) {
+		const struct job *j = &s->jobs[i];
+		int fd = j->kind == JOB_START ? j->start.ctl : j->kind == JOB_CHILD ? j->fd : -1;
+
+		p[AT_JOBS + i] = (struct pollfd){fd, POLLIN, 0};
+		if (j->kind == JOB_START)
+			wait = 1000;
+		if (j->kind == JOB_CHILD && j->fd < 0)
+			wait = 0;
+	}
+	return wait;
+}
+
+static void run_jobs(struct server *s, const struct pollfd *p)
+{
+	mono_ms now = clock_mono_ms();
+
+	for (int i = 0; i < MAX_JOBS; i++) {
+		struct job *j = &s->jobs[i];
+
+		if (j->kind == JOB_START && p[i].fd == j->start.ctl && p[i].revents)
+			shim_message(s, j);
+		else if (j->kind == JOB_START && now > j->deadline)
+			start_failed(s, j, "timeout", "the sandbox was not set up in time");
+		else if (j->kind == JOB_CHILD && ((p[i].fd == j->fd && p[i].revents) || j->fd < 0))
+			child_output(s, j);
+	}
+}
+
+static void run_conns(struct server *s, const struct pollfd *p)
+{
+	for (int i = 0; i < MAX_CONNS; i++) {
+		struct conn *c = &s->conns[i];
+
+		if (c->fd < 0)
+			continue;
+		if (p[i].fd == c->fd && (p[i].revents & (POLLIN | POLLHUP | POLLERR)))
+			read_conn(s, c);
+		else
+			serve_input(s, c); /* a job is done: the next request may be here already */
+		if (c->out.len)
+			flush(c);
+		if (c->cut)
+			close_conn(c);
+	}
+}
+
+/* Tells systemd, when it started us, that requests are served. */
+static void notify_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	AUTO(auto_fd) int fd = -1;
+	size_t n = path ? strlen(path) : 0;
+
+	if (n < 2 || n >= sizeof a.sun_path)
+		return;
+	memcpy(a.sun_path, path, n);
+	if (path[0] == '@')
+		a.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (const struct sockaddr *)&a,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		xlog(XLOG_WARN, "launcher", "msg=\"systemd was not told\"");
+}
+
+int serve(struct host *h, struct err *err)
+{
+	struct server *s = xcalloc(1, sizeof *s);
+	struct pollfd *p = xcalloc(AT_END, sizeof *p);
+
+	*s = (struct server){.h = h, .listener = -1, .sigfd = -1};
+	for (int i = 0; i < MAX_CONNS; i++)
+		s->conns[i].fd = -1;
+	if (listen_on(s, err) < 0 || signals(s, err) < 0) {
+		free(s);
+		free(p);
+		return -1;
+	}
+	notify_ready();
+	while (!s->stop) {
+		int wait = arm(s, p);
+
+		if (poll(p, AT_END, wait) < 0 && errno != EINTR)
+			break;
+		if (p[AT_SIGNAL].revents)
+			on_signal(s);
+		run_jobs(s, p + AT_JOBS);
+		run_conns(s, p + AT_CONNS);
+		if (p[AT_LISTEN].revents)
+			accept_one(s);
+	}
+	for (int i = 0; i < MAX_CONNS; i++)
+		if (s->conns[i].fd >= 0)
+			close_conn(&s->conns[i]);
+	for (int i = 0; i < MAX_JOBS; i++)
+		if (s->jobs[i].kind == JOB_START)
+			start_clear(&s->jobs[i].start);
+	close(s->listener);
+	close(s->sigfd);
+	free(s);
+	free(p);
+	return 0;
+}
