@@ -36,6 +36,11 @@ $(BIN)/bench/http1_bench: $(O)/tests/bench/http1_bench.o $(LIB) $(LLHTTP_OBJ)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LLHTTP_OBJ) $(LIB) $(L_all)
 
+# Other benchmarks need nothing special: make build/bench/store_bench && build/bench/store_bench
+$(BIN)/bench/%: $(O)/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LIB) $(L_all)
+
 .PHONY: unit-bins fuzz-bins
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)

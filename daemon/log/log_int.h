@@ -4,6 +4,7 @@
 
 #include "daemon/log/log.h"
 #include "daemon/log/seglog.h"
+#include "proto/limits.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
