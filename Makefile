@@ -5,6 +5,7 @@
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -50,7 +51,7 @@ CFLAGS  := $(BASE) $(F_$(FLAVOUR))
 LDFLAGS := -Wl,--as-needed $(LD_$(FLAVOUR))
 
 # --- what is built -------------------------------------------------------------------------
-DIRS := proto $(patsubst %/,%,$(wildcard daemon/*/)) router launcher shim fileserver cli
+DIRS := proto daemon $(patsubst %/,%,$(wildcard daemon/*/)) router launcher shim fileserver cli
 MAINS := daemon/main.c router/main.c launcher/main.c shim/main.c fileserver/main.c cli/main.c
 LIB_SRC := $(filter-out $(MAINS),$(foreach d,$(DIRS),$(wildcard $(d)/*.c))) $(GEN)/sql_table.c
 LIB_OBJ := $(patsubst %.c,$(O)/%.o,$(LIB_SRC))

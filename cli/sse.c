@@ -15,7 +15,7 @@ void cli_sse_restart(struct cli_sse *s)
 	buf_reset(&s->line);
 	buf_reset(&s->data);
 	buf_reset(&s->event);
-	strcpy(s->id, s->last_id);
+	memcpy(s->id, s->last_id, sizeof s->id);
 	s->cr = s->has_data = false;
 }
 
@@ -39,7 +39,7 @@ static void field(struct cli_sse *s, const char *name, size_t n, const char *val
 		buf_adds(&s->event, value);
 	} else if (n == 2 && memcmp(name, "id", 2) == 0) {
 		if (strlen(value) < sizeof s->id)
-			strcpy(s->id, value);
+			memcpy(s->id, value, strlen(value) + 1);
 	} else if (n == 5 && memcmp(name, "retry", 5) == 0) {
 		if (*value && strlen(value) < 8 && strspn(value, "0123456789") == strlen(value))
 			s->retry_ms = atol(value);
@@ -48,7 +48,7 @@ static void field(struct cli_sse *s, const char *name, size_t n, const char *val
 
 static void end_of_event(struct cli_sse *s)
 {
-	strcpy(s->last_id, s->id);
+	memcpy(s->last_id, s->id, sizeof s->last_id);
 	if (s->has_data && !s->on_event(s->arg, buf_str(&s->event), buf_str(&s->data), s->data.len))
 		s->stopped = true;
 	buf_reset(&s->data);

@@ -19,7 +19,7 @@ static bool take_scheme(const char **s, struct cli_url *out)
 
 		if (strncasecmp(*s, known[i].prefix, n) != 0)
 			continue;
-		strcpy(out->scheme, known[i].name);
+		snprintf(out->scheme, sizeof out->scheme, "%s", known[i].name);
 		out->port = known[i].port;
 		*s += n;
 		return true;
@@ -54,7 +54,7 @@ bool cli_url_parse(const char *s, struct cli_url *out)
 	n = strcspn(s, "/?#");
 	if (strlen(s + n) >= sizeof out->path)
 		return false;
-	strcpy(out->path, s + n);
+	memcpy(out->path, s + n, strlen(s + n) + 1);
 	at = memrchr(s, '@', n);
 	host = at ? at + 1 : s;
 	hlen = n - (size_t)(host - s);

@@ -1,7 +1,38 @@
-# Dependencies, installation.
-DEPS := gcc make pkg-config git libuv1-dev libgit2-dev libsqlite3-dev libcurl4-openssl-dev libjansson-dev \
-        libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev nftables iproute2 ca-certificates
-.PHONY: deps
+# Dependencies, installation, the demo.
+BUILD_DEPS := gcc make pkg-config git libuv1-dev libgit2-dev libsqlite3-dev libcurl4-openssl-dev libjansson-dev \
+              libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev
+RUN_DEPS   := nftables iproute2 ca-certificates curl xz-utils zstd unzip jq file procps locales
+TEST_DEPS  := libcmocka-dev python3-pytest python3-requests clang clang-format libclang-rt-dev shellcheck cppcheck \
+              node-llhttp slirp4netns tmux
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Installs what is missing; says nothing and asks nothing when all is there.
+install-packages = @missing=; for p in $(1); do \
+	  dpkg-query -W -f '$${Status}' "$$p" 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
+
+.PHONY: deps deps-test
 deps:
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(DEPS)
+	$(call install-packages,$(BUILD_DEPS) $(RUN_DEPS))
+deps-test: deps
+	$(call install-packages,$(TEST_DEPS))
+
+LIBEXEC := $(prefix)/libexec/paasd
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(prefix)/share/paasd/buildpacks \
+	  $(DESTDIR)$(prefix)/share/doc/paasd $(DESTDIR)/etc/paasd $(DESTDIR)/lib/systemd/system
+	install -m 755 $(BIN)/paasd $(BIN)/paasctl $(DESTDIR)$(prefix)/bin/
+	install -m 755 $(BIN)/paas-router $(BIN)/paas-launcher $(BIN)/paas-shim $(BIN)/paas-static $(DESTDIR)$(LIBEXEC)/
+	cp -R buildpacks/. $(DESTDIR)$(prefix)/share/paasd/buildpacks/
+	cp -R README.md LICENSE docs $(DESTDIR)$(prefix)/share/doc/paasd/
+	for u in packaging/systemd/*.service; do sed 's#@PREFIX@#$(prefix)#g' $$u > $(DESTDIR)/lib/systemd/system/$$(basename $$u); done
+	[ -e $(DESTDIR)/etc/paasd/paasd.yml ] || install -m 640 packaging/paasd.yml $(DESTDIR)/etc/paasd/paasd.yml
+
+.PHONY: demo demo-stop
+demo: deps
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@packaging/demo.sh start
+demo-stop:
+	@packaging/demo.sh stop

@@ -125,7 +125,7 @@ int rt_app_parse(const struct wire_frame *f, struct rt_app **out, struct err *er
 		return -1;
 	wire_end(&a->raw, mark);
 	if (a->platform)
-		strcpy(a->id, RT_PLATFORM_ID);
+		memcpy(a->id, RT_PLATFORM_ID, sizeof RT_PLATFORM_ID);
 	else if (!a->id[0] || strcmp(a->id, RT_PLATFORM_ID) == 0)
 		return err_set(err, ERR_BAD_REQUEST, "a route needs an app id");
 	if (a->platform && (!a->socket || strlen(a->socket) > 107))

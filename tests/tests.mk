@@ -50,3 +50,76 @@ fuzz-bins: $(FUZZ_BIN)
 unit:
 	@$(MAKE) --no-print-directory FLAVOUR=debug $(if $(T),build/debug/tests/unit/$(T)_test,unit-bins)
 	@for t in $(if $(T),build/debug/tests/unit/$(T)_test,$(patsubst tests/unit/%.c,build/debug/tests/unit/%,$(UNIT_SRC))); do $$t || exit 1; done
+
+# --- the parts of `make check`, each runnable alone; tests/tools/check.py runs all and counts ---
+.PHONY: check
+check: deps-test
+	@tests/tools/check.py
+
+UNIT_DEBUG := $(patsubst tests/unit/%.c,build/debug/tests/unit/%,$(UNIT_SRC))
+.PHONY: run-unit
+run-unit:
+	@rc=0; for t in $(UNIT_DEBUG); do echo "# $$t"; timeout -k 5 120 $$t 2>&1 || rc=1; done; exit $$rc
+
+# Those with threads run once more under the thread sanitiser.
+TSAN_UNITS := $(foreach d,store log http route git build,$(patsubst tests/unit/%.c,build/tsan/tests/unit/%,\
+              $(filter tests/unit/$(d)/%,$(UNIT_SRC))))
+.PHONY: tsan-bins run-tsan
+tsan-bins: $(TSAN_UNITS)
+run-tsan:
+	@rc=0; for t in $(TSAN_UNITS); do echo "# $$t"; \
+	  TSAN_OPTIONS="halt_on_error=1 suppressions=tests/tools/tsan.supp" timeout -k 5 180 $$t 2>&1 || rc=1; done; exit $$rc
+
+.PHONY: run-fuzz-corpus
+run-fuzz-corpus:
+	@for f in $(FUZZ_BIN); do n=$$(basename $$f _fuzz); d=tests/fuzz/corpus/$$n; \
+	  [ -d $$d ] || { echo "no corpus for $$n in $$d" >&2; exit 1; }; \
+	  echo "# $$n: $$(find $$d -type f | wc -l) inputs"; \
+	  $$f -runs=0 $$d >build/fuzz/$$n.log 2>&1 || { cat build/fuzz/$$n.log; exit 1; }; done
+
+# A short real run of every fuzz target:  make fuzz SECONDS=60
+SECONDS ?= 30
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzz-bins
+	@for f in $(FUZZ_BIN); do n=$$(basename $$f _fuzz); mkdir -p build/fuzz/found/$$n; \
+	  echo "# $$n"; $$f -max_total_time=$(SECONDS) -print_final_stats=0 -artifact_prefix=build/fuzz/found/$$n/ \
+	  build/fuzz/found/$$n tests/fuzz/corpus/$$n 2>&1 | tail -n 2; done
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+.PHONY: fmt check-fmt check-layers check-headers check-shell check-cppcheck check-docs check-clang
+fmt:
+	clang-format -i $(C_FILES)
+check-fmt:
+	clang-format --dry-run -Werror $(C_FILES)
+check-layers:
+	@tests/tools/check-layers.sh
+check-headers: $(GEN_FILES)
+	@for h in $(HEADERS); do echo "#include \"$$h\"" | \
+	  $(CC) $(BASE) -MF /dev/null -Wno-unused-function -fsyntax-only -x c - || { echo "$$h does not compile alone"; exit 1; }; done
+	@echo "headers: ok"
+check-shell:
+	@git ls-files | while read -r f; do [ -f "$$f" ] || continue; read -r first <"$$f" 2>/dev/null || continue; \
+	  case "$$first" in '#!'*bash*|'#!/bin/sh'*|'#!/usr/bin/env sh'*) echo "$$f";; esac; done | xargs -r shellcheck -x -S warning
+check-cppcheck: $(GEN_FILES)
+	@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability \
+	  --suppress=missingIncludeSystem --suppress=syntaxError:daemon/http/server_int.h --suppress=unknownMacro --suppress=nullPointerRedundantCheck \
+	  -D__GNUC__ -I. -I$(GEN) -j$$(nproc) \
+	  proto daemon router launcher shim fileserver cli
+check-docs: all
+	@$(BIN)/paasd config:docs | diff -u docs/config.md - >&2 || { echo "docs/config.md is stale: build/paasd config:docs > docs/config.md"; exit 1; }
+	@$(BIN)/paasd api:docs | diff -u docs/api.md - >&2 || { echo "docs/api.md is stale: build/paasd api:docs > docs/api.md"; exit 1; }
+	@echo "docs: ok"
+
+compile_commands.json: Makefile
+	@echo '[' > $@; sep=; for f in $(LIB_SRC) $(MAINS); do \
+	  printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}\n' "$$sep" "$(CURDIR)" "$$f" \
+	    "$$(printf '%s' '$(THIS_CC) $(CFLAGS)' | sed 's/\\/\\\\/g; s/"/\\"/g')" "$$f" >> $@; sep=,; done; echo ']' >> $@
+
+.PHONY: harnesses
+harnesses:
+
+.PHONY: bench
+bench: all
+	@$(PYTEST) --version >/dev/null
+	@/usr/bin/python3 tests/bench/bench.py

@@ -36,6 +36,11 @@ int builds_open(const struct config *cfg, struct launcher *la, struct slugs *sl,
 	return 0;
 }
 
+void builds_stop(struct builds *b)
+{
+	queue_stop_all(b->queue);
+}
+
 void builds_close(struct builds *b)
 {
 	if (!b)

@@ -46,7 +46,9 @@ void build_result_clear(struct build_result *r);
 
 int builds_open(const struct config *cfg, struct launcher *la, struct slugs *sl,
 		struct builds **out, struct err *err);
-void builds_close(struct builds *b); /* cancels what runs */
+/* Cancels what runs and takes no more; does not wait: the first thing when paasd stops. */
+void builds_stop(struct builds *b);
+void builds_close(struct builds *b); /* cancels what runs and waits for it */
 /* Blocks for the queue, then builds. -1: BUILD_FAILED, CANCELED (also superseded), TIMEOUT,
  * DISK_FULL, SLUG_TOO_LARGE; the user has been told on out. */
 int build_run(struct builds *b, const struct build_req *req, struct build_result *res,

@@ -34,6 +34,15 @@ static void stop(struct queue *q, struct job *j, enum stop_why why)
 	pthread_cond_broadcast(&q->changed);
 }
 
+void queue_stop_all(struct queue *q)
+{
+	pthread_mutex_lock(&q->mtx);
+	q->closing = true;
+	for (struct job *j = q->list; j; j = j->next)
+		stop(q, j, STOP_CLOSING);
+	pthread_mutex_unlock(&q->mtx);
+}
+
 void queue_close(struct queue *q)
 {
 	if (!q)

@@ -19,6 +19,8 @@ struct job { /* lives on the stack of build_run; its caller fills app_id and bui
 };
 
 struct queue *queue_new(int limit);
+/* Stops all jobs and takes no more. Does not wait. */
+void queue_stop_all(struct queue *q);
 /* Stops all jobs, waits until they have left, frees. */
 void queue_close(struct queue *q);
 

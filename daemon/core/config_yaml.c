@@ -250,7 +250,7 @@ static int read_stream(struct reader *r)
 
 int config_parse(struct config *c, const char *name, const void *text, size_t n, struct err *err)
 {
-	struct err unused;
+	struct err unused = {0};
 	struct reader r = {.c = c, .file = name, .err = err ? err : &unused};
 	int rc;
 

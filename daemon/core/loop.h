@@ -3,6 +3,7 @@
 #define CORE_LOOP_H
 
 #include "proto/err.h"
+#include <assert.h>
 #include <uv.h>
 
 struct loop;

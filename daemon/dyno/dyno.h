@@ -47,17 +47,21 @@ struct dyno_want { /* one process type of a formation */
 	int quantity;
 };
 
-struct dynos_ops { /* upwards */
+struct dynos_ops { /* upwards; loop thread */
 	void *arg;
-	/* The set of an app's web dynos changed (came up, crashed, went down): publish routes. */
-	void (*web_changed)(const char *app_id, void *arg);
+	/* The set of an app's serving web dynos changed: publish dynos_web_up(). done (may be NULL)
+	 * once every router worker uses it. */
+	void (*publish)(const char *app_id, void (*done)(void *done_arg), void *done_arg,
+			void *arg);
+	/* No route leads to the dyno any more: done when no request is in flight to it. */
+	void (*drain)(const char *dyno_id, void (*done)(void *done_arg), void *done_arg, void *arg);
 };
 
-/* Loop thread. Adopts what runs in RUN/dynos: adopt() is asked for the release of each; NULL = bury
- * it. */
-int dynos_new(struct loop *l, const struct config *cfg, struct store *st, struct logd *log,
-	      struct launcher *la, const struct dynos_ops *ops, struct dynos **out,
-	      struct err *err);
+/* Loop thread. */
+struct dynos *dynos_new(struct loop *l, const struct config *cfg, struct store *st,
+			struct logd *log, struct launcher *la, const struct dynos_ops *ops);
+/* Takes over what runs in RUN/dynos: release_of() is asked for the release of each; NULL = bury it.
+ * done when every dyno is adopted or buried. */
 void dynos_adopt(struct dynos *d,
 		 struct dyno_release *(*release_of)(const char *app_id, const char *release_id,
 						    void *arg),
@@ -68,21 +72,24 @@ void dynos_free(struct dynos *d);
 
 /* --- formation, loop thread --- */
 /*
- * Cut-over to release r without downtime: starts the wanted dynos of r; when every web dyno is up
- * calls up(NULL), which must publish routes and then call dynos_retire; when one cannot come up
- * (R10, crash at boot) the new ones are stopped, the old go on, and up(err) says why.
+ * Cut-over to release r without downtime: starts the wanted web dynos of r beside the old ones;
+ * when all are up, publishes them, lets the old drain and stop, replaces the other types, and calls
+ * up(NULL). When one cannot come up (R10, crash at boot) the new ones are killed, the old go on,
+ * and up(err) says why. One at a time an app.
  */
 void dynos_deploy(struct dynos *d, struct dyno_release *r, const struct dyno_want *want, int n,
 		  void (*up)(const struct err *err, void *arg), void *arg);
-/* Stops every dyno of the app that is not of the newest deployed release, after draining. */
-void dynos_retire(struct dynos *d, const char *app_id,
-		  void (*drain)(const char *dyno_id, void (*done)(void *), void *done_arg,
-				void *arg),
-		  void *drain_arg);
-/* Quantities changed: starts or stops dynos of the current release. */
+/* Back-off kept from before a restart, ahead of dynos_scale. */
+void dynos_crash_restore(struct dynos *d, const char *app_id, const char *name, int count,
+			 wall_ms restart_ms);
+/* r is the app's current release, without starting or stopping anything: ahead of dynos_deploy when
+ * a cut-over is taken up again after a restart. */
+void dynos_assume(struct dynos *d, struct dyno_release *r);
+/* Makes the app's dynos what is wanted of release r, its current one: starts and stops the
+ * difference. */
 void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want *want, int n);
 /* Restart: name "web.1", a type "web", or NULL for all. Web dynos restart one after another with
- * the replacement up first. False when nothing matches. */
+ * the replacement up first. One-offs are stopped. False when nothing matches. */
 bool dynos_restart(struct dynos *d, const char *app_id, const char *name);
 bool dynos_stop(struct dynos *d, const char *app_id,
 		const char *name); /* formation dynos come back */
@@ -91,31 +98,63 @@ void dynos_forget(struct dynos *d, const char *app_id, void (*done)(void *arg), 
 
 /* --- one-offs, loop thread --- */
 struct oneoff_req {
-	const char *type;    /* "run", "release", "scheduler" */
-	const char *command; /* given to bash -c after .profile.d */
-	char **env;	     /* extra, NAME=value, or NULL */
-	const char *size;
-	bool attach, tty;
+	const char *type; /* "run", "release", "scheduler" */
+	int num;	  /* name is TYPE.NUM */
+	const char *id;	  /* uuid of the run when the caller must know it beforehand; NULL = new */
+	const char *command; /* run by bash after .profile.d */
+	char *const *env;    /* extra, NAME=value, or NULL */
+	const char *size;    /* NULL = default */
+	bool attach, tty;    /* waits LIM_ATTACH_MS for a client; detached ones log their output */
 	unsigned rows, cols, ttl_s;
 	uint64_t keep_output;
-	bool log; /* output to the app's log */
 };
-/* started(info or NULL, err) on the loop once it runs (or waits for its attach). Exit through
- * ended. */
+struct oneoff_ops { /* loop thread; each may be NULL */
+	void (*started)(const struct dyno_info *i, const struct err *err,
+			void *arg);			     /* i NULL on err */
+	void (*output)(const char *p, size_t n, void *arg);  /* all of it, from the first byte */
+	void (*ended)(const struct dyno_info *i, void *arg); /* not after started(err) */
+	void *arg;
+};
 void dynos_oneoff(struct dynos *d, struct dyno_release *r, const struct oneoff_req *req,
-		  void (*started)(const struct dyno_info *i, const struct err *err, void *arg),
-		  void (*ended)(const struct dyno_info *i, void *arg), void *arg);
-/* Adopted one-offs of type release: learn their end. */
-bool dynos_watch(struct dynos *d, const char *dyno_id,
-		 void (*ended)(const struct dyno_info *i, void *arg), void *arg);
+		  const struct oneoff_ops *ops);
+/* An adopted one-off: learn its output and end as if started by dynos_oneoff. False: no such dyno;
+ * then *exit_code tells how it ended while nobody looked, -1 = unknown. */
+bool dynos_watch(struct dynos *d, const char *dyno_id, const struct oneoff_ops *ops,
+		 int *exit_code);
 
-/* --- looking, any thread (copies under a lock) --- */
+/* --- the terminal of an attached one-off, loop thread --- */
+struct dyno_tty;
+struct dyno_tty_ops {
+	void (*output)(const char *p, size_t n, void *arg);
+	void (*exit)(int status, void *arg); /* then the tty is gone */
+	void (*lost)(void *arg);	     /* the dyno cannot be reached; the tty is gone */
+};
+struct dyno_tty *dyno_tty_open(struct dynos *d, const char *dyno_id, const struct dyno_tty_ops *ops,
+			       void *arg);
+void dyno_tty_input(struct dyno_tty *t, const void *p, size_t n);
+void dyno_tty_eof(struct dyno_tty *t);
+void dyno_tty_resize(struct dyno_tty *t, unsigned rows, unsigned cols);
+void dyno_tty_signal(struct dyno_tty *t, int sig);
+void dyno_tty_pause(struct dyno_tty *t, bool paused); /* of output */
+size_t dyno_tty_queued(const struct dyno_tty *t);     /* input bytes that the dyno has not read */
+void dyno_tty_close(struct dyno_tty *t);	      /* hang up; no callback after it */
+
+/* --- looking: on the loop at once, from other threads by asking the loop --- */
 int dynos_list(struct dynos *d, const char *app_id,
 	       struct dyno_info **out); /* count; caller clears + frees */
-/* Web dynos that are up, of the release that serves now (both during a cut-over's overlap). */
+/* Web dynos that take traffic now. */
 int dynos_web_up(struct dynos *d, const char *app_id, struct dyno_info **out);
-/* Aggregate for routing when none is up. */
+void dyno_infos_free(struct dyno_info *v, int n);
 enum dyno_web { WEB_UP, WEB_BOOTING, WEB_CRASHED, WEB_NONE };
 enum dyno_web dynos_web_state(struct dynos *d, const char *app_id);
+
+/* --- sizes: limit classes with Heroku's names --- */
+struct dyno_size {
+	const char *name; /* "Standard-1X" */
+	int memory_mb, cpu_weight, pids;
+	int compute;
+};
+extern const struct dyno_size dyno_sizes[]; /* ends with name NULL; the first is the default */
+const struct dyno_size *dyno_size_find(const char *name); /* any case; NULL unknown */
 
 #endif

@@ -257,7 +257,7 @@ static int listen_unix(struct http_server *s, const char *path, struct err *err)
 
 	if (strlen(path) >= sizeof sa.sun_path)
 		return err_set(err, ERR_CONFIG, "socket path is too long: %s", path);
-	strcpy(sa.sun_path, path);
+	memcpy(sa.sun_path, path, strlen(path) + 1);
 	if (clear_stale(&sa, err) < 0)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

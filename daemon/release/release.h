@@ -33,11 +33,14 @@ struct release_out {
 };
 
 int releases_new(struct loop *l, const struct config *cfg, struct store *st, struct logd *log,
-		 struct dynos *dy, struct routes *ro, struct slugs *sl, struct launcher *la,
-		 struct releases **out, struct err *err);
-/* At start, on the loop: re-adopts dynos, publishes routes, resumes or fails unfinished releases.
- */
+		 struct routes *ro, struct slugs *sl, struct launcher *la, struct releases **out,
+		 struct err *err);
+struct dynos *releases_dynos(struct releases *r);
+/* At start, on the loop: adopts dynos, publishes routes, takes up or fails unfinished releases. */
 void releases_recover(struct releases *r, void (*done)(void *arg), void *arg);
+/* Loop thread. Stops every dyno, or lets go of them; unfinished releases go on at the next start.
+ */
+void releases_stop(struct releases *r, bool keep_dynos, void (*done)(void *arg), void *arg);
 void releases_free(struct releases *r);
 
 /* Makes the release row and queues the deploy. Any thread but a loop. */

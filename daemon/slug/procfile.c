@@ -80,7 +80,7 @@ static void shown(struct span s, char out[48])
 
 	for (size_t i = 0; i < n; i++)
 		out[i] = (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? '?' : s.p[i];
-	strcpy(out + n, n < s.n ? "..." : "");
+	memcpy(out + n, n < s.n ? "..." : "", n < s.n ? 4 : 1);
 }
 
 struct parse {

@@ -72,8 +72,8 @@ def write(path, text, mode=None):
 
 
 class Result:
-    def __init__(self, status, text):
-        self.status, self.text = status, text
+    def __init__(self, status, text, seconds):
+        self.status, self.text, self.seconds = status, text, seconds
 
     def ok(self):
         assert self.status == 0, self.text
@@ -148,8 +148,9 @@ class Lab:
         status, text = self.script('detect', self.build_dir)
         assert status == 0, text
         self.name = text.strip()
+        begin = time.monotonic()
         status, text = self.script('compile', self.build_dir, self.cache, self.envdir, **env)
-        return Result(status, text)
+        return Result(status, text, time.monotonic() - begin)
 
     def release(self):
         """Process types of bin/release, its small YAML read by hand."""

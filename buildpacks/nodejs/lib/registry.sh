@@ -10,8 +10,7 @@ registry_find() {
 			"$BUILD_DIR/.npmrc" | tail -n 1)
 	fi
 	if [[ -z $url ]] && npm=$(type -P npm); then
-		# its cache and log belong neither into the slug nor into ~
-		url=$(cd / && npm_config_cache=$TMP/npm "$npm" config get registry 2>/dev/null) || url=
+		url=$(cd / && "$npm" config get registry 2>/dev/null) || url=
 	fi
 	if [[ -z $url || $url == undefined ]]; then
 		url=$(registry_of_lock)

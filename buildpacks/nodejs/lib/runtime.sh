@@ -67,22 +67,15 @@ node_request() {
 	fi
 }
 
-# Versions as a registry's document, so that the same resolver reads what is at hand: version_document [VERSION...]
-version_document() {
-	jq -n '{versions: ([$ARGS.positional[] | {key: ., value: {dist: {tarball: "file:"}}}] | from_entries)}' --args "$@"
-}
-resolve_version() { jq -r --arg range "$1" -f "$BUILDPACK_DIR/lib/semver.jq" 2>/dev/null | jq -r '.version // empty' || true; }
-
-folder_versions() {
+# Versions that lie in the folders DIR/<version>, as a registry's document: the same resolver reads it.
+folder_document() {
 	local dir
 	for dir in "$1"/*/; do
 		if [[ -d $dir ]]; then basename "$dir"; fi
-	done
+	done | jq -R . | jq -s '{versions: (map({key: ., value: {dist: {tarball: "file:"}}}) | from_entries)}'
 }
 folder_resolve() { # DIR RANGE -> version
-	local versions=()
-	mapfile -t versions < <(folder_versions "$1")
-	version_document "${versions[@]}" | resolve_version "$2"
+	folder_document "$1" | jq -r --arg range "$2" -f "$BUILDPACK_DIR/lib/semver.jq" 2>/dev/null | jq -r '.version // empty' || true
 }
 
 # Puts Node.js into $CACHE_DIR/nodejs/node/<version> and sets NODE_VERSION, NODE_HOME_DIR (its folder).
@@ -128,7 +121,8 @@ node_without_registry() {
 		return
 	fi
 	if host=$(type -P node) && have=$("$host" -p process.versions.node 2>/dev/null) &&
-		[[ $(version_document "$have" | resolve_version "$NODE_RANGE") == "$have" ]]; then
+		[[ $(jq -n --arg v "$have" '{versions: {($v): {dist: {tarball: "file:"}}}}' |
+			jq -r --arg range "$NODE_RANGE" -f "$BUILDPACK_DIR/lib/semver.jq" 2>/dev/null) != null ]]; then
 		warn "The npm registry does not answer: using the system's Node.js $have."
 		NODE_VERSION=$have NODE_HOME_DIR=$TMP/host-node
 		mkdir -p "$NODE_HOME_DIR/bin"
@@ -141,7 +135,10 @@ node_without_registry() {
 		"(there now: $(folder_list "$RUNTIMES/node"); the system has: ${have:-none})."
 }
 
-folder_list() { folder_versions "$1" | sort -V | join_lines | grep . || echo none; }
+folder_list() {
+	local dir
+	for dir in "$1"/*/; do if [[ -d $dir ]]; then basename "$dir"; fi; done | sort -V | join_lines | grep . || echo none
+}
 
 # Node.js alone goes into the slug, not its headers (120 MB instead of 180).
 node_install() {

@@ -1,0 +1,42 @@
+/* api.h - the Platform API v3 over HTTP: one route table (routes.c), handlers per resource.
+ * Requests are matched on the control loop and handled, blocking, on a pool of 8; log tails and
+ * attached dynos stay on the loop. Heroku: Platform API reference; resources and errors as its
+ * schema has them. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "daemon/build/build.h"
+#include "daemon/git/git.h"
+#include "daemon/http/server.h"
+#include "daemon/log/log.h"
+#include "daemon/release/release.h"
+
+struct api_deps { /* all borrowed */
+	struct loop *loop;
+	const struct config *cfg;
+	struct store *store;
+	struct logd *log;
+	struct launcher *launcher;
+	struct releases *releases;
+	struct builds *builds;
+	struct slugs *slugs;
+	struct git *git;
+};
+
+struct api;
+struct api *api_new(const struct api_deps *deps);
+void api_free(struct api *a); /* waits for running handlers */
+/* The http_handler: git paths go to git, the rest to the route table. arg is the struct api. */
+void api_handle(struct http_x *x, void *arg);
+/* First start: admin account, token in STATE/admin-token (0600). Blocking. */
+int api_first_start(struct store *st, const struct config *cfg, struct err *err);
+/* Who may push: the git module's login and app callbacks. */
+int api_git_login(struct store *st, const char *token, char user_id[37], char email[256],
+		  struct err *err);
+int api_git_app(struct store *st, const char *user_id, const char *name, bool write,
+		char app_id[37], struct err *err);
+/* Finishes destroying the apps that a crash left marked. Idempotent; blocking. */
+int api_finish_destroys(struct api *a, struct err *err);
+void api_print_docs(void); /* docs/api.md on stdout, from the route table */
+
+#endif

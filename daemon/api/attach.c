@@ -1,0 +1,244 @@
+/* GET /attach/SECRET: a one-off's terminal over an upgraded connection, frames of proto/attach.h.
+ */
+#include "daemon/api/attach.h"
+#include "daemon/api/api_int.h"
+#include "proto/attach.h"
+#include "proto/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct attach_ticket {
+	struct attach_ticket *next;
+	struct api *a;
+	char hash[65]; /* of the secret */
+	char dyno_id[37];
+	mono_ms until;
+};
+
+static void ticket_add(void *arg)
+{
+	struct attach_ticket *t = arg, **p = &t->a->tickets;
+
+	while (*p) { /* the few that ran out go with each new one */
+		if ((*p)->until < clock_mono_ms()) {
+			struct attach_ticket *old = *p;
+
+			*p = old->next;
+			free(old);
+		} else {
+			p = &(*p)->next;
+		}
+	}
+	*p = t;
+}
+
+void attach_ticket_new(struct api *a, const char *dyno_id, char secret[65])
+{
+	struct attach_ticket *t = xcalloc(1, sizeof *t);
+
+	random_hex(secret, 64);
+	t->a = a;
+	t->until = clock_mono_ms() + LIM_ATTACH_MS;
+	sha256_hex(secret, 64, t->hash);
+	snprintf(t->dyno_id, sizeof t->dyno_id, "%s", dyno_id);
+	if (!loop_post(a->d.loop, ticket_add, t))
+		free(t);
+}
+
+static bool ticket_take(struct api *a, const char *secret, char dyno_id[37])
+{
+	char hash[65];
+
+	sha256_hex(secret, strlen(secret), hash);
+	for (struct attach_ticket **p = &a->tickets; *p; p = &(*p)->next) {
+		struct attach_ticket *t = *p;
+
+		if (!ct_equal(t->hash, hash, 64))
+			continue;
+		*p = t->next;
+		memcpy(dyno_id, t->dyno_id, 37);
+		bool good = t->until >= clock_mono_ms();
+		free(t);
+		return good;
+	}
+	return false;
+}
+
+struct session {
+	struct loop *l;
+	struct http_x *x;
+	struct dyno_tty *tty; /* NULL once the dyno is done */
+	struct buf in;
+	struct loop_timer *idle;
+	bool paused;
+	mono_ms last;
+};
+
+#define INPUT_HIGH (1 << 20)
+
+static void session_free(struct session *s)
+{
+	loop_timer_stop(s->idle);
+	dyno_tty_close(s->tty);
+	buf_clear(&s->in);
+	free(s);
+}
+
+static void push(struct session *s, struct buf *b)
+{
+	s->last = clock_mono_ms();
+	if (http_push(s->x, b->data, b->len) > 256 * 1024 && s->tty)
+		dyno_tty_pause(s->tty, true);
+}
+
+static void on_output(const char *p, size_t n, void *arg)
+{
+	struct session *s = arg;
+	AUTO(buf_clear) struct buf b = {0};
+
+	attach_put(&b, ATTACH_OUTPUT, p, n);
+	push(s, &b);
+	if (s->paused && dyno_tty_queued(s->tty) < INPUT_HIGH / 2) {
+		s->paused = false;
+		http_pause(s->x, false);
+	}
+}
+
+static void finish(struct session *s)
+{
+	struct http_x *x = s->x;
+
+	s->tty = NULL;
+	session_free(s);
+	http_end(x);
+}
+
+static void on_exit_(int status, void *arg)
+{
+	struct session *s = arg;
+	AUTO(buf_clear) struct buf b = {0};
+
+	s->tty = NULL;
+	attach_put_exit(&b, (uint32_t)status);
+	push(s, &b);
+	finish(s);
+}
+
+static void on_lost(void *arg)
+{
+	static const char text[] =
+		"The dyno has ended or could not be started: see the app's logs.";
+	struct session *s = arg;
+	AUTO(buf_clear) struct buf b = {0};
+
+	s->tty = NULL;
+	attach_put(&b, ATTACH_ERROR, text, sizeof text - 1);
+	push(s, &b);
+	finish(s);
+}
+
+static void on_drain(struct http_x *x, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->tty)
+		dyno_tty_pause(s->tty, false);
+}
+
+static void on_gone(struct http_x *x, void *arg)
+{
+	struct session *s = arg;
+
+	session_free(s); /* closing the tty hangs up: the shim sends SIGHUP */
+	http_end(x);
+}
+
+static void on_idle(void *arg)
+{
+	struct session *s = arg;
+	mono_ms left = s->last + LIM_ONEOFF_IDLE_MS - clock_mono_ms();
+
+	s->idle = NULL;
+	if (left > 0) {
+		s->idle = loop_timer_start(s->l, (uint64_t)left, on_idle, s);
+		return;
+	}
+	on_gone(s->x, s);
+}
+
+static void client_frame(struct session *s, const struct attach_frame *f)
+{
+	unsigned rows, cols;
+
+	switch (f->type) {
+	case ATTACH_STDIN:
+		dyno_tty_input(s->tty, f->data, f->len);
+		break;
+	case ATTACH_STDIN_EOF:
+		dyno_tty_eof(s->tty);
+		break;
+	case ATTACH_RESIZE:
+		attach_get_resize(f, &rows, &cols);
+		dyno_tty_resize(s->tty, rows, cols);
+		break;
+	case ATTACH_SIGNAL:
+		dyno_tty_signal(s->tty, attach_get_signal(f));
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_data(struct http_x *x, const char *p, size_t n, void *arg)
+{
+	struct session *s = arg;
+	struct attach_frame f;
+	size_t used = 0;
+	ssize_t got;
+
+	s->last = clock_mono_ms();
+	if (n == 0) { /* the client's end of stream: it has hung up */
+		on_gone(x, s);
+		return;
+	}
+	buf_add(&s->in, p, n);
+	while ((got = attach_parse(s->in.data + used, s->in.len - used, &f)) > 0) {
+		used += (size_t)got;
+		client_frame(s, &f);
+	}
+	if (got < 0) {
+		on_gone(x, s);
+		return;
+	}
+	buf_drop(&s->in, used);
+	if (dyno_tty_queued(s->tty) > INPUT_HIGH && !s->paused) {
+		s->paused = true;
+		http_pause(x, true);
+	}
+}
+
+int api_attach_open(struct api_req *q, struct err *err)
+{
+	static const struct dyno_tty_ops ops = {on_output, on_exit_, on_lost};
+	const char *up = http_header(q->x, "upgrade");
+	char dyno_id[37];
+	struct session *s;
+
+	if (!up || strcmp(up, ATTACH_UPGRADE) != 0)
+		return err_set(err, ERR_BAD_REQUEST, "This URL is for an upgrade to %s.",
+			       ATTACH_UPGRADE);
+	if (!ticket_take(q->api, q->params[0], dyno_id))
+		return err_not_found(err, "session");
+	q->answered = true;
+	s = xcalloc(1, sizeof *s);
+	s->l = q->d->loop;
+	s->x = q->x;
+	s->last = clock_mono_ms();
+	http_on_gone(q->x, on_gone, s);
+	http_on_drain(q->x, on_drain, s);
+	http_upgrade(q->x, ATTACH_UPGRADE, on_data, s);
+	s->idle = loop_timer_start(s->l, LIM_ONEOFF_IDLE_MS, on_idle, s);
+	s->tty = dyno_tty_open(releases_dynos(q->d->releases), dyno_id, &ops, s);
+	return 0;
+}

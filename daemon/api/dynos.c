@@ -1,0 +1,455 @@
+/* Formation and dynos. */
+#include "daemon/api/attach.h"
+#include "daemon/api/api_int.h"
+#include "daemon/store/dyno.h"
+#include "daemon/store/release.h"
+#include "proto/limits.h"
+#include "proto/names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- formation --- */
+
+static json_t *formation_json(struct api_req *q, const struct store_formation *f)
+{
+	const struct dyno_size *s = dyno_size_find(f->size);
+	const char *size = s ? s->name : f->size;
+
+	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:i, s:s, s:s, s:o}", "app",
+			 json_app_ref(&q->app), "command", f->command, "created_at",
+			 json_time(f->created_ms), "dyno_size", json_named_ref("dyno-size", size),
+			 "id", f->id, "quantity", f->quantity, "size", size, "type", f->type,
+			 "updated_at", json_time(f->updated_ms));
+}
+
+struct formation_q {
+	struct api_req *q;
+	struct store_formations list;
+	struct store_formation one;
+	const char *type;
+};
+
+static int read_formation(struct tx *tx, void *arg, struct err *err)
+{
+	struct formation_q *t = arg;
+
+	return store_formation_list(tx, t->q->app.id, &t->list, err);
+}
+
+static int read_one(struct tx *tx, void *arg, struct err *err)
+{
+	struct formation_q *t = arg;
+
+	return store_formation_get(tx, t->q->app.id, t->type, &t->one, err);
+}
+
+static json_t *formation_array(struct api_req *q, struct err *err)
+{
+	struct formation_q t = {.q = q};
+	json_t *list;
+
+	if (store_read(q->d->store, read_formation, &t, err) < 0)
+		return NULL;
+	list = json_array();
+	for (int i = 0; i < t.list.n; i++)
+		json_array_append_new(list, formation_json(q, &t.list.v[i]));
+	store_formations_clear(&t.list);
+	return list;
+}
+
+int api_formation_list(struct api_req *q, struct err *err)
+{
+	json_t *list = formation_array(q, err);
+
+	return list ? api_list(q, list, "type", err) : -1;
+}
+
+int api_formation_info(struct api_req *q, struct err *err)
+{
+	struct formation_q t = {.q = q, .type = q->params[1]};
+
+	if (store_read(q->d->store, read_one, &t, err) < 0)
+		return -1;
+	api_ok(q, 200, formation_json(q, &t.one));
+	store_formation_clear(&t.one);
+	return 0;
+}
+
+static int quantity(const json_t *v, int present, int *out, struct err *err)
+{
+	const char *s = json_string_value(v);
+	char *end = NULL;
+	long long n;
+
+	*out = -1;
+	if (!v || json_is_null(v))
+		return 0;
+	if (json_is_integer(v)) {
+		n = json_integer_value(v);
+	} else {
+		n = s ? strtoll(s, &end, 10) : 0;
+		if (!s || end == s || *end)
+			return err_set(err, ERR_INVALID_PARAMS,
+				       "Parameter quantity must be a number, +N or -N.");
+		if (*s == '+' || *s == '-')
+			n += present;
+	}
+	if (n < 0 || n > LIM_DYNOS_PER_TYPE)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter quantity must be between 0 and %d.", LIM_DYNOS_PER_TYPE);
+	*out = (int)n;
+	return 0;
+}
+
+static int read_change(struct api_req *q, const char *type, const json_t *u,
+		       struct formation_change *c, struct err *err)
+{
+	struct formation_q t = {.q = q, .type = type};
+	const char *size = json_string_value(json_object_get(u, "size"));
+	const json_t *ds = json_object_get(u, "dyno_size");
+	const struct dyno_size *s = NULL;
+	int rc;
+
+	if (store_read(q->d->store, read_one, &t, err) < 0) {
+		if (err->code == ERR_NOT_FOUND)
+			err_set(err, ERR_NOT_FOUND, "Couldn't find that process type (%.60s).",
+				type);
+		return -1;
+	}
+	snprintf(c->type, sizeof c->type, "%s", t.one.type);
+	rc = quantity(json_object_get(u, "quantity"), t.one.quantity, &c->quantity, err);
+	store_formation_clear(&t.one);
+	if (rc < 0)
+		return -1;
+	if (!size && ds)
+		size = json_is_string(ds) ? json_string_value(ds)
+					  : json_string_value(json_object_get(ds, "name"));
+	if (size && !(s = dyno_size_find(size)))
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "No such dyno size: %.40s. See GET /dyno-sizes.", size);
+	snprintf(c->size, sizeof c->size, "%s", s ? s->name : "");
+	return 0;
+}
+
+static void audit_scale(struct api_req *q, const struct formation_change *c, int n)
+{
+	AUTO(buf_clear) struct buf b = {0};
+
+	for (int i = 0; i < n; i++)
+		buf_addf(&b, "%s%s=%d%s%s", i ? " " : "", c[i].type, c[i].quantity,
+			 c[i].size[0] ? ":" : "", c[i].size);
+	api_audit(q, "formation.update", "%s", buf_str(&b));
+}
+
+int api_formation_batch(struct api_req *q, struct err *err)
+{
+	json_t *updates = json_object_get(q->body, "updates"), *u, *list;
+	size_t n = json_array_size(updates), i;
+	struct formation_change *c;
+
+	if (!json_is_array(updates) || n < 1 || n > 100)
+		return err_set(
+			err, ERR_INVALID_PARAMS,
+			"Parameter updates must be a list of 1 to 100 {type, quantity, size}.");
+	c = http_alloc(q->x, n * sizeof *c);
+	json_array_foreach(updates, i, u)
+	{
+		const char *type = json_string_value(json_object_get(u, "type"));
+
+		if (!type)
+			return err_set(err, ERR_INVALID_PARAMS,
+				       "Parameter updates[%zu].type must be a string.", i);
+		if (read_change(q, type, u, &c[i], err) < 0)
+			return -1;
+	}
+	if (formation_update(q->d->releases, q->app.id, q->user.email, c, (int)n, err) < 0)
+		return -1;
+	audit_scale(q, c, (int)n);
+	list = formation_array(q, err);
+	return list ? api_ok(q, 200, list) : -1;
+}
+
+int api_formation_patch(struct api_req *q, struct err *err)
+{
+	struct formation_change c;
+
+	if (read_change(q, q->params[1], q->body, &c, err) < 0 ||
+	    formation_update(q->d->releases, q->app.id, q->user.email, &c, 1, err) < 0)
+		return -1;
+	audit_scale(q, &c, 1);
+	return api_formation_info(q, err);
+}
+
+int api_dyno_sizes(struct api_req *q, struct err *err)
+{
+	json_t *list = json_array();
+
+	for (const struct dyno_size *s = dyno_sizes; s->name; s++) {
+		json_t *one = json_named_ref("dyno-size", s->name);
+		json_t *more = json_pack("{s:s, s:i, s:n, s:b, s:f, s:o, s:f, s:b}", "architecture",
+					 "x86_64", "compute", s->compute, "cost", "dedicated", 0,
+					 "precise_dyno_units", (double)s->compute, "generation",
+					 json_named_ref("generation", "cedar"), "memory",
+					 s->memory_mb / 1024.0, "private_space_only", 0);
+
+		json_object_update(one, more);
+		json_decref(more);
+		json_array_append_new(list, one);
+	}
+	return api_list(q, list, "name", err);
+}
+
+/* --- dynos --- */
+
+static json_t *dyno_json(struct api_req *q, const struct dyno_info *i, const char *attach_url)
+{
+	static const char *const states[] = {
+		[DYNO_STARTING] = "starting", [DYNO_UP] = "up",	    [DYNO_STOPPING] = "down",
+		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down",
+	};
+
+	return json_pack("{s:o, s:s, s:o, s:s, s:s, s:{s:s, s:i}, s:o, s:s, s:s, s:s, s:o}",
+			 "attach_url", json_str_or_null(attach_url), "command", i->command,
+			 "created_at", json_time(i->created_ms), "id", i->id, "name", i->name,
+			 "release", "id", i->release_id, "version", i->release_version, "app",
+			 json_app_ref(&q->app), "size", i->size, "state", states[i->state], "type",
+			 i->type, "updated_at", json_time(i->state_ms));
+}
+
+int api_dynos_list(struct api_req *q, struct err *err)
+{
+	struct dyno_info *v = NULL;
+	int n = dynos_list(releases_dynos(q->d->releases), q->app.id, &v);
+	json_t *list = json_array();
+
+	for (int i = 0; i < n; i++)
+		json_array_append_new(list, dyno_json(q, &v[i], NULL));
+	dyno_infos_free(v, n);
+	return api_list(q, list, "name", err);
+}
+
+int api_dynos_info(struct api_req *q, struct err *err)
+{
+	struct dyno_info *v = NULL;
+	int n = dynos_list(releases_dynos(q->d->releases), q->app.id, &v);
+	json_t *found = NULL;
+
+	for (int i = 0; i < n && !found; i++)
+		if (strcmp(v[i].id, q->params[1]) == 0 || strcmp(v[i].name, q->params[1]) == 0)
+			found = dyno_json(q, &v[i], NULL);
+	dyno_infos_free(v, n);
+	return found ? api_ok(q, 200, found) : err_not_found(err, "dyno");
+}
+
+/* A dyno's id in a path stands for its name. */
+static int dyno_name(struct api_req *q, char out[160], struct err *err)
+{
+	struct dyno_info *v = NULL;
+	int n = dynos_list(releases_dynos(q->d->releases), q->app.id, &v);
+	bool found = false;
+
+	for (int i = 0; i < n && !found; i++) {
+		found = strcmp(v[i].id, q->params[1]) == 0 || strcmp(v[i].name, q->params[1]) == 0;
+		if (found)
+			snprintf(out, 160, "%s", v[i].name);
+	}
+	dyno_infos_free(v, n);
+	return found ? 0 : err_not_found(err, "dyno");
+}
+
+int api_dynos_restart(struct api_req *q, struct err *err)
+{
+	char name[160];
+
+	if (q->params[1] && dyno_name(q, name, err) < 0)
+		return -1;
+	if (release_restart(q->d->releases, q->app.id, q->params[1] ? name : NULL, err) < 0)
+		return -1;
+	api_audit(q, "dyno.restart", "%s", q->params[1] ? name : "all");
+	return api_ok(q, 202, json_object());
+}
+
+int api_dynos_stop(struct api_req *q, struct err *err)
+{
+	char name[160];
+
+	if (dyno_name(q, name, err) < 0 || release_stop(q->d->releases, q->app.id, name, err) < 0)
+		return -1;
+	api_audit(q, "dyno.stop", "%s", name);
+	return api_ok(q, 202, json_object());
+}
+
+static int type_verb(struct api_req *q, const char *action,
+		     int (*fn)(struct releases *r, const char *app_id, const char *name,
+			       struct err *err),
+		     struct err *err)
+{
+	struct formation_q t = {.q = q, .type = q->params[1]};
+
+	if (store_read(q->d->store, read_one, &t, err) < 0)
+		return -1;
+	store_formation_clear(&t.one);
+	/* A type at quantity 0 has nothing to act on, which is no mistake. */
+	if (fn(q->d->releases, q->app.id, q->params[1], err) < 0 && err->code != ERR_NOT_FOUND)
+		return -1;
+	api_audit(q, action, "%s", q->params[1]);
+	return api_ok(q, 202, json_object());
+}
+
+int api_formation_restart(struct api_req *q, struct err *err)
+{
+	return type_verb(q, "dyno.restart", release_restart, err);
+}
+
+int api_formation_stop(struct api_req *q, struct err *err)
+{
+	return type_verb(q, "dyno.stop", release_stop, err);
+}
+
+/* --- one-offs --- */
+
+struct run_req {
+	struct api_req *q;
+	struct oneoff_req req;
+	const char *command, *type, *size;
+	char *full_command; /* in the arena */
+	char **env;	    /* in the arena */
+	int num;
+};
+
+static int read_run(struct tx *tx, void *arg, struct err *err)
+{
+	struct run_req *t = arg;
+	AUTO(store_release_clear) struct store_release r = {0};
+	struct err none = {0};
+	AUTO(json_decref) json_t *types = NULL;
+	size_t word = strcspn(t->command, " \t");
+	AUTO(auto_str) char *first = xstrndup(t->command, word);
+	const char *cmd;
+
+	if (store_app_next_oneoff(tx, t->q->app.id, &t->num, err) < 0)
+		return -1;
+	/* A first word that is a process type stands for its command (Dev Center: One-Off Dynos).
+	 */
+	if (store_release_current(tx, t->q->app.id, &r, &none) < 0)
+		return 0;
+	types = json_loads(r.process_types, 0, NULL);
+	cmd = json_string_value(json_object_get(types, first));
+	if (cmd) {
+		size_t n = strlen(cmd) + strlen(t->command + word) + 1;
+
+		t->full_command = http_alloc(t->q->x, n);
+		snprintf(t->full_command, n, "%s%s", cmd, t->command + word);
+		t->command = t->full_command;
+	}
+	return 0;
+}
+
+static int read_env(struct run_req *t, struct err *err)
+{
+	json_t *env = json_object_get(t->q->body, "env"), *v;
+	size_t n = json_object_size(env), total = 0;
+	const char *key;
+	int i = 0;
+
+	if (env && !json_is_object(env) && !json_is_null(env))
+		return err_set(err, ERR_INVALID_PARAMS, "Parameter env must be an object.");
+	t->env = http_alloc(t->q->x, (n + 2) * sizeof *t->env);
+	json_object_foreach(env, key, v)
+	{
+		char num[32];
+		const char *value = json_string_value(v);
+		size_t len;
+
+		if (json_is_integer(v)) { /* COLUMNS and LINES come as numbers */
+			snprintf(num, sizeof num, "%lld", (long long)json_integer_value(v));
+			value = num;
+		}
+		if (!value)
+			return err_set(err, ERR_INVALID_PARAMS,
+				       "Parameter env.%.80s must be a string.", key);
+		if (name_check_config(key, value, strlen(value), err) < 0)
+			return -1;
+		len = strlen(key) + strlen(value) + 2;
+		total += len;
+		if (total > LIM_CONFIG_BYTES)
+			return err_set(err, ERR_INVALID_PARAMS, "Parameter env is too large.");
+		t->env[i] = http_alloc(t->q->x, len);
+		snprintf(t->env[i++], len, "%s=%s", key, value);
+	}
+	t->env[i] = NULL;
+	t->req.env = t->env;
+	return 0;
+}
+
+static unsigned env_number(const json_t *body, const char *name, unsigned def)
+{
+	const json_t *v = json_object_get(json_object_get(body, "env"), name);
+	long long n = json_is_integer(v)  ? json_integer_value(v)
+		      : json_is_string(v) ? atoll(json_string_value(v))
+					  : 0;
+
+	return n > 0 && n < 10000 ? (unsigned)n : def;
+}
+
+static int read_run_request(struct run_req *t, struct err *err)
+{
+	static const char *const fields[] = {"attach", "command", "env",	  "force_no_tty",
+					     "size",   "type",	  "time_to_live", NULL};
+	struct api_req *q = t->q;
+	int attach, no_tty;
+	int64_t ttl = LIM_ONEOFF_TTL_S;
+	bool given;
+
+	if (api_known(q, fields, err) < 0 || api_str(q, "command", true, &t->command, err) < 0 ||
+	    api_str(q, "type", false, &t->type, err) < 0 ||
+	    api_str(q, "size", false, &t->size, err) < 0 ||
+	    api_bool(q, "attach", &attach, err) < 0 ||
+	    api_bool(q, "force_no_tty", &no_tty, err) < 0 ||
+	    api_int(q, "time_to_live", 1, LIM_ONEOFF_TTL_S, &ttl, &given, err) < 0 ||
+	    read_env(t, err) < 0)
+		return -1;
+	if (!*t->command || strlen(t->command) >= LIM_COMMAND)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter command has 1 to %lld characters.",
+			       (long long)LIM_COMMAND - 1);
+	if (t->size && !dyno_size_find(t->size))
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "No such dyno size: %.40s. See GET /dyno-sizes.", t->size);
+	if (t->type && !name_is_proc_type(t->type))
+		return err_set(err, ERR_INVALID_PARAMS, "Parameter type is no process type.");
+	t->req.attach = attach == 1;
+	t->req.tty = t->req.attach && no_tty != 1;
+	t->req.ttl_s = (unsigned)ttl;
+	t->req.cols = env_number(q->body, "COLUMNS", 80);
+	t->req.rows = env_number(q->body, "LINES", 24);
+	t->req.size = t->size;
+	return 0;
+}
+
+int api_dynos_create(struct api_req *q, struct err *err)
+{
+	struct run_req t = {.q = q};
+	struct dyno_info info = {0};
+	AUTO(auto_str) char *url = NULL;
+	json_t *answer;
+
+	if (read_run_request(&t, err) < 0 || store_tx(q->d->store, read_run, &t, err) < 0)
+		return -1;
+	t.req.type = "run";
+	t.req.num = t.num;
+	t.req.command = t.command;
+	if (release_run_oneoff(q->d->releases, q->app.id, &t.req, &info, err) < 0)
+		return -1;
+	if (t.req.attach) {
+		char secret[65];
+
+		attach_ticket_new(q->api, info.id, secret);
+		url = xasprintf("rendezvous://%s/%s", http_host(q->x), secret);
+	}
+	api_audit(q, "dyno.run", "%s", info.name);
+	answer = dyno_json(q, &info, url);
+	dyno_info_clear(&info);
+	return api_ok(q, 201, answer);
+}

@@ -1,0 +1,333 @@
+/* Releases, builds, slugs, and the streams of their output. */
+#include "daemon/api/api_int.h"
+#include "daemon/store/build.h"
+#include "daemon/store/release.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- releases --- */
+
+static json_t *release_json(struct api_req *q, const struct store_release *r)
+{
+	AUTO(auto_str)
+	char *url = r->has_command
+			    ? api_public_url(q, "/streams/releases/%s/%s", r->id, r->output_secret)
+			    : NULL;
+
+	return json_pack("{s:[], s:[], s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:i, s:b, s:o, s:b}",
+			 "addon_plan_names", "artifacts", "app", json_app_ref(&q->app),
+			 "created_at", json_time(r->created_ms), "description", r->description,
+			 "id", r->id, "updated_at", json_time(r->updated_ms), "slug",
+			 json_id_or_null(r->slug_id), "status", store_status_name(r->status),
+			 "user", json_user_ref(r->user_id, r->user_email), "version", r->version,
+			 "current", r->current, "output_stream_url", json_str_or_null(url),
+			 "eligible_for_rollback", r->eligible_for_rollback);
+}
+
+struct release_q {
+	struct api_req *q;
+	struct store_releases list;
+	struct store_release one;
+	const char *ref;
+	bool any_app;
+};
+
+static int read_releases(struct tx *tx, void *arg, struct err *err)
+{
+	struct release_q *t = arg;
+
+	return store_releases_list(tx, t->q->app.id, 0, 0, true, 0, &t->list, err);
+}
+
+int api_releases_list(struct api_req *q, struct err *err)
+{
+	struct release_q t = {.q = q};
+	json_t *list;
+
+	if (store_read(q->d->store, read_releases, &t, err) < 0)
+		return -1;
+	list = json_array();
+	for (int i = 0; i < t.list.n; i++)
+		json_array_append_new(list, release_json(q, &t.list.v[i]));
+	store_releases_clear(&t.list);
+	return api_list(q, list, "version", err);
+}
+
+static int read_release(struct tx *tx, void *arg, struct err *err)
+{
+	struct release_q *t = arg;
+
+	if (t->any_app)
+		return store_release_get(tx, NULL, t->ref, &t->one, err);
+	return store_release_find(tx, t->q->app.id, t->ref, &t->one, err);
+}
+
+int api_releases_info(struct api_req *q, struct err *err)
+{
+	struct release_q t = {.q = q, .ref = q->params[1]};
+
+	if (store_read(q->d->store, read_release, &t, err) < 0)
+		return -1;
+	api_ok(q, 200, release_json(q, &t.one));
+	store_release_clear(&t.one);
+	return 0;
+}
+
+/* `release` may be an id, a version as number or text ("3", "v3"). */
+static int rollback_version(struct api_req *q, const json_t *v, int *out, struct err *err)
+{
+	struct release_q t = {.q = q};
+	char num[32];
+
+	if (json_is_integer(v)) {
+		snprintf(num, sizeof num, "%lld", (long long)json_integer_value(v));
+		t.ref = num;
+	} else if (json_is_string(v)) {
+		t.ref = json_string_value(v);
+	} else {
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter release must be an id or a version.");
+	}
+	if (store_read(q->d->store, read_release, &t, err) < 0)
+		return -1;
+	*out = t.one.version;
+	store_release_clear(&t.one);
+	return 0;
+}
+
+int api_releases_create(struct api_req *q, struct err *err)
+{
+	static const char *const fields[] = {"release", "slug", "description", "oci_image", NULL};
+	struct release_new in = {
+		.app_id = q->app.id, .user_id = q->user.id, .user_email = q->user.email};
+	json_t *release = json_object_get(q->body, "release");
+	struct release_q t = {.q = q};
+	struct release_out out;
+
+	if (api_known(q, fields, err) < 0 || api_str(q, "slug", !release, &in.slug_id, err) < 0 ||
+	    api_str(q, "description", false, &in.description, err) < 0)
+		return -1;
+	if (in.description && strlen(in.description) > 250)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter description has at most 250 characters.");
+	if (release && rollback_version(q, release, &in.rollback_to, err) < 0)
+		return -1;
+	if (release_create(q->d->releases, &in, &out, err) < 0)
+		return -1;
+	t.ref = out.id;
+	if (store_read(q->d->store, read_release, &t, err) < 0)
+		return -1;
+	api_audit(q, release ? "release.rollback" : "release.create", "v%d: %s", t.one.version,
+		  t.one.description);
+	api_ok(q, 201, release_json(q, &t.one));
+	store_release_clear(&t.one);
+	return 0;
+}
+
+/* --- builds --- */
+
+static json_t *build_json(struct api_req *q, const struct store_build *b)
+{
+	AUTO(auto_str)
+	char *url = api_public_url(q, "/streams/builds/%s/%s", b->id, b->output_secret);
+	json_t *buildpacks = json_loads(b->buildpacks, 0, NULL);
+
+	return json_pack(
+		"{s:{s:s}, s:o, s:o, s:s, s:s, s:{s:o, s:s, s:o, s:o}, s:o, s:o, s:s, s:s, s:o, "
+		"s:o}",
+		"app", "id", q->app.id, "buildpacks", buildpacks ? buildpacks : json_null(),
+		"created_at", json_time(b->created_ms), "id", b->id, "output_stream_url", url,
+		"source_blob", "checksum", json_str_or_null(b->checksum), "url", b->source_url,
+		"version", json_str_or_null(b->version), "version_description",
+		json_str_or_null(b->version_description), "release", json_id_or_null(b->release_id),
+		"slug", json_id_or_null(b->slug_id), "stack", b->stack, "status",
+		store_status_name(b->status), "updated_at", json_time(b->updated_ms), "user",
+		json_user_ref(b->user_id, b->user_email));
+}
+
+struct build_q {
+	struct api_req *q;
+	struct store_builds list;
+	struct store_build one;
+	const char *app_id, *id;
+};
+
+static int read_builds(struct tx *tx, void *arg, struct err *err)
+{
+	struct build_q *t = arg;
+
+	return store_builds_list(tx, t->q->app.id, 0, &t->list, err);
+}
+
+int api_builds_list(struct api_req *q, struct err *err)
+{
+	struct build_q t = {.q = q};
+	json_t *list;
+
+	if (store_read(q->d->store, read_builds, &t, err) < 0)
+		return -1;
+	list = json_array();
+	for (int i = 0; i < t.list.n; i++)
+		json_array_append_new(list, build_json(q, &t.list.v[i]));
+	store_builds_clear(&t.list);
+	return api_list(q, list, "created_at", err);
+}
+
+static int read_build(struct tx *tx, void *arg, struct err *err)
+{
+	struct build_q *t = arg;
+
+	return store_build_get(tx, t->app_id, t->id, &t->one, err);
+}
+
+int api_builds_info(struct api_req *q, struct err *err)
+{
+	struct build_q t = {.q = q, .app_id = q->app.id, .id = q->params[1]};
+
+	if (store_read(q->d->store, read_build, &t, err) < 0)
+		return -1;
+	api_ok(q, 200, build_json(q, &t.one));
+	store_build_clear(&t.one);
+	return 0;
+}
+
+int api_builds_cancel(struct api_req *q, struct err *err)
+{
+	struct build_q t = {.q = q, .app_id = q->app.id, .id = q->params[1]};
+	int rc = 0;
+
+	if (store_read(q->d->store, read_build, &t, err) < 0)
+		return -1;
+	if (t.one.status != STORE_PENDING || !build_cancel(q->d->builds, t.one.id))
+		rc = err_set(err, ERR_INVALID_PARAMS,
+			     "Only a build that is running can be canceled; this one is %s.",
+			     store_status_name(t.one.status));
+	if (rc == 0) {
+		api_audit(q, "build.cancel", "%s", t.one.id);
+		api_ok(q, 200, build_json(q, &t.one));
+	}
+	store_build_clear(&t.one);
+	return rc;
+}
+
+int api_build_cache_delete(struct api_req *q, struct err *err)
+{
+	if (build_cache_purge(q->d->builds, q->app.id, err) < 0)
+		return -1;
+	api_audit(q, "build.cache.purge", "%s", "");
+	return api_ok(q, 200, json_object());
+}
+
+/* --- slugs --- */
+
+struct slug_q {
+	struct api_req *q;
+	struct store_slug s;
+};
+
+static int read_slug(struct tx *tx, void *arg, struct err *err)
+{
+	struct slug_q *t = arg;
+
+	return store_slug_get(tx, t->q->app.id, t->q->params[1], &t->s, err);
+}
+
+int api_slugs_info(struct api_req *q, struct err *err)
+{
+	struct slug_q t = {.q = q};
+	AUTO(auto_str) char *url = NULL;
+	json_t *types;
+
+	if (store_read(q->d->store, read_slug, &t, err) < 0)
+		return -1;
+	types = json_loads(t.s.process_types, 0, NULL);
+	url = api_public_url(q, "/apps/%s/slugs/%s", q->app.id, t.s.id);
+	api_ok(q, 200,
+	       json_pack("{s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "blob",
+			 "method", "get", "url", url, "buildpack_provided_description",
+			 json_str_or_null(t.s.language), "checksum", json_str_or_null(t.s.checksum),
+			 "commit", json_str_or_null(t.s.commit), "commit_description",
+			 json_str_or_null(t.s.commit_description), "created_at",
+			 json_time(t.s.created_ms), "id", t.s.id, "process_types",
+			 types ? types : json_object(), "size",
+			 t.s.size < 0 ? json_null() : json_integer(t.s.size), "stack",
+			 json_named_ref("stack", t.s.stack), "updated_at",
+			 json_time(t.s.updated_ms)));
+	store_slug_clear(&t.s);
+	return 0;
+}
+
+/* --- streams: the URL is the permission; the answer is the output so far, then live to the end ---
+ */
+
+static bool same_secret(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+
+	return n == strlen(b) && n > 0 && ct_equal(a, b, n);
+}
+
+static int stream(struct api_req *q,
+		  int (*more)(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
+			      struct err *err),
+		  struct err *err)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	bool done = false;
+	uint64_t offset = 0;
+
+	if (more(q, 0, &b, &done, err) < 0)
+		return -1;
+	q->answered = true;
+	http_respond(q->x, 200, "text/plain; charset=utf-8");
+	for (;;) {
+		if (b.len && http_write(q->x, b.data, b.len) < 0)
+			break;
+		offset += b.len;
+		if (done || http_client_gone(q->x))
+			break;
+		buf_reset(&b);
+		if (more(q, offset, &b, &done, err) < 0)
+			break;
+	}
+	http_end(q->x);
+	return 0;
+}
+
+static int more_release(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
+			struct err *err)
+{
+	return release_output(q->d->releases, q->params[0], offset, out, done, err);
+}
+
+int api_release_stream(struct api_req *q, struct err *err)
+{
+	struct release_q t = {.q = q, .ref = q->params[0], .any_app = true};
+	bool ok;
+
+	if (store_read(q->d->store, read_release, &t, err) < 0)
+		return -1;
+	ok = same_secret(t.one.output_secret, q->params[1]);
+	store_release_clear(&t.one);
+	return ok ? stream(q, more_release, err) : err_not_found(err, "release");
+}
+
+static int more_build(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
+		      struct err *err)
+{
+	build_output_wait(q->d->builds, q->params[0], offset, 1000);
+	return build_output(q->d->builds, q->params[0], offset, out, done, err);
+}
+
+int api_build_stream(struct api_req *q, struct err *err)
+{
+	struct build_q t = {.q = q, .id = q->params[0]};
+	bool ok;
+
+	if (store_read(q->d->store, read_build, &t, err) < 0)
+		return -1;
+	ok = same_secret(t.one.output_secret, q->params[1]);
+	store_build_clear(&t.one);
+	return ok ? stream(q, more_build, err) : err_not_found(err, "build");
+}

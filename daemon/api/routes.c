@@ -1,0 +1,115 @@
+/* The route table: what exists, who may, what it does. docs/api.md and the test that walks every
+ * route with every kind of caller are made from it. */
+#include "daemon/api/api_int.h"
+
+#include <stdio.h>
+
+#define G "GET"
+#define P "POST"
+#define U "PUT"
+#define T "PATCH"
+#define D "DELETE"
+#define A "/apps/:app"
+
+/* clang-format off */
+const struct api_route api_routes[] = {
+	/* identity */
+	{ G, "/account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account of the token" },
+	{ T, "/account", NEED_USER, SCOPE_GLOBAL, api_account_update, API_BODY, "Change name or password" },
+	{ G, "/users/:account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account; only `~` or one's own" },
+	{ G, "/account/rate-limits", NEED_USER, SCOPE_ANY, api_rate_limits, 0, "Requests left" },
+	{ P, "/users", NEED_ADMIN, SCOPE_GLOBAL, api_user_create, API_BODY, "Make an account (administrators; an extension)" },
+	{ P, "/oauth/authorizations", NEED_BASIC, SCOPE_GLOBAL, api_auth_create, 0, "New API token, by e-mail and password or by a token" },
+	{ G, "/oauth/authorizations", NEED_USER, SCOPE_GLOBAL, api_auth_list, 0, "List API tokens" },
+	{ G, "/oauth/authorizations/:authorization", NEED_USER, SCOPE_GLOBAL, api_auth_info, 0, "One API token" },
+	{ D, "/oauth/authorizations/:authorization", NEED_USER, SCOPE_GLOBAL, api_auth_delete, 0, "Revoke an API token" },
+	{ D, "/oauth/sessions/:session", NEED_USER, SCOPE_ANY, api_session_delete, 0, "End a browser session" },
+	/* apps */
+	{ G, "/apps", NEED_USER, SCOPE_READ, api_apps_list, 0, "List apps" },
+	{ G, "/users/:account/apps", NEED_USER, SCOPE_READ, api_apps_list, 0, "List apps" },
+	{ P, "/apps", NEED_USER, SCOPE_WRITE, api_apps_create, 0, "Make an app" },
+	{ G, A, NEED_VIEW, SCOPE_READ, api_apps_info, 0, "One app" },
+	{ T, A, NEED_OPERATE, SCOPE_WRITE, api_apps_update, API_BODY, "Rename, maintenance mode, build stack" },
+	{ D, A, NEED_OWNER, SCOPE_WRITE, api_apps_destroy, 0, "Destroy an app and all it has" },
+	{ G, A "/collaborators", NEED_VIEW, SCOPE_READ, api_collab_list, 0, "List collaborators" },
+	{ P, A "/collaborators", NEED_MANAGE, SCOPE_WRITE, api_collab_create, API_BODY, "Add a collaborator" },
+	{ G, A "/collaborators/:collaborator", NEED_VIEW, SCOPE_READ, api_collab_info, 0, "One collaborator" },
+	{ D, A "/collaborators/:collaborator", NEED_VIEW, SCOPE_WRITE, api_collab_delete, 0, "Remove a collaborator (oneself, or any with manage)" },
+	{ G, A "/audit", NEED_MANAGE, SCOPE_READ, api_audit_list, 0, "Who changed what (an extension)" },
+	/* config */
+	{ G, A "/config-vars", NEED_VIEW, SCOPE_READ_PROTECTED, api_config_get, 0, "Config vars" },
+	{ T, A "/config-vars", NEED_OPERATE, SCOPE_WRITE_PROTECTED, api_config_patch, API_BODY, "Set and unset config vars: a new release" },
+	{ G, A "/releases/:release/config-vars", NEED_VIEW, SCOPE_READ_PROTECTED, api_release_config, 0, "Config vars frozen in a release" },
+	/* running */
+	{ G, A "/formation", NEED_VIEW, SCOPE_READ, api_formation_list, 0, "Process types and quantities" },
+	{ T, A "/formation", NEED_OPERATE, SCOPE_WRITE, api_formation_batch, API_BODY, "Scale several process types" },
+	{ G, A "/formation/:formation", NEED_VIEW, SCOPE_READ, api_formation_info, 0, "One process type" },
+	{ T, A "/formation/:formation", NEED_OPERATE, SCOPE_WRITE, api_formation_patch, API_BODY, "Scale one process type" },
+	{ G, A "/dynos", NEED_VIEW, SCOPE_READ, api_dynos_list, 0, "List dynos" },
+	{ P, A "/dynos", NEED_DEPLOY, SCOPE_WRITE, api_dynos_create, API_BODY, "Run a one-off dyno" },
+	{ D, A "/dynos", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart all dynos" },
+	{ G, A "/dynos/:dyno", NEED_VIEW, SCOPE_READ, api_dynos_info, 0, "One dyno" },
+	{ D, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart a dyno" },
+	{ P, A "/dynos/:dyno/actions/stop", NEED_OPERATE, SCOPE_WRITE, api_dynos_stop, 0, "Stop a dyno" },
+	{ D, A "/formations/:type", NEED_OPERATE, SCOPE_WRITE, api_formation_restart, 0, "Restart the dynos of a type" },
+	{ P, A "/formations/:type/actions/stop", NEED_OPERATE, SCOPE_WRITE, api_formation_stop, 0, "Stop the dynos of a type" },
+	{ G, "/dyno-sizes", NEED_USER, SCOPE_ANY, api_dyno_sizes, 0, "Limit classes" },
+	{ G, "/attach/:secret", NEED_NONE, SCOPE_ANY, api_attach_open, API_ON_LOOP, "Terminal of a one-off dyno (upgrade)" },
+	/* releases, builds */
+	{ G, A "/releases", NEED_VIEW, SCOPE_READ, api_releases_list, 0, "List releases" },
+	{ P, A "/releases", NEED_DEPLOY, SCOPE_WRITE, api_releases_create, API_BODY, "Roll back, or release a slug again" },
+	{ G, A "/releases/:release", NEED_VIEW, SCOPE_READ, api_releases_info, 0, "One release" },
+	{ G, "/streams/releases/:release/:secret", NEED_NONE, SCOPE_ANY, api_release_stream, API_LONG, "Output of a release command" },
+	{ G, A "/builds", NEED_VIEW, SCOPE_READ, api_builds_list, 0, "List builds" },
+	{ G, A "/builds/:build", NEED_VIEW, SCOPE_READ, api_builds_info, 0, "One build" },
+	{ D, A "/builds/:build", NEED_DEPLOY, SCOPE_WRITE, api_builds_cancel, 0, "Cancel a build" },
+	{ D, A "/build-cache", NEED_DEPLOY, SCOPE_WRITE, api_build_cache_delete, 0, "Empty the build cache" },
+	{ G, "/streams/builds/:build/:secret", NEED_NONE, SCOPE_ANY, api_build_stream, API_LONG, "Output of a build" },
+	{ G, A "/slugs/:slug", NEED_VIEW, SCOPE_READ, api_slugs_info, 0, "One slug" },
+	{ G, A "/buildpack-installations", NEED_VIEW, SCOPE_READ, api_buildpacks_list, 0, "List buildpacks" },
+	{ U, A "/buildpack-installations", NEED_OPERATE, SCOPE_WRITE, api_buildpacks_put, API_BODY, "Set the list of buildpacks" },
+	/* logs */
+	{ P, A "/log-sessions", NEED_VIEW, SCOPE_READ, api_log_session_create, 0, "URL of a log stream" },
+	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, 0, "Log stream (server-sent events, or text)" },
+	/* the platform */
+	{ G, "/stacks", NEED_USER, SCOPE_ANY, api_stacks_list, 0, "List stacks" },
+	{ G, "/stacks/:stack", NEED_USER, SCOPE_ANY, api_stacks_info, 0, "One stack" },
+	{ G, "/regions", NEED_USER, SCOPE_ANY, api_regions_list, 0, "List regions" },
+	{ G, "/regions/:region", NEED_USER, SCOPE_ANY, api_regions_info, 0, "One region" },
+	{ 0 },
+};
+/* clang-format on */
+
+static const char *const need_names[] = {
+	[NEED_NONE] = "secret in the URL",
+	[NEED_BASIC] = "e-mail and password, or token",
+	[NEED_USER] = "any account",
+	[NEED_ADMIN] = "administrator",
+	[NEED_VIEW] = "view",
+	[NEED_DEPLOY] = "deploy",
+	[NEED_OPERATE] = "operate",
+	[NEED_MANAGE] = "manage",
+	[NEED_OWNER] = "owner",
+};
+static const char *const scope_names[] = {
+	[SCOPE_ANY] = "any",
+	[SCOPE_READ] = "read",
+	[SCOPE_WRITE] = "write",
+	[SCOPE_READ_PROTECTED] = "read-protected",
+	[SCOPE_WRITE_PROTECTED] = "write-protected",
+	[SCOPE_GLOBAL] = "global",
+};
+
+void api_print_docs(void)
+{
+	printf("# API\n\n"
+	       "The API is the Heroku Platform API v3: `Accept: application/vnd.heroku+json; "
+	       "version=3`, a token as\n"
+	       "`Authorization: Bearer TOKEN` (or Basic with the token as password). This page is "
+	       "generated from the\n"
+	       "route table by `paasd api:docs`.\n\n"
+	       "| request | needs | scope | does |\n|---|---|---|---|\n");
+	for (const struct api_route *r = api_routes; r->method; r++)
+		printf("| `%s %s` | %s | %s | %s |\n", r->method, r->path, need_names[r->need],
+		       scope_names[r->scope], r->text);
+}

@@ -1,0 +1,13 @@
+/* dev.h - paasd --dev: starts the launcher and the router as processes of their own, which outlive
+ * a killed paasd, and finds those that an earlier one left. */
+#ifndef DAEMON_DEV_H
+#define DAEMON_DEV_H
+
+#include "daemon/core/config.h"
+
+/* Blocks until both answer on their sockets (or 10 s have passed). */
+int dev_start(const struct config *cfg, struct err *err);
+/* After a shutdown was asked for: blocks until both have ended (at most 10 s). */
+void dev_wait_gone(const struct config *cfg);
+
+#endif

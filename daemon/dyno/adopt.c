@@ -1,0 +1,300 @@
+/* What a restarted paasd finds: dynos that still run are taken over, ended ones are buried and
+ * their end is told. RUN/meta/ID holds what the supervisor must know; RUN/dynos/ID is the
+ * launcher's. */
+#include "daemon/dyno/dyno_int.h"
+#include "daemon/core/fsx.h"
+#include "daemon/core/xlog.h"
+#include "proto/names.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum meta_key {
+	M_APP = 1,
+	M_RELEASE,
+	M_NAME,
+	M_COMMAND,
+	M_SIZE,
+	M_IP,
+	M_PORT,
+	M_VERSION,
+	M_CREATED,
+	M_ONEOFF
+};
+
+static void meta_path(const struct dynos *d, const char *id, char *out, size_t cap)
+{
+	snprintf(out, cap, "%s/meta/%s", launcher_run_dir(d->la), id);
+}
+
+int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	AUTO(auto_fd) int fd = -1;
+	char path[256], tmp[300];
+	size_t m = wire_begin(&b, 1);
+
+	wire_str(&b, M_APP, i->app_id);
+	wire_str(&b, M_RELEASE, i->release_id);
+	wire_str(&b, M_NAME, i->name);
+	wire_str(&b, M_COMMAND, i->command);
+	wire_str(&b, M_SIZE, i->size);
+	wire_str(&b, M_IP, i->ip);
+	wire_u64(&b, M_PORT, (uint64_t)i->port);
+	wire_u64(&b, M_VERSION, (uint64_t)i->release_version);
+	wire_u64(&b, M_CREATED, (uint64_t)i->created_ms);
+	wire_end(&b, m);
+	meta_path(d, i->id, path, sizeof path);
+	snprintf(tmp, sizeof tmp, "%s.new", path);
+	/* No fsync: the run directory does not outlive the machine's boot, and neither do dynos. */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, b.data, b.len) != (ssize_t)b.len || rename(tmp, path) < 0)
+		return err_errno(err, "cannot write %s", path);
+	return 0;
+}
+
+void meta_remove(const struct dynos *d, const char *id)
+{
+	char path[256];
+
+	meta_path(d, id, path, sizeof path);
+	unlink(path);
+}
+
+struct found {
+	struct dyno_info info;
+	bool known; /* meta could be read */
+	bool ended; /* status file is there */
+	int exit_code;
+};
+
+struct adoption {
+	struct dynos *d;
+	struct dyno_release *(*release_of)(const char *app_id, const char *release_id, void *arg);
+	void (*done)(void *arg);
+	void *arg;
+	struct found *v; /* owned */
+	int n;
+};
+
+static void meta_field(struct found *f, const struct wire_field *x)
+{
+	struct dyno_info *i = &f->info;
+
+	switch (x->key) {
+	case M_APP:
+		wire_copy_str(x, i->app_id, sizeof i->app_id);
+		break;
+	case M_RELEASE:
+		wire_copy_str(x, i->release_id, sizeof i->release_id);
+		break;
+	case M_NAME:
+		wire_copy_str(x, i->name, sizeof i->name);
+		break;
+	case M_COMMAND:
+		free(i->command);
+		i->command = wire_get_str(x);
+		break;
+	case M_SIZE:
+		wire_copy_str(x, i->size, sizeof i->size);
+		break;
+	case M_IP:
+		wire_copy_str(x, i->ip, sizeof i->ip);
+		break;
+	case M_PORT:
+		i->port = (int)wire_get_u64(x);
+		break;
+	case M_VERSION:
+		i->release_version = (int)wire_get_u64(x);
+		break;
+	case M_CREATED:
+		i->created_ms = (wall_ms)wire_get_u64(x);
+		break;
+	default:
+		break;
+	}
+}
+
+static void read_found(const char *run_dir, struct found *f)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	AUTO(buf_clear) struct buf st = {0};
+	char path[256];
+	struct wire_frame fr;
+	struct wire_field x;
+	int code = 0;
+
+	snprintf(path, sizeof path, "%s/meta/%s", run_dir, f->info.id);
+	if (fs_read(path, 1 << 20, &b, NULL) == 0 && wire_parse(b.data, b.len, &fr) > 0) {
+		while (wire_next(&fr, &x) > 0)
+			meta_field(f, &x);
+		f->known = name_split_dyno(f->info.name, f->info.type, &f->info.num);
+	}
+	snprintf(path, sizeof path, "%s/dynos/%s/status", run_dir, f->info.id);
+	if (fs_read(path, 4096, &st, NULL) < 0)
+		return;
+	f->ended = true;
+	if (sscanf(buf_str(&st), "exit %d", &code) == 1)
+		f->exit_code = code;
+	else if (sscanf(buf_str(&st), "signal %d", &code) == 1)
+		f->exit_code = 128 + code;
+	else
+		f->exit_code = -1;
+}
+
+static void found_all(void *arg);
+
+static void scan_job(void *arg)
+{
+	struct adoption *ad = arg;
+	const char *run_dir = launcher_run_dir(ad->d->la);
+	AUTO(auto_str) char *meta_dir = xasprintf("%s/meta", run_dir);
+	struct err err = {0};
+	char(*ids)[37] = NULL;
+	int n = 0;
+
+	if (mkdir(meta_dir, 0700) < 0 && errno != EEXIST)
+		xlog(XLOG_ERROR, "dyno", "msg=\"cannot make %s\"", meta_dir);
+	if (launcher_list(ad->d->la, &ids, &n, &err) < 0)
+		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot list dynos\"");
+	ad->v = xcalloc((size_t)n, sizeof *ad->v);
+	ad->n = n;
+	for (int i = 0; i < n; i++) {
+		memcpy(ad->v[i].info.id, ids[i], 37);
+		read_found(run_dir, &ad->v[i]);
+	}
+	free(ids);
+	loop_post(ad->d->l, found_all, ad);
+}
+
+static void bury_found_job(void *arg)
+{
+	struct adoption *ad = arg;
+
+	for (int i = 0; i < ad->n; i++) {
+		struct err err = {0};
+
+		if (!ad->v[i].ended)
+			continue;
+		if (launcher_remove(ad->d->la, ad->v[i].info.id, &err) < 0)
+			xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s",
+				 ad->v[i].info.id);
+		meta_remove(ad->d, ad->v[i].info.id);
+	}
+	for (int i = 0; i < ad->n; i++)
+		dyno_info_clear(&ad->v[i].info);
+	free(ad->v);
+	free(ad);
+}
+
+/* Two runs in one slot: a deploy or restart was under way. The newer release is the replacement;
+ * what becomes of the two is dynos_scale's and dynos_deploy's to say. */
+static void adopt_into(struct slot *s, struct run *r)
+{
+	struct run *old = s->cur, *extra;
+
+	if (!s->command)
+		s->command = xstrdup(r->info.command);
+	snprintf(s->size, sizeof s->size, "%s", r->info.size);
+	r->slot = s;
+	if (!old) {
+		s->cur = r;
+		return;
+	}
+	extra = s->fresh;
+	if (old->info.release_version > r->info.release_version) {
+		s->cur = r;
+		s->fresh = old;
+	} else {
+		s->fresh = r;
+	}
+	if (extra)
+		run_stop(extra);
+}
+
+static void adopt_one(struct dynos *d, struct found *f, struct dyno_release *rel)
+{
+	struct app *a = dynos_app(d, f->info.app_id, true);
+	struct run *r = run_new(a, rel, f->info.type, f->info.num, f->info.command, f->info.size);
+
+	memcpy(r->info.id, f->info.id, sizeof r->info.id);
+	memcpy(r->info.ip, f->info.ip, sizeof r->info.ip);
+	r->info.port = f->info.port;
+	r->info.created_ms = f->info.created_ms;
+	r->oneoff = strcmp(r->info.type, "run") == 0 || strcmp(r->info.type, "release") == 0 ||
+		    strcmp(r->info.type, "scheduler") == 0;
+	if (!r->oneoff) {
+		adopt_into(slot_get(a, r->info.type, r->info.num, true), r);
+	}
+	r->adopting = true;
+	d->adopting++;
+	run_supervise(r);
+}
+
+static void adoption_done(struct dynos *d)
+{
+	void (*fn)(void *arg) = d->adopted;
+
+	d->adopted = NULL;
+	if (fn)
+		fn(d->adopted_arg);
+}
+
+void adopted_one(struct run *r)
+{
+	r->adopting = false;
+	if (--r->d->adopting == 0)
+		adoption_done(r->d);
+}
+
+static void found_all(void *arg)
+{
+	struct adoption *ad = arg;
+	struct dynos *d = ad->d;
+	int adopted = 0;
+
+	d->gone = xcalloc((size_t)ad->n, sizeof *d->gone);
+	for (int i = 0; i < ad->n; i++) {
+		struct found *f = &ad->v[i];
+		struct dyno_release *rel = NULL;
+
+		if (f->known && f->ended) {
+			logd_printf(d->log, f->info.app_id, "heroku", f->info.name,
+				    "Process exited with status %d", f->exit_code);
+			memcpy(d->gone[d->ngone].id, f->info.id, 37);
+			d->gone[d->ngone++].exit_code = f->exit_code;
+		}
+		if (f->known && !f->ended)
+			rel = ad->release_of(f->info.app_id, f->info.release_id, ad->arg);
+		if (rel) {
+			adopt_one(d, f, rel);
+			adopted++;
+		} else {
+			f->ended = true; /* nobody wants it: bury */
+		}
+	}
+	xlog(XLOG_INFO, "dyno", "msg=adopted dynos=%d buried=%d", adopted, ad->n - adopted);
+	d->adopted = ad->done;
+	d->adopted_arg = ad->arg;
+	if (d->adopting == 0)
+		adoption_done(d);
+	if (!pool_submit(d->jobs, bury_found_job, ad))
+		abort();
+}
+
+void dynos_adopt(struct dynos *d,
+		 struct dyno_release *(*release_of)(const char *app_id, const char *release_id,
+						    void *arg),
+		 void (*done)(void *arg), void *arg)
+{
+	struct adoption *ad = xcalloc(1, sizeof *ad);
+
+	*ad = (struct adoption){.d = d, .release_of = release_of, .done = done, .arg = arg};
+	if (!pool_submit(d->jobs, scan_job, ad))
+		abort();
+}

@@ -1,0 +1,143 @@
+/* dyno_int.h - inside daemon/dyno: runs (one process group each), slots (a place in a formation),
+ * apps. Loop thread throughout. */
+#ifndef DYNO_DYNO_INT_H
+#define DYNO_DYNO_INT_H
+
+#include "daemon/core/pool.h"
+#include "daemon/dyno/dyno.h"
+
+#define LIST_FOREACH(type, v, head) for (type *v = (head); v; v = v->next)
+
+struct app;
+struct slot;
+
+/* A connection to a shim's socket; frees itself once closed. */
+struct shimconn;
+struct shimconn_ops {
+	void (*frame)(struct wire_frame *f, void *arg);
+	void (*lost)(void *arg); /* also when connecting failed; conn is gone */
+};
+struct shimconn *shimconn_open(struct loop *l, const char *run_dir, const char *id,
+			       const struct buf *hello, const struct shimconn_ops *ops, void *arg);
+void shimconn_send(struct shimconn *c, const struct buf *frame);
+void shimconn_pause(struct shimconn *c, bool paused); /* of reading */
+size_t shimconn_queued(const struct shimconn *c);     /* bytes not written yet */
+void shimconn_close(struct shimconn *c);	      /* no callback after it; NULL is fine */
+
+/* One run of a dyno, from launch to removal. */
+struct run {
+	struct run *next; /* in app->runs */
+	struct dynos *d;
+	struct app *app;
+	struct slot *slot;	  /* NULL: one-off, or let go */
+	struct dyno_release *rel; /* owned reference */
+	struct dyno_info info;
+	struct launch_spec spec; /* env and argv are freed once launched */
+	bool web;
+	bool serving;	/* counts for routes */
+	bool launching; /* a job on the pool holds it */
+	int stop_sig;	/* stop asked for while launching: SIGTERM or SIGKILL */
+	bool ended, stopping, killed_for_boot;
+	bool boot_failed;
+	bool adopting; /* of an earlier paasd; its state is not known yet */
+	int signal, oom;
+	char last_error[200]; /* why it could not come up */
+	struct shimconn *super, *attach;
+	struct loop_timer *boot_timer, *stop_timer, *cycle_timer;
+	struct err launch_err;
+	struct oneoff_ops ops; /* one-offs */
+	bool oneoff;
+};
+
+struct slot {
+	struct slot *next; /* in app->slots, sorted by type and number */
+	struct app *app;
+	char type[129];
+	int num;
+	char *command; /* owned; NULL: made for a deploy that is not through yet */
+	char size[32];
+	struct run *cur;   /* the one that counts */
+	struct run *fresh; /* its replacement, coming up */
+	bool restarting;   /* fresh is a restart's, not a deploy's */
+	bool restart_queued;
+	int crashes;
+	struct loop_timer *retry;
+	mono_ms crashed_at;
+};
+
+struct deploy {
+	struct dyno_release *rel; /* owned reference */
+	struct dyno_want *want;	  /* owned, with its strings */
+	int n;
+	void (*up)(const struct err *err, void *arg);
+	void *arg;
+};
+
+struct app {
+	struct app *next;
+	struct dynos *d;
+	char id[37];
+	struct dyno_release *rel; /* current; owned reference; NULL before the first deploy */
+	struct slot *slots;
+	struct run *runs;
+	struct deploy *deploy; /* running */
+	void (*forgotten)(void *arg);
+	void *forgotten_arg;
+};
+
+struct dynos {
+	struct loop *l;
+	const struct config *cfg;
+	struct store *st;
+	struct logd *log;
+	struct launcher *la;
+	struct dynos_ops ops;
+	struct pool *jobs;
+	struct app *apps;
+	int live; /* runs not yet freed */
+	bool closing;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+	int adopting; /* runs whose first SHIM_STATE is awaited */
+	void (*adopted)(void *arg);
+	void *adopted_arg;
+	struct gone { /* one-offs that ended while paasd was away */
+		char id[37];
+		int exit_code;
+	} * gone;
+	int ngone;
+};
+
+/* run.c */
+struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, int num,
+		    const char *command, const char *size);
+void run_launch(struct run *r);	   /* spec is complete */
+void run_prepare(struct run *r);   /* fills spec for a formation dyno or a detached one-off */
+void run_supervise(struct run *r); /* connects to a shim that runs */
+void run_watch_output(struct run *r);
+void run_stop(struct run *r); /* drain when serving, SIGTERM, SIGKILL after the grace */
+void run_term(struct run *r); /* SIGTERM now */
+void run_kill(struct run *r);
+void run_state(struct run *r, enum dyno_state to);
+void run_log(struct run *r, const char *fmt, ...) PRINTF(2, 3);
+void run_let_go(struct run *r); /* paasd goes, the dyno stays */
+const char *dyno_state_name(enum dyno_state s);
+
+/* adopt.c: RUN/meta/ID, what a restarted paasd must know of a dyno */
+int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err);
+void meta_remove(const struct dynos *d, const char *id);
+void adopted_one(struct run *r); /* its state is known, or it is gone */
+
+/* formation.c: what a run tells its slot */
+void slot_run_up(struct run *r);
+void slot_run_ended(struct run *r);
+struct app *dynos_app(struct dynos *d, const char *app_id, bool make);
+struct slot *slot_get(struct app *a, const char *type, int num, bool make);
+void slot_free(struct slot *s);
+void slot_start(struct slot *s);
+bool slot_restart(struct slot *s, const char *why);
+void app_publish(struct app *a, void (*done)(void *arg), void *arg);
+void app_maybe_free(struct app *a);
+void deploy_free(struct deploy *dp);
+
+#endif

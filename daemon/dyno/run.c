@@ -1,0 +1,659 @@
+/* One run of a dyno: launch on the job pool, supervision over its shim's socket, stop, burial. */
+#include "daemon/dyno/dyno_int.h"
+#include "daemon/core/xlog.h"
+#include "proto/limits.h"
+#include "proto/shim.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* .profile.d in name order, then .profile, then the command: a failing script does not stop the
+ * start (Dev Center: Dynos). $1 is the command, so that no quoting is needed. */
+#define START_SCRIPT                                      \
+	"cd \"$HOME\" || exit 1; shopt -s nullglob; "     \
+	"for f in .profile.d/*.sh; do . \"./$f\"; done; " \
+	"[ -f .profile ] && . ./.profile; shopt -u nullglob; exec bash -c \"$1\""
+
+const char *dyno_state_name(enum dyno_state s)
+{
+	static const char *const names[] = {
+		[DYNO_STARTING] = "starting", [DYNO_UP] = "up",	    [DYNO_STOPPING] = "stopping",
+		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down",
+	};
+
+	return names[s];
+}
+
+void run_log(struct run *r, const char *fmt, ...)
+{
+	char text[LIM_LOG_LINE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	logd_append(r->d->log, r->info.app_id, "heroku", r->info.name, 0, text, strlen(text));
+}
+
+void run_state(struct run *r, enum dyno_state to)
+{
+	if (r->info.state == to)
+		return;
+	/* "stopping" is ours; users know starting, up, crashed, down. */
+	if (to != DYNO_STOPPING && !(r->info.state == DYNO_STOPPING && to == DYNO_DOWN))
+		run_log(r, "State changed from %s to %s", dyno_state_name(r->info.state),
+			to == DYNO_DOWN && r->oneoff ? "complete" : dyno_state_name(to));
+	r->info.state = to;
+	r->info.state_ms = clock_wall_ms();
+}
+
+struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, int num,
+		    const char *command, const char *size)
+{
+	struct run *r = xcalloc(1, sizeof *r);
+	const struct dyno_size *sz = size && *size ? dyno_size_find(size) : NULL;
+
+	ASSERT_ON(a->d->l);
+	r->d = a->d;
+	r->app = a;
+	r->rel = dyno_release_ref(rel);
+	uuid_new(r->info.id);
+	memcpy(r->info.app_id, a->id, sizeof a->id);
+	memcpy(r->info.release_id, rel->release_id, sizeof rel->release_id);
+	r->info.release_version = rel->version;
+	snprintf(r->info.type, sizeof r->info.type, "%s", type);
+	snprintf(r->info.name, sizeof r->info.name, "%s.%d", type, num);
+	r->info.num = num;
+	snprintf(r->info.size, sizeof r->info.size, "%s", sz ? sz->name : dyno_sizes[0].name);
+	r->info.command = xstrdup(command);
+	r->info.created_ms = r->info.state_ms = clock_wall_ms();
+	r->info.state = DYNO_STARTING;
+	r->info.exit_code = -1;
+	r->web = strcmp(type, "web") == 0;
+	r->next = a->runs;
+	a->runs = r;
+	r->d->live++;
+	return r;
+}
+
+static void run_free(struct run *r)
+{
+	struct app *a = r->app;
+	struct dynos *d = r->d;
+	struct run **p = &a->runs;
+
+	while (*p != r)
+		p = &(*p)->next;
+	*p = r->next;
+	shimconn_close(r->super);
+	shimconn_close(r->attach);
+	loop_timer_stop(r->boot_timer);
+	loop_timer_stop(r->stop_timer);
+	loop_timer_stop(r->cycle_timer);
+	launch_spec_clear(&r->spec);
+	dyno_release_unref(r->rel);
+	dyno_info_clear(&r->info);
+	free(r);
+	d->live--;
+	app_maybe_free(a);
+	if (d->live == 0 && d->stopped) {
+		void (*fn)(void *arg) = d->stopped;
+
+		d->stopped = NULL;
+		fn(d->stopped_arg);
+	}
+}
+
+/* Under the plain runtime all dynos share the host's loopback: take a port that is free now. */
+static int free_port(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof a;
+	AUTO(auto_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		return 0;
+	return ntohs(a.sin_port);
+}
+
+static bool is_plain(const struct dynos *d)
+{
+	return strcmp(launcher_info(d->la)->runtime, "plain") == 0;
+}
+
+void run_prepare(struct run *r)
+{
+	struct launch_spec *s = &r->spec;
+	const struct config *cfg = r->d->cfg;
+	const struct dyno_size *sz = dyno_size_find(r->info.size);
+	int64_t mb = sz == &dyno_sizes[0] ? cfg->dyno_memory_mb : sz->memory_mb;
+	char num[24];
+
+	memcpy(s->id, r->info.id, sizeof s->id);
+	memcpy(s->app_id, r->info.app_id, sizeof s->app_id);
+	snprintf(s->name, sizeof s->name, "%s", r->info.name);
+	s->app_uid = r->rel->app_uid;
+	s->slug = xstrdup(r->rel->slug_dir);
+	s->release = xstrdup(r->info.release_id);
+	s->net = true;
+	s->log = true;
+	s->mem_quota = (uint64_t)mb << 20;
+	s->mem_max = s->mem_quota * (uint64_t)cfg->dyno_memory_factor_pct / 100;
+	s->pids_max = (uint64_t)(sz == &dyno_sizes[0] ? cfg->dyno_pids : sz->pids);
+	s->cpu_weight = (unsigned)sz->cpu_weight;
+	s->metrics_ms = (unsigned)cfg->memory_sample_s * 1000;
+	for (char **e = r->rel->env; e && *e; e++) {
+		char *eq = strchr(*e, '=');
+		AUTO(auto_str) char *name = xstrndup(*e, (size_t)(eq - *e));
+
+		launch_spec_env(s, name, eq + 1);
+	}
+	launch_spec_env(s, "DYNO", r->info.name);
+	launch_spec_env(s, "HEROKU_DYNO_ID", r->info.id);
+	snprintf(num, sizeof num, "%lld", (long long)mb);
+	launch_spec_env(s, "MEMORY_AVAILABLE", num);
+	if (!r->oneoff || r->web) {
+		/* Each sandbox has its own network: any port will do, a random one finds apps that
+		 * ignore $PORT. */
+		r->info.port = is_plain(r->d) ? free_port() : 10000 + (int)random_below(50000);
+		snprintf(num, sizeof num, "%d", r->info.port);
+		launch_spec_env(s, "PORT", num);
+		if (r->web)
+			s->port = r->info.port;
+	}
+	launch_spec_arg(s, "/bin/bash");
+	launch_spec_arg(s, "-c");
+	launch_spec_arg(s, START_SCRIPT);
+	launch_spec_arg(s, "dyno");
+	launch_spec_arg(s, r->info.command);
+}
+
+/* --- launch: a job on the pool --- */
+
+static void launched(void *arg);
+
+static void launch_job(void *arg)
+{
+	struct run *r = arg;
+
+	if (launcher_create(r->d->la, &r->spec, r->info.ip, &r->launch_err) == 0 &&
+	    meta_write(r->d, &r->info, &r->launch_err) < 0)
+		launcher_remove(r->d->la, r->info.id, NULL);
+	loop_post(r->d->l, launched, r);
+}
+
+/* The command as people see it: $PORT shown expanded (Dev Center: Dynos). */
+static void log_start(struct run *r)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	char port[16];
+
+	snprintf(port, sizeof port, "%d", r->info.port);
+	for (const char *p = r->info.command; *p;) {
+		size_t var = strncmp(p, "$PORT", 5) == 0     ? 5
+			     : strncmp(p, "${PORT}", 7) == 0 ? 7
+							     : 0;
+		bool word = var == 5 && (p[5] == '_' || (p[5] >= 'A' && p[5] <= 'Z') ||
+					 (p[5] >= '0' && p[5] <= '9'));
+
+		if (var && !word && r->info.port) {
+			buf_adds(&b, port);
+			p += var;
+		} else {
+			buf_addc(&b, *p++);
+		}
+	}
+	run_log(r, "Starting process with command `%.8000s`", buf_str(&b));
+}
+
+void run_launch(struct run *r)
+{
+	r->launching = true;
+	log_start(r);
+	if (!pool_submit(r->d->jobs, launch_job, r))
+		abort(); /* the queue is as long as dynos can be many */
+}
+
+static void bury(struct run *r);
+
+static void boot_timeout(void *arg)
+{
+	struct run *r = arg;
+
+	r->boot_timer = NULL;
+	run_log(r,
+		"Error R10 (Boot timeout) -> Web process failed to bind to $PORT within %lld "
+		"seconds of launch",
+		(long long)r->d->cfg->boot_timeout_s);
+	snprintf(r->last_error, sizeof r->last_error,
+		 "Web process failed to bind to $PORT within %lld seconds of launch (R10)",
+		 (long long)r->d->cfg->boot_timeout_s);
+	r->killed_for_boot = true;
+	run_kill(r);
+}
+
+static void await_boot(struct run *r)
+{
+	if (r->web && !r->boot_timer)
+		r->boot_timer = loop_timer_start(
+			r->d->l, (uint64_t)r->d->cfg->boot_timeout_s * 1000, boot_timeout, r);
+}
+
+static void failed_launch(struct run *r)
+{
+	xlog_err(XLOG_ERROR, "dyno", &r->launch_err, "msg=\"cannot launch\" app=%s dyno=%s",
+		 r->info.app_id, r->info.name);
+	run_log(r, "Error R99 (Platform error) -> %s", r->launch_err.msg);
+	snprintf(r->last_error, sizeof r->last_error, "%.190s", r->launch_err.msg);
+	r->ended = true;
+	if (r->ops.started)
+		r->ops.started(NULL, &r->launch_err, r->ops.arg);
+	r->ops = (struct oneoff_ops){0};
+	run_state(r, DYNO_CRASHED);
+	slot_run_ended(r);
+	bury(r);
+}
+
+static void launched(void *arg)
+{
+	struct run *r = arg;
+
+	r->launching = false;
+	launch_spec_clear(&r->spec);
+	if (r->launch_err.status) {
+		failed_launch(r);
+		return;
+	}
+	await_boot(r);
+	run_supervise(r);
+	if (r->ops.output)
+		run_watch_output(r);
+	if (r->ops.started)
+		r->ops.started(&r->info, NULL, r->ops.arg);
+	if (r->stop_sig == SIGKILL)
+		run_kill(r);
+	else if (r->stop_sig)
+		run_term(r);
+}
+
+/* --- life --- */
+
+static void cycle(void *arg)
+{
+	struct run *r = arg;
+
+	r->cycle_timer = NULL;
+	if (r->slot && r->slot->cur == r)
+		slot_restart(r->slot, "Cycling");
+}
+
+static void start_cycle(struct run *r)
+{
+	/* Every day plus up to 216 minutes, each dyno on its own clock (Dev Center: Dyno Restarts).
+	 */
+	loop_timer_stop(r->cycle_timer);
+	r->cycle_timer =
+		loop_timer_start(r->d->l, 86400000ULL + random_below(216 * 60000), cycle, r);
+}
+
+static void up(struct run *r)
+{
+	if (r->info.state != DYNO_STARTING)
+		return;
+	loop_timer_stop(r->boot_timer);
+	r->boot_timer = NULL;
+	run_state(r, DYNO_UP);
+	if (r->oneoff)
+		return;
+	start_cycle(r);
+	slot_run_up(r);
+}
+
+static void mem_sample(struct run *r, uint64_t total, uint64_t rss, uint64_t cache, uint64_t swap)
+{
+	const struct dyno_size *sz = dyno_size_find(r->info.size);
+	double quota = sz == &dyno_sizes[0] ? (double)r->d->cfg->dyno_memory_mb : sz->memory_mb;
+	double mb = (double)total / 1048576;
+
+	if (r->d->cfg->log_runtime_metrics)
+		run_log(r,
+			"source=%s dyno=heroku.%s.%s sample#memory_total=%.2fMB "
+			"sample#memory_rss=%.2fMB "
+			"sample#memory_cache=%.2fMB sample#memory_swap=%.2fMB "
+			"sample#memory_quota=%.2fMB",
+			r->info.name, r->info.app_id, r->info.id, mb, (double)rss / 1048576,
+			(double)cache / 1048576, (double)swap / 1048576, quota);
+	if (mb > quota) {
+		run_log(r, "Process running mem=%.0fM(%.1f%%)", mb, mb * 100 / quota);
+		run_log(r, "Error R14 (Memory quota exceeded)");
+	}
+}
+
+static void ended(struct run *r, int code)
+{
+	if (r->ended)
+		return;
+	r->ended = true;
+	r->info.exit_code = code;
+	if (r->adopting)
+		adopted_one(r);
+	loop_timer_stop(r->boot_timer);
+	loop_timer_stop(r->stop_timer);
+	loop_timer_stop(r->cycle_timer);
+	r->boot_timer = r->stop_timer = r->cycle_timer = NULL;
+	if (r->oom) {
+		run_log(r, "Error R15 (Memory quota vastly exceeded)");
+		run_log(r, "Stopping process with SIGKILL");
+	}
+	if (code >= 0)
+		run_log(r, "Process exited with status %d", code);
+	else
+		run_log(r, "Error R99 (Platform error) -> the dyno's supervisor was lost");
+	if (!r->last_error[0])
+		snprintf(r->last_error, sizeof r->last_error,
+			 "%s exited with status %d before it was up", r->info.name, code);
+	r->boot_failed = r->info.state == DYNO_STARTING;
+	run_state(r, r->stopping || r->oneoff ? DYNO_DOWN : DYNO_CRASHED);
+	if (r->ops.ended)
+		r->ops.ended(&r->info, r->ops.arg);
+	r->ops = (struct oneoff_ops){0};
+	slot_run_ended(r);
+	bury(r);
+}
+
+/* Numbers a frame may carry, by key. */
+struct nums {
+	uint64_t v[32];
+};
+
+static void read_nums(struct wire_frame *f, struct nums *n)
+{
+	struct wire_field x;
+
+	*n = (struct nums){0};
+	while (wire_next(f, &x) > 0)
+		if (x.key < ARRAY_LEN(n->v))
+			n->v[x.key] = wire_get_u64(&x);
+}
+
+static void bound(struct run *r, uint64_t how)
+{
+	if (how == 2) {
+		if (!r->last_error[0])
+			run_log(r, "Web process listens on 127.0.0.1 only: bind to 0.0.0.0:$PORT "
+				   "so that the router "
+				   "can reach it");
+		snprintf(r->last_error, sizeof r->last_error,
+			 "Web process listens on 127.0.0.1:$PORT only; it must bind to "
+			 "0.0.0.0:$PORT (R10)");
+		return;
+	}
+	if (how == 1)
+		up(r);
+}
+
+/* For the app's owner nothing happens when paasd restarts: no log line, no gap in the routes. */
+static void adopt_state(struct run *r, const struct nums *n)
+{
+	bool is_up = r->web ? n->v[S_BOUND] == 1 : n->v[S_RUNNING] != 0;
+
+	r->info.state = is_up ? DYNO_UP : DYNO_STARTING;
+	r->serving = is_up && r->web && r->slot;
+	if (!is_up)
+		await_boot(r);
+	else if (!r->oneoff)
+		start_cycle(r);
+	adopted_one(r);
+}
+
+static void on_frame(struct wire_frame *f, void *arg)
+{
+	struct run *r = arg;
+	struct nums n;
+
+	read_nums(f, &n);
+	switch (f->type) {
+	case SHIM_STATE:
+		if (r->adopting) {
+			adopt_state(r, &n);
+			break;
+		}
+		if (!r->web && n.v[S_RUNNING])
+			up(r);
+		if (r->web)
+			bound(r, n.v[S_BOUND]);
+		break;
+	case SHIM_BOUND:
+		if (r->web)
+			bound(r, n.v[S_BOUND]);
+		break;
+	case SHIM_MEM:
+		mem_sample(r, n.v[S_MEM_TOTAL], n.v[S_MEM_RSS], n.v[S_MEM_CACHE], n.v[S_MEM_SWAP]);
+		break;
+	case SHIM_DETACHED:
+		if (n.v[S_CODE] == 13)
+			run_log(r, "Error R13 (Attach error) -> Failed to attach to process");
+		else
+			run_log(r, "Error R16 (Detached) -> An attached process is not responding "
+				   "to SIGHUP "
+				   "after its external connection was closed.");
+		break;
+	case SHIM_EXIT:
+		r->oom = n.v[S_OOM] > 0;
+		r->signal = (int)n.v[S_SIGNAL];
+		ended(r, (int)n.v[S_EXIT_CODE]);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_lost(void *arg)
+{
+	struct run *r = arg;
+
+	r->super = NULL;
+	/* The shim never closes before SHIM_EXIT: it was killed. Burying kills what it left. */
+	ended(r, -1);
+}
+
+void run_supervise(struct run *r)
+{
+	static const struct shimconn_ops ops = {on_frame, on_lost};
+	AUTO(buf_clear) struct buf b = {0};
+
+	wire_end(&b, wire_begin(&b, SHIM_SUPERVISE));
+	r->super = shimconn_open(r->d->l, launcher_run_dir(r->d->la), r->info.id, &b, &ops, r);
+}
+
+static void on_output(struct wire_frame *f, void *arg)
+{
+	struct run *r = arg;
+	struct wire_field x;
+
+	if (f->type != SHIM_OUTPUT || !r->ops.output)
+		return;
+	while (wire_next(f, &x) > 0)
+		if (x.key == S_DATA)
+			r->ops.output((const char *)x.data, x.len, r->ops.arg);
+}
+
+static void on_output_lost(void *arg)
+{
+	struct run *r = arg;
+
+	r->attach = NULL;
+}
+
+void run_watch_output(struct run *r)
+{
+	static const struct shimconn_ops ops = {on_output, on_output_lost};
+	AUTO(buf_clear) struct buf b = {0};
+	size_t m = wire_begin(&b, SHIM_ATTACH);
+
+	wire_u64(&b, S_OFFSET, 0);
+	wire_end(&b, m);
+	r->attach = shimconn_open(r->d->l, launcher_run_dir(r->d->la), r->info.id, &b, &ops, r);
+}
+
+/* --- the end --- */
+
+static void send_signal(struct run *r, int sig)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	size_t m;
+
+	if (!r->super)
+		return;
+	m = wire_begin(&b, SHIM_SIGNAL);
+	wire_u64(&b, S_SIGNAL, (uint64_t)sig);
+	wire_end(&b, m);
+	shimconn_send(r->super, &b);
+}
+
+void run_kill(struct run *r)
+{
+	if (r->ended)
+		return;
+	if (r->launching) {
+		r->stop_sig = SIGKILL;
+		return;
+	}
+	run_log(r, "Stopping process with SIGKILL");
+	send_signal(r, SIGKILL);
+}
+
+static void stop_timeout(void *arg)
+{
+	struct run *r = arg;
+
+	r->stop_timer = NULL;
+	run_log(r,
+		"Error R12 (Exit timeout) -> At least one process failed to exit within %lld "
+		"seconds of SIGTERM",
+		(long long)r->d->cfg->stop_timeout_s);
+	run_kill(r);
+}
+
+void run_term(struct run *r)
+{
+	if (r->ended || r->stopping)
+		return;
+	if (r->launching) {
+		if (!r->stop_sig)
+			r->stop_sig = SIGTERM;
+		return;
+	}
+	r->stopping = true;
+	loop_timer_stop(r->boot_timer);
+	r->boot_timer = NULL;
+	run_state(r, DYNO_STOPPING);
+	run_log(r, "Stopping all processes with SIGTERM");
+	send_signal(r, SIGTERM);
+	r->stop_timer = loop_timer_start(r->d->l, (uint64_t)r->d->cfg->stop_timeout_s * 1000,
+					 stop_timeout, r);
+}
+
+struct drain {
+	struct dynos *d;
+	char app_id[37], id[37];
+};
+
+/* The run may have ended by itself while its routes drained: look it up again. */
+static void drained(void *arg)
+{
+	struct drain *dr = arg;
+	struct app *a = dynos_app(dr->d, dr->app_id, false);
+
+	if (a)
+		LIST_FOREACH (struct run, r, a->runs)
+			if (strcmp(r->info.id, dr->id) == 0) {
+				run_term(r);
+				break;
+			}
+	free(dr);
+}
+
+static void unrouted(void *arg)
+{
+	struct drain *dr = arg;
+
+	dr->d->ops.drain(dr->id, drained, dr, dr->d->ops.arg);
+}
+
+void run_stop(struct run *r)
+{
+	struct drain *dr;
+
+	if (r->slot) {
+		if (r->slot->cur == r)
+			r->slot->cur = NULL;
+		if (r->slot->fresh == r)
+			r->slot->fresh = NULL;
+		r->slot = NULL;
+	}
+	if (!r->web || !r->serving) {
+		run_term(r);
+		return;
+	}
+	r->serving = false;
+	dr = xcalloc(1, sizeof *dr);
+	dr->d = r->d;
+	memcpy(dr->app_id, r->info.app_id, sizeof dr->app_id);
+	memcpy(dr->id, r->info.id, sizeof dr->id);
+	app_publish(r->app, unrouted, dr);
+}
+
+struct burial {
+	struct dynos *d;
+	struct run *r;
+	char id[37];
+};
+
+static void buried(void *arg)
+{
+	struct burial *b = arg;
+
+	run_free(b->r);
+	free(b);
+}
+
+static void bury_job(void *arg)
+{
+	struct burial *b = arg;
+	struct err err = {0};
+
+	if (launcher_remove(b->d->la, b->id, &err) < 0)
+		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s", b->id);
+	meta_remove(b->d, b->id);
+	loop_post(b->d->l, buried, b);
+}
+
+/* The folder's status and spool are no longer needed once the supervisor saw SHIM_EXIT. */
+static void bury(struct run *r)
+{
+	struct burial *b = xcalloc(1, sizeof *b);
+
+	assert(r->ended);
+	shimconn_close(r->super);
+	r->super = NULL;
+	b->d = r->d;
+	b->r = r;
+	memcpy(b->id, r->info.id, sizeof b->id);
+	if (!pool_submit(r->d->jobs, bury_job, b))
+		abort();
+}
+
+void run_let_go(struct run *r)
+{
+	assert(!r->launching);
+	r->slot = NULL;
+	run_free(r);
+}

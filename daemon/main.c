@@ -1,0 +1,529 @@
+/* paasd: wires the modules together; the only file that knows them all. */
+#include "daemon/api/api.h"
+#include "daemon/core/fsx.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/xlog.h"
+#include "daemon/dev.h"
+#include "daemon/release/push.h"
+#include "proto/limits.h"
+
+#include <errno.h>
+#include <git2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+struct paasd {
+	struct config cfg;
+	struct loop *loop;
+	int lock_fd;
+	struct master_key *key;
+	struct store *store;
+	struct logd *log;
+	struct launcher *launcher;
+	struct slugs *slugs;
+	struct builds *builds;
+	struct routes *routes;
+	struct releases *releases;
+	struct git *git;
+	struct api *api;
+	struct http_server *http;
+	struct pusher pusher;
+	uv_signal_t sigs[2];
+	bool stopping;
+	int exit_status;
+};
+
+/* --- command line --- */
+
+static const char usage[] =
+	"paasd - a self-hosted Heroku\n"
+	"\n"
+	"Usage: paasd [--config FILE] [options]\n"
+	"       paasd --dev [--state DIR] [--listen ADDR:PORT]   everything from a checkout\n"
+	"       paasd config:check FILE      says what is wrong in a settings file\n"
+	"       paasd config:docs | api:docs prints docs/config.md or docs/api.md\n"
+	"       paasd version\n"
+	"\n"
+	"Options:\n"
+	"  --config FILE   settings (default /etc/paasd/paasd.yml when it exists)\n"
+	"  --dev           run the router and the launcher as children\n"
+	"  --state DIR     where everything is kept (default ./var with --dev)\n"
+	"  --listen A:P    address of the one public port\n"
+	"  --keep-dynos    with --dev: leave apps running when paasd ends\n"
+	"  --runtime R     auto, sandbox or plain\n"
+	"  --set KEY=VALUE any setting of docs/config.md\n"
+	"\n"
+	"Example:\n"
+	"  paasd --dev --state /tmp/paas --listen 127.0.0.1:8080\n";
+
+static int fail(const struct err *e)
+{
+	fprintf(stderr, "paasd: %s\n", e->msg);
+	return err_exit_status(e->id);
+}
+
+static int config_check(const char *path)
+{
+	struct config c;
+	struct err err = {0};
+	int rc = 0;
+
+	config_init(&c);
+	if (config_load(&c, path, &err) < 0)
+		rc = fail(&err);
+	else
+		printf("%s: ok\n", path);
+	config_clear(&c);
+	return rc;
+}
+
+struct flag {
+	const char *name, *key;
+	const char *fixed; /* NULL: takes a value */
+};
+
+static const struct flag flags[] = {
+	{"--dev", "dev", "true"},	{"--keep-dynos", "keep_dynos", "true"},
+	{"--state", "state_dir", NULL}, {"--listen", "listen", NULL},
+	{"--runtime", "runtime", NULL}, {"--log-level", "log_level", NULL},
+};
+
+static int set_pair(struct config *c, const char *pair, struct err *err)
+{
+	const char *eq = strchr(pair, '=');
+	AUTO(auto_str) char *key = eq ? xstrndup(pair, (size_t)(eq - pair)) : NULL;
+
+	if (!eq)
+		return err_set(err, ERR_BAD_REQUEST, "--set takes KEY=VALUE, not %s", pair);
+	return config_set(c, key, eq + 1, err);
+}
+
+static int one_flag(struct config *c, char **argv, int *i, struct err *err)
+{
+	const char *a = argv[*i];
+
+	for (size_t k = 0; k < ARRAY_LEN(flags); k++) {
+		if (strcmp(a, flags[k].name) != 0)
+			continue;
+		if (flags[k].fixed)
+			return config_set(c, flags[k].key, flags[k].fixed, err);
+		if (!argv[*i + 1])
+			return err_set(err, ERR_BAD_REQUEST, "%s needs a value", a);
+		return config_set(c, flags[k].key, argv[++*i], err);
+	}
+	if (strcmp(a, "--set") == 0 && argv[*i + 1])
+		return set_pair(c, argv[++*i], err);
+	return err_set(err, ERR_BAD_REQUEST, "unknown option %s; see paasd --help", a);
+}
+
+/* From a checkout the programs lie beside paasd, the buildpacks above. */
+static int use_checkout(struct config *c, struct err *err)
+{
+	static const char *const up[] = { "/../buildpacks", "/../../buildpacks" };
+	char exe[4096], *slash;
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+
+	if (n < 0)
+		return err_errno(err, "cannot find the folder of paasd");
+	exe[n] = 0;
+	slash = strrchr(exe, '/');
+	*slash = 0;
+	if (config_set(c, "libexec_dir", exe, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(up); i++) {
+		AUTO(auto_str) char *dir = xasprintf("%s%s", exe, up[i]);
+		AUTO(auto_str) char *real = realpath(dir, NULL);
+
+		if (real)
+			return config_set(c, "buildpacks_dir", real, err);
+	}
+	return 0;
+}
+
+static int read_options(struct config *c, int argc, char **argv, struct err *err)
+{
+	const char *file = NULL;
+	bool state_given = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--config") == 0 && argv[i + 1])
+			file = argv[i + 1];
+		if (strcmp(argv[i], "--dev") == 0)
+			c->dev = true;
+		state_given = state_given || strcmp(argv[i], "--state") == 0;
+	}
+	if (!file && !c->dev && access("/etc/paasd/paasd.yml", F_OK) == 0)
+		file = "/etc/paasd/paasd.yml";
+	if (file && config_load(c, file, err) < 0)
+		return -1;
+	if (c->dev && (use_checkout(c, err) < 0 || (!state_given && config_set(c, "state_dir", "./var", err) < 0)))
+		return -1;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--config") == 0)
+			i++;
+		else if (one_flag(c, argv, &i, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- directories --- */
+
+static void set_str(char **p, char *owned)
+{
+	free(*p);
+	*p = owned;
+}
+
+/* A unix socket's path has 107 bytes: RUN/dynos/<uuid>/sock must fit. */
+#define RUN_DIR_MAX 60
+
+static int make_dirs(struct paasd *p, struct err *err)
+{
+	struct config *c = &p->cfg;
+	char hash[65];
+
+	if (fs_mkdirs(c->state_dir, 0711, err) < 0)
+		return -1;
+	set_str(&c->state_dir, realpath(c->state_dir, NULL));
+	if (!c->state_dir)
+		return err_errno(err, "cannot use the state directory");
+	if (c->dev || !c->run_dir[0]) {
+		set_str(&c->run_dir, xasprintf("%s/run", c->state_dir));
+		if (strlen(c->run_dir) > RUN_DIR_MAX) {
+			sha256_hex(c->state_dir, strlen(c->state_dir), hash);
+			set_str(&c->run_dir, xasprintf("/tmp/paasd-%.12s", hash));
+		}
+	}
+	if (strlen(c->run_dir) > RUN_DIR_MAX)
+		return err_set(err, ERR_CONFIG,
+			       "run_dir is longer than %d characters: socket paths would not fit",
+			       RUN_DIR_MAX);
+	if (fs_mkdirs(c->run_dir, 0711, err) < 0)
+		return -1;
+	set_str(&c->run_dir, realpath(c->run_dir, NULL));
+	return c->run_dir ? 0 : err_errno(err, "cannot use the run directory");
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+/* --- git callbacks --- */
+
+static int op_login(void *arg, const char *token, char user_id[37], char email[256],
+		    struct err *err)
+{
+	struct paasd *p = arg;
+
+	return api_git_login(p->store, token, user_id, email, err);
+}
+
+static int op_app(void *arg, const char *user_id, const char *name, bool write, char app_id[37],
+		  struct err *err)
+{
+	struct paasd *p = arg;
+
+	return api_git_app(p->store, user_id, name, write, app_id, err);
+}
+
+static int op_build(void *arg, const struct git_update *u, struct git_push *gp, void **token,
+		    struct err *err)
+{
+	struct paasd *p = arg;
+
+	return push_build(&p->pusher, u, gp, token, err);
+}
+
+static void op_after(void *arg, const struct git_update *u, struct git_push *gp, void *token)
+{
+	struct paasd *p = arg;
+
+	push_after(&p->pusher, u, gp, token);
+}
+
+static void op_undo(void *arg, void *token)
+{
+	struct paasd *p = arg;
+
+	push_undo(&p->pusher, token);
+}
+
+static int repo_ref(void *arg, const char *app_id, const char *ref, char commit[41])
+{
+	struct paasd *p = arg;
+	char path[4096];
+	git_repository *repo = NULL;
+	git_oid oid;
+	int rc;
+
+	git_repo_path(p->git, app_id, path);
+	if (git_repository_open_bare(&repo, path) < 0)
+		return -1;
+	rc = git_reference_name_to_id(&oid, repo, ref);
+	if (rc == 0)
+		git_oid_tostr(commit, 41, &oid);
+	git_repository_free(repo);
+	return rc < 0 ? -1 : 0;
+}
+
+/* --- start --- */
+
+static int open_store(struct paasd *p, struct err *err)
+{
+	AUTO(auto_str) char *lock = xasprintf("%s/paasd.lock", p->cfg.state_dir);
+	AUTO(auto_str) char *key = xasprintf("%s/master.key", p->cfg.state_dir);
+	AUTO(auto_str) char *db = xasprintf("%s/paasd.db", p->cfg.state_dir);
+
+	p->lock_fd = fs_lock(lock, err);
+	if (p->lock_fd < 0)
+		return err_wrap(err, "another paasd runs with this state directory");
+	if (master_key_load(key, &p->key, err) < 0 || store_open(db, p->key, &p->store, err) < 0)
+		return -1;
+	return api_first_start(p->store, &p->cfg, err);
+}
+
+static int open_modules(struct paasd *p, struct err *err)
+{
+	AUTO(auto_str) char *logs = xasprintf("%s/logs", p->cfg.state_dir);
+	AUTO(auto_str) char *log_sock = xasprintf("%s/log.sock", p->cfg.run_dir);
+	const struct git_ops ops = {p, op_login, op_app, op_build, op_after, op_undo};
+
+	if (fs_mkdirs(logs, 0700, err) < 0 || logd_start(logs, log_sock, &p->log, err) < 0)
+		return -1;
+	if (p->cfg.dev && dev_start(&p->cfg, err) < 0)
+		return -1;
+	if (launcher_open(p->cfg.run_dir, &p->launcher, err) < 0)
+		return err_wrap(err, "the launcher does not answer");
+	p->slugs = slugs_open(p->cfg.state_dir);
+	if (builds_open(&p->cfg, p->launcher, p->slugs, &p->builds, err) < 0 ||
+	    builds_sweep(p->builds, err) < 0 || git_open(&p->cfg, &ops, &p->git, err) < 0 ||
+	    git_sweep(p->git, err) < 0)
+		return -1;
+	p->routes = routes_new(p->loop, p->cfg.run_dir);
+	if (releases_new(p->loop, &p->cfg, p->store, p->log, p->routes, p->slugs, p->launcher,
+			 &p->releases, err) < 0)
+		return -1;
+	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
+	push_sweep_slugs(&p->pusher);
+	return 0;
+}
+
+static void tell_runtime(const struct paasd *p)
+{
+	const struct launcher_info *i = launcher_info(p->launcher);
+
+	xlog(XLOG_INFO, "main", "msg=runtime runtime=%s limits=%s", i->runtime, i->limits);
+	for (int k = 0; k < i->nnotes; k++)
+		xlog(XLOG_WARN, "main", "msg=%s", xlog_q(i->notes[k]));
+	if (strcmp(i->runtime, "plain") == 0)
+		xlog(XLOG_WARN, "main",
+		     "msg=\"NO ISOLATION: apps run as this user, see each other's files and "
+		     "processes. Run paasd as "
+		     "root for sandboxes.\"");
+}
+
+/* --- stop --- */
+
+static void all_ended(void *arg)
+{
+	struct paasd *p = arg;
+
+	if (p->cfg.dev && !p->cfg.keep_dynos)
+		routes_quit(p->routes, 2000);
+	loop_stop(p->loop);
+}
+
+static void http_stopped(void *arg)
+{
+	struct paasd *p = arg;
+
+	/* As a service the apps outlive paasd; from a checkout they end with it unless told
+	 * otherwise. */
+	releases_stop(p->releases, !p->cfg.dev || p->cfg.keep_dynos, all_ended, p);
+}
+
+static void begin_stop(struct paasd *p)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	builds_stop(p->builds); /* so that pushes end */
+	http_server_stop(p->http, 5000, http_stopped, p);
+}
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+	xlog(XLOG_INFO, "main", "msg=stopping signal=%d", signum);
+	begin_stop(h->data);
+}
+
+/* --- ready --- */
+
+static void open_api(struct paasd *p)
+{
+	const struct api_deps deps = {p->loop,	   &p->cfg,   p->store, p->log, p->launcher,
+				      p->releases, p->builds, p->slugs, p->git};
+
+	p->api = api_new(&deps);
+	p->http = http_server_new(p->loop, api_handle, p->api);
+}
+
+static void print_ready(const struct config *c)
+{
+	const char *colon = strrchr(c->listen, ':');
+
+	if (c->dev)
+		printf("ready http://%s%s\n", c->platform_host, colon ? colon : "");
+	else
+		printf("ready\n");
+	fflush(stdout);
+}
+
+static void listen_api(void *arg)
+{
+	struct paasd *p = arg;
+	AUTO(auto_str) char *sock = xasprintf("%s/api.sock", p->cfg.run_dir);
+	AUTO(auto_str) char *where = xasprintf("unix:%s", sock);
+	const char *hosts[] = {p->cfg.platform_host, "127.0.0.1", "[::1]", NULL};
+	struct err err = {0};
+
+	if (p->stopping)
+		return;
+	if (http_server_listen(p->http, where, NULL, &err) < 0) {
+		p->exit_status = fail(&err);
+		begin_stop(p);
+		return;
+	}
+	routes_platform(p->routes, hosts, sock);
+	xlog(XLOG_INFO, "main", "msg=ready");
+	print_ready(&p->cfg);
+}
+
+/* Interrupted pushes and destroys, before the API takes new ones; apps are served meanwhile. */
+static void tidy(void *arg)
+{
+	struct paasd *p = arg;
+	struct err err = {0};
+
+	if (push_recover(&p->pusher, repo_ref, p, &err) < 0 ||
+	    api_finish_destroys(p->api, &err) < 0)
+		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
+	loop_post(p->loop, listen_api, p);
+}
+
+static void on_recovered(void *arg)
+{
+	thread_start("tidy", tidy, arg);
+}
+
+static void watch_signals(struct paasd *p)
+{
+	static const int nums[] = {SIGTERM, SIGINT};
+
+	for (size_t i = 0; i < ARRAY_LEN(nums); i++) {
+		uv_signal_init(loop_uv(p->loop), &p->sigs[i]);
+		p->sigs[i].data = p;
+		uv_signal_start(&p->sigs[i], on_signal, nums[i]);
+	}
+}
+
+static void boot(void *arg)
+{
+	struct paasd *p = arg;
+
+	watch_signals(p);
+	releases_recover(p->releases, on_recovered, p);
+}
+
+static void close_all(struct paasd *p)
+{
+	if (p->http)
+		http_server_free(p->http);
+	git_close(p->git);
+	api_free(p->api);
+	releases_free(p->releases);
+	routes_free(p->routes);
+	builds_close(p->builds);
+	if (p->launcher && p->cfg.dev && !p->cfg.keep_dynos) {
+		struct err err = {0};
+
+		if (launcher_shutdown(p->launcher, true, &err) < 0)
+			xlog_err(XLOG_ERROR, "main", &err,
+				 "msg=\"the launcher did not shut down\"");
+		dev_wait_gone(&p->cfg);
+	}
+	launcher_close(p->launcher);
+	slugs_free(p->slugs);
+	logd_stop(p->log);
+	store_close(p->store);
+	master_key_free(p->key);
+	loop_free(p->loop);
+}
+
+static int serve(struct paasd *p)
+{
+	struct err err = {0};
+
+	p->loop = loop_new("control");
+	if (make_dirs(p, &err) < 0 || open_store(p, &err) < 0 || open_modules(p, &err) < 0)
+		return fail(&err);
+	tell_runtime(p);
+	open_api(p);
+	loop_post(p->loop, boot, p);
+	loop_run(p->loop);
+	close_all(p);
+	return p->exit_status;
+}
+
+static enum xlog_level level_of(const char *name)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(names[i], name) == 0)
+			return (enum xlog_level)i;
+	return XLOG_INFO;
+}
+
+int main(int argc, char **argv)
+{
+	static struct paasd p;
+	struct err err = {0};
+	int rc;
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (argc > 1 && (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)) {
+		puts("paasd " PAASD_VERSION);
+		return 0;
+	}
+	if (argc == 3 && strcmp(argv[1], "config:check") == 0)
+		return config_check(argv[2]);
+	if (argc == 2 && strcmp(argv[1], "config:docs") == 0)
+		return config_print_docs(), 0;
+	if (argc == 2 && strcmp(argv[1], "api:docs") == 0)
+		return api_print_docs(), 0;
+	codec_init();
+	config_init(&p.cfg);
+	signal(SIGPIPE, SIG_IGN);
+	umask(022);
+	if (read_options(&p.cfg, argc, argv, &err) < 0)
+		return fail(&err);
+	xlog_setup("paasd", level_of(p.cfg.log_level), true);
+	raise_file_limit();
+	rc = serve(&p);
+	config_clear(&p.cfg);
+	return rc;
+}

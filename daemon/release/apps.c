@@ -1,0 +1,100 @@
+/* What the control loop knows of each app, and the routes made of it. Loop thread. */
+#include "daemon/release/release_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct rapp *rapp_get(struct releases *r, const char *app_id, bool make)
+{
+	struct rapp *a;
+
+	ASSERT_ON(r->l);
+	for (a = r->apps; a; a = a->next)
+		if (strcmp(a->id, app_id) == 0)
+			return a;
+	if (!make)
+		return NULL;
+	a = xcalloc(1, sizeof *a);
+	snprintf(a->id, sizeof a->id, "%s", app_id);
+	a->next = r->apps;
+	r->apps = a;
+	return a;
+}
+
+void rapp_set_release(struct rapp *a, struct dyno_release *rel)
+{
+	if (rel)
+		dyno_release_ref(rel);
+	dyno_release_unref(a->rel);
+	a->rel = rel;
+}
+
+static enum route_state state_of(struct releases *r, const struct rapp *a, int up)
+{
+	static const enum route_state of_web[] = {
+		[WEB_UP] = ROUTE_SERVING,
+		[WEB_BOOTING] = ROUTE_BOOTING,
+		[WEB_CRASHED] = ROUTE_CRASHED,
+		[WEB_NONE] = ROUTE_NO_WEB,
+	};
+	enum dyno_web w;
+
+	if (a->maintenance)
+		return ROUTE_MAINTENANCE;
+	if (up)
+		return ROUTE_SERVING;
+	w = dynos_web_state(r->dy, a->id);
+	if (w == WEB_NONE && !a->rel)
+		return a->failed_first ? ROUTE_CRASHED : ROUTE_BLANK;
+	return of_web[w];
+}
+
+void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), void *arg)
+{
+	AUTO(auto_str) char *host = xasprintf("%s.%s", a->name, r->cfg->apps_domain);
+	const char *hosts[] = {host, NULL};
+	struct dyno_info *up = NULL;
+	int n = dynos_web_up(r->dy, a->id, &up);
+	AUTO(auto_str) char *mem = xcalloc((size_t)n, sizeof(struct route_dyno));
+	struct route_dyno *dynos = (void *)mem;
+	struct route_app ra = {.app_id = a->id, .name = a->name, .hosts = hosts};
+
+	for (int i = 0; i < n; i++)
+		dynos[i] = (struct route_dyno){up[i].id, up[i].name, up[i].ip, up[i].port};
+	ra.dynos = dynos;
+	ra.ndynos = n;
+	ra.state = state_of(r, a, n);
+	routes_set(r->ro, &ra, done, arg);
+	dyno_infos_free(up, n);
+}
+
+void apps_publish_op(const char *app_id, void (*done)(void *done_arg), void *done_arg, void *arg)
+{
+	struct releases *r = arg;
+	struct rapp *a = rapp_get(r, app_id, false);
+
+	if (a)
+		rapp_publish(r, a, done, done_arg);
+	else if (done)
+		done(done_arg);
+}
+
+void apps_drain_op(const char *dyno_id, void (*done)(void *done_arg), void *done_arg, void *arg)
+{
+	struct releases *r = arg;
+
+	/* Longer than the router's own limit for the first byte: what is in flight ends one way or
+	 * another. */
+	routes_drain(r->ro, dyno_id, (uint64_t)r->cfg->stop_timeout_s * 1000, done, done_arg);
+}
+
+void apps_free(struct releases *r)
+{
+	while (r->apps) {
+		struct rapp *a = r->apps;
+
+		r->apps = a->next;
+		dyno_release_unref(a->rel);
+		free(a);
+	}
+}

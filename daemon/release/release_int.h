@@ -1,0 +1,108 @@
+/* release_int.h - inside daemon/release. */
+#ifndef RELEASE_RELEASE_INT_H
+#define RELEASE_RELEASE_INT_H
+
+#include "daemon/core/pool.h"
+#include "daemon/core/sm.h"
+#include "daemon/release/release.h"
+#include <jansson.h>
+#include <pthread.h>
+
+/* Everything a deploy needs to know of a release, read in one transaction. Owned content. */
+struct plan {
+	char app_id[37], app_name[32], release_id[37], slug_id[37]; /* slug_id "" = none */
+	int version;
+	unsigned app_uid;
+	bool maintenance, current;
+	char phase[32];
+	char command_dyno[37];	/* "" = none */
+	char *command;		/* of type release; NULL = no release phase */
+	char **env;		/* for dynos */
+	struct dyno_want *want; /* with owned strings */
+	int nwant;
+};
+void plan_clear(struct plan *p);
+struct dyno_release *plan_release(const struct slugs *sl,
+				  struct plan *p); /* takes env; one reference */
+
+/* rows.c: what this module reads and writes, inside transactions */
+int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, struct plan *out,
+	      struct err *err);
+struct rows_new {
+	const struct release_new *in;
+	const struct config *cfg;
+	struct release_out *out;
+	struct plan plan;
+	char changed[600]; /* "FOO, BAR" for the log line */
+	bool set_any, unset_any;
+	char description[300];
+};
+int rows_create(struct tx *tx, void *rows_new, struct err *err);
+/* Process types of a release that goes live become the app's formation. */
+int rows_formation(struct tx *tx, const char *release_id, struct err *err);
+
+enum { D_QUEUED, D_RELEASE_PHASE, D_CUTOVER, D_LIVE, D_FAILED, D_STATES };
+extern const struct sm_state deploy_states[D_STATES];
+
+/* One release on its way. Made and freed on the loop; guarded parts are shared with waiting
+ * threads. */
+struct dep {
+	struct dep *next; /* in releases->deps */
+	struct releases *rs;
+	struct sm sm;
+	struct plan plan;
+	struct dyno_release *rel; /* owned reference */
+	char dyno_id[37];	  /* of the release command */
+	struct err err;
+	bool started;
+	/* guarded by rs->lock */
+	int refs; /* the machine, and each waiting thread */
+	bool final;
+	struct buf output;     /* at most LIM_RELEASE_OUTPUT */
+	uint64_t output_bytes; /* all that came */
+};
+
+/* What the loop knows of an app. */
+struct rapp {
+	struct rapp *next;
+	char id[37], name[32];
+	bool maintenance, failed_first;
+	struct dyno_release *rel; /* current with a slug; NULL before the first deploy */
+};
+
+struct releases {
+	struct loop *l;
+	const struct config *cfg;
+	struct store *st;
+	struct logd *log;
+	struct dynos *dy;
+	struct routes *ro;
+	struct slugs *sl;
+	struct launcher *la;
+	struct rapp *apps;
+	struct dep *deps; /* oldest first; guarded by lock for adding and removing */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool closing;
+	void (*recovered)(void *arg);
+	void *recovered_arg;
+	char *output_dir; /* owned */
+};
+
+/* apps.c, loop thread */
+struct rapp *rapp_get(struct releases *r, const char *app_id, bool make);
+void rapp_set_release(struct rapp *a, struct dyno_release *rel);
+void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), void *arg);
+void apps_publish_op(const char *app_id, void (*done)(void *done_arg), void *done_arg, void *arg);
+void apps_drain_op(const char *dyno_id, void (*done)(void *done_arg), void *done_arg, void *arg);
+void apps_free(struct releases *r);
+
+/* deploy.c */
+void dep_enqueue(void *dep);				 /* loop thread */
+struct dep *dep_new(struct releases *r, struct plan *p); /* takes p's content */
+void dep_unref(struct dep *d);				 /* any thread */
+struct dep *dep_find(struct releases *r,
+		     const char *release_id); /* any thread; a reference or NULL */
+void deps_next(struct releases *r, const char *app_id);
+
+#endif

@@ -1,0 +1,304 @@
+/* What the release module reads and writes in the store. Inside transactions. */
+#include "daemon/release/release_int.h"
+#include "daemon/store/app.h"
+#include "daemon/store/dyno.h"
+#include "daemon/store/release.h"
+#include "proto/limits.h"
+#include "proto/names.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+DEFINE_AUTO(json_t *, json_decref)
+
+static void free_env(char **env)
+{
+	for (char **e = env; e && *e; e++) {
+		explicit_bzero(*e, strlen(*e));
+		free(*e);
+	}
+	free(env);
+}
+
+void plan_clear(struct plan *p)
+{
+	for (int i = 0; i < p->nwant; i++) {
+		free((void *)p->want[i].type);
+		free((void *)p->want[i].command);
+		free((void *)p->want[i].size);
+	}
+	free(p->want);
+	free(p->command);
+	free_env(p->env);
+	*p = (struct plan){0};
+}
+
+struct dyno_release *plan_release(const struct slugs *sl, struct plan *p)
+{
+	struct dyno_release *r = xcalloc(1, sizeof *r);
+	char path[PATH_MAX];
+
+	slug_path(sl, p->slug_id, path);
+	memcpy(r->app_id, p->app_id, sizeof r->app_id);
+	memcpy(r->app_name, p->app_name, sizeof r->app_name);
+	memcpy(r->release_id, p->release_id, sizeof r->release_id);
+	memcpy(r->slug_id, p->slug_id, sizeof r->slug_id);
+	r->version = p->version;
+	r->app_uid = p->app_uid;
+	r->slug_dir = xstrdup(path);
+	r->env = STEAL(p->env);
+	r->refs = 1;
+	return r;
+}
+
+/* --- environment (platform documentation: Dyno Metadata) --- */
+
+struct env {
+	char **v;
+	int n;
+};
+
+static void env_add(struct env *e, const char *name, const char *value)
+{
+	e->v = xrealloc(e->v, (size_t)(e->n + 2) * sizeof *e->v);
+	e->v[e->n++] = xasprintf("%s=%s", name, value);
+	e->v[e->n] = NULL;
+}
+
+/* Platform variables yield to config vars of the same name. */
+static void env_default(struct env *e, const json_t *config, const char *name, const char *value)
+{
+	if (value && !json_object_get(config, name))
+		env_add(e, name, value);
+}
+
+static char **make_env(const struct plan *p, const struct store_release *rel,
+		       const struct store_slug *slug, json_t *config, const struct config *cfg)
+{
+	struct env e = {0};
+	AUTO(auto_str) char *version = xasprintf("v%d", p->version);
+	AUTO(auto_str) char *domain = xasprintf("%s.%s", p->app_name, cfg->apps_domain);
+	char created[CLOCK_ISO_LEN];
+	const char *key;
+	json_t *v;
+
+	clock_iso(rel->created_ms, created);
+	env_default(&e, config, "PATH", "/usr/local/bin:/usr/bin:/bin");
+	env_default(&e, config, "LANG", "C.UTF-8");
+	env_default(&e, config, "HEROKU_APP_ID", p->app_id);
+	env_default(&e, config, "HEROKU_APP_NAME", p->app_name);
+	env_default(&e, config, "HEROKU_APP_DEFAULT_DOMAIN_NAME", domain);
+	env_default(&e, config, "HEROKU_RELEASE_VERSION", version);
+	env_default(&e, config, "HEROKU_RELEASE_CREATED_AT", created);
+	env_default(&e, config, "HEROKU_SLUG_COMMIT", slug->commit);
+	env_default(&e, config, "HEROKU_BUILD_COMMIT", slug->commit);
+	env_default(&e, config, "SOURCE_VERSION", slug->commit);
+	env_default(&e, config, "HEROKU_SLUG_DESCRIPTION", rel->description);
+	env_default(&e, config, "HEROKU_BUILD_DESCRIPTION", rel->description);
+	json_object_foreach(config, key, v) env_add(&e, key, json_string_value(v));
+	return e.v;
+}
+
+static void take_wants(struct plan *p, const struct store_formations *f)
+{
+	p->want = xcalloc((size_t)f->n, sizeof *p->want);
+	for (int i = 0; i < f->n; i++) {
+		if (strcmp(f->v[i].type, "release") == 0)
+			continue;
+		p->want[p->nwant++] =
+			(struct dyno_want){xstrdup(f->v[i].type), xstrdup(f->v[i].command),
+					   xstrdup(f->v[i].size), f->v[i].quantity};
+	}
+}
+
+int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, struct plan *out,
+	      struct err *err)
+{
+	AUTO(store_release_clear) struct store_release rel = {0};
+	AUTO(store_app_clear) struct store_app app = {0};
+	AUTO(store_slug_clear) struct store_slug slug = {0};
+	AUTO(store_formations_clear) struct store_formations f = {0};
+	AUTO(json_decref) json_t *config = NULL;
+	AUTO(json_decref) json_t *types = NULL;
+
+	if (store_release_get(tx, NULL, release_id, &rel, err) < 0 ||
+	    store_app_get(tx, rel.app_id, &app, err) < 0 ||
+	    store_release_config(tx, rel.id, &config, err) < 0)
+		return -1;
+	memcpy(out->app_id, app.id, sizeof out->app_id);
+	snprintf(out->app_name, sizeof out->app_name, "%s", app.name);
+	memcpy(out->release_id, rel.id, sizeof out->release_id);
+	memcpy(out->slug_id, rel.slug_id, sizeof out->slug_id);
+	memcpy(out->command_dyno, rel.command_dyno, sizeof out->command_dyno);
+	snprintf(out->phase, sizeof out->phase, "%s", rel.phase);
+	out->version = rel.version;
+	out->app_uid = app.uid;
+	out->maintenance = app.maintenance;
+	if (!rel.slug_id[0])
+		return 0;
+	if (store_slug_get(tx, NULL, rel.slug_id, &slug, err) < 0)
+		return -1;
+	types = json_loads(rel.process_types, 0, NULL);
+	if (!types)
+		return err_set(err, ERR_CORRUPT, "release %s has no process types", rel.id);
+	if (store_formation_plan(tx, app.id, types, dyno_sizes[0].name, &f, err) < 0)
+		return -1;
+	take_wants(out, &f);
+	out->command = xstrdup(json_string_value(json_object_get(types, "release")));
+	out->env = make_env(out, &rel, &slug, config, cfg);
+	return 0;
+}
+
+int rows_formation(struct tx *tx, const char *release_id, struct err *err)
+{
+	AUTO(store_release_clear) struct store_release rel = {0};
+	AUTO(json_decref) json_t *types = NULL;
+
+	if (store_release_get(tx, NULL, release_id, &rel, err) < 0)
+		return -1;
+	types = json_loads(rel.process_types, 0, NULL);
+	return store_formation_apply(tx, rel.app_id, types, dyno_sizes[0].name, NULL, err);
+}
+
+/* --- create --- */
+
+static void note_change(struct rows_new *n, const char *name)
+{
+	size_t len = strlen(n->changed);
+
+	if (len < sizeof n->changed - 140)
+		snprintf(n->changed + len, sizeof n->changed - len, "%s%s", len ? ", " : "", name);
+}
+
+static int change_config(struct rows_new *n, json_t *config, struct err *err)
+{
+	const struct release_new *in = n->in;
+	const char *key;
+	json_t *v;
+	size_t total = 0;
+
+	for (int i = 0; i < in->nset; i++) {
+		const char *name = in->set_names[i], *value = in->set_values[i];
+		const char *old = json_string_value(json_object_get(config, name));
+
+		if (name_check_config(name, value, value ? strlen(value) : 0, err) < 0)
+			return -1;
+		if (value ? old && strcmp(old, value) == 0 : !old)
+			continue;
+		if (value) {
+			n->set_any = true;
+			if (json_object_set_new(config, name, json_string(value)) < 0)
+				return err_set(err, ERR_INVALID_PARAMS,
+					       "Config var %s is not valid UTF-8.", name);
+		} else {
+			n->unset_any = true;
+			json_object_del(config, name);
+		}
+		note_change(n, name);
+	}
+	json_object_foreach(config, key, v) total += strlen(key) + json_string_length(v);
+	if (total > LIM_CONFIG_BYTES)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Config vars are %zu bytes in all; the limit is %lld.", total,
+			       (long long)LIM_CONFIG_BYTES);
+	return 0;
+}
+
+static void describe(struct rows_new *n, const struct store_slug *slug)
+{
+	const struct release_new *in = n->in;
+
+	if (in->description)
+		snprintf(n->description, sizeof n->description, "%s", in->description);
+	else if (in->rollback_to)
+		snprintf(n->description, sizeof n->description, "Rollback to v%d", in->rollback_to);
+	else if (in->nset)
+		snprintf(n->description, sizeof n->description, "%s %.240s config vars",
+			 n->set_any ? "Set" : "Remove", n->changed);
+	else if (slug->commit)
+		snprintf(n->description, sizeof n->description, "Deploy %.8s", slug->commit);
+	else
+		snprintf(n->description, sizeof n->description, "Deploy");
+}
+
+/* Slug, config and process types that the new release starts from. */
+struct base {
+	struct store_release rel;
+	struct store_slug slug;
+	json_t *config; /* owned */
+	char slug_id[37];
+	const char *types; /* borrowed of rel or slug */
+};
+
+static void base_clear(struct base *b)
+{
+	store_release_clear(&b->rel);
+	store_slug_clear(&b->slug);
+	json_decref(b->config);
+}
+#define base_clear_p base_clear
+
+static int read_base(struct tx *tx, const struct release_new *in, struct base *b, struct err *err)
+{
+	struct err none = {0};
+
+	if (in->rollback_to) {
+		if (store_release_by_version(tx, in->app_id, in->rollback_to, &b->rel, err) < 0)
+			return -1;
+		if (!b->rel.eligible_for_rollback)
+			return err_set(err, ERR_NO_SLUG, "Cannot roll back to v%d: %s.",
+				       in->rollback_to,
+				       b->rel.slug_id[0] ? "that release failed"
+							 : "its slug is not kept any more");
+		if (store_release_config(tx, b->rel.id, &b->config, err) < 0)
+			return -1;
+	} else {
+		store_release_base(tx, in->app_id, &b->rel, &none);
+		if (store_app_config(tx, in->app_id, &b->config, err) < 0)
+			return -1;
+	}
+	snprintf(b->slug_id, sizeof b->slug_id, "%s", in->slug_id ? in->slug_id : b->rel.slug_id);
+	b->types = b->rel.process_types ? b->rel.process_types : "{}";
+	if (b->slug_id[0]) {
+		if (store_slug_get(tx, in->app_id, b->slug_id, &b->slug, err) < 0)
+			return -1;
+		b->types = b->slug.process_types;
+	}
+	return 0;
+}
+
+int rows_create(struct tx *tx, void *arg, struct err *err)
+{
+	struct rows_new *n = arg;
+	const struct release_new *in = n->in;
+	AUTO(base_clear) struct base b = {0};
+	AUTO(store_release_clear) struct store_release made = {0};
+	AUTO(json_decref) json_t *types = NULL;
+	struct store_release_new row = {
+		.app_id = in->app_id, .user_id = in->user_id, .build_id = in->build_id};
+
+	/* The writer may run this again when a commit of several fails: start afresh. */
+	plan_clear(&n->plan);
+	*n = (struct rows_new){.in = in, .cfg = n->cfg, .out = n->out};
+	if (read_base(tx, in, &b, err) < 0 || change_config(n, b.config, err) < 0)
+		return -1;
+	n->out->unchanged = in->nset > 0 && !n->changed[0] && !in->slug_id && !in->rollback_to;
+	if (n->out->unchanged)
+		return 0;
+	describe(n, &b.slug);
+	types = json_loads(b.types, 0, NULL);
+	row.slug_id = b.slug_id[0] ? b.slug_id : NULL;
+	row.config = b.config;
+	row.process_types = b.types;
+	row.description = n->description;
+	row.has_command = row.slug_id && json_object_get(types, "release");
+	if (store_release_insert(tx, &row, &made, err) < 0)
+		return -1;
+	memcpy(n->out->id, made.id, sizeof n->out->id);
+	n->out->version = made.version;
+	n->out->has_command = row.has_command;
+	if (!row.slug_id && store_release_make_current(tx, made.id, err) < 0)
+		return -1;
+	return rows_plan(tx, made.id, n->cfg, &n->plan, err);
+}

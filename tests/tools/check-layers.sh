@@ -1,0 +1,63 @@
+#!/bin/bash
+# Who may include whom (docs/architecture.md): prints each forbidden #include, exits 1 if there is one.
+#   main > api > release > {git build dyno route} > {store http slug log sandbox} > core > proto
+# Modules inside one pair of braces never include each other; of another module only its public header
+# (module/module.h, or a store aggregate); the other programs use proto, core, and the HTTP parser.
+set -eu
+cd "$(dirname "$0")/../.."
+
+level() {
+	case $1 in
+	proto) echo 0 ;;
+	core) echo 1 ;;
+	store | http | slug | log | sandbox) echo 2 ;;
+	git | build | dyno | route) echo 3 ;;
+	release) echo 4 ;;
+	api) echo 5 ;;
+	main) echo 6 ;;
+	*) echo 9 ;;
+	esac
+}
+
+module_of() {
+	case $1 in
+	proto/*) echo proto ;;
+	daemon/*/*) x=${1#daemon/} && echo "${x%%/*}" ;;
+	daemon/*) echo main ;;
+	*) echo "${1%%/*}" ;;
+	esac
+}
+
+allowed() { # from-module to-module to-file
+	local from=$1 to=$2 file=$3
+	[ "$from" = "$to" ] && return 0
+	[ "$to" = proto ] && return 0
+	case $from in
+	cli | proto) return 1 ;;
+	launcher | shim | router | fileserver)
+		case $file in
+		daemon/core/*.h | daemon/http/http1.h) return 0 ;;
+		launcher/*.h | shim/*.h) [ "$from" = launcher ] || [ "$from" = shim ] ;;
+		*) return 1 ;;
+		esac
+		return
+		;;
+	esac
+	case $file in *_int.h) return 1 ;; esac
+	[ "$(level "$from")" -gt "$(level "$to")" ]
+}
+
+bad=0
+while IFS=: read -r file line text; do
+	inc=${text#*\"}
+	inc=${inc%%\"*}
+	case $inc in sql_table.h) continue ;; esac
+	from=$(module_of "$file")
+	to=$(module_of "$inc")
+	if ! allowed "$from" "$to" "$inc"; then
+		echo "$file:$line: $from must not include $inc"
+		bad=1
+	fi
+done < <(grep -rn --include='*.[ch]' '^#include "' proto daemon router launcher shim fileserver cli)
+[ $bad = 0 ] && echo "layers: ok"
+exit $bad
