@@ -170,7 +170,8 @@ static void write_failed(struct logapp *a, const struct err *err)
 {
 	if (!a->lost) {
 		a->lost_since = clock_wall_us();
-		xlog_err(XLOG_ERROR, "log", err, "msg=\"a log cannot be written\" app_id=%s", a->id);
+		xlog_err(XLOG_ERROR, "log", err, "msg=\"a log cannot be written\" app_id=%s",
+			 a->id);
 	}
 	a->lost += a->own_lines;
 }
