@@ -63,13 +63,11 @@ static void on_eof(struct rt_conn *c)
 	case CONN_TUNNEL:
 		rt_tunnel_client_eof(c);
 		return;
-	case CONN_LINGER:
-		if (rt_out_pending(&c->out)) /* it may still read */
-			return;
-		rt_conn_close(c);
-		return;
 	default:
-		rt_conn_close(c);
+		if (rt_out_pending(&c->out)) /* it may still read */
+			rt_conn_linger(c);
+		else
+			rt_conn_close(c);
 	}
 }
 
@@ -164,8 +162,9 @@ static bool feed_step(struct rt_conn *c, const char *p, size_t n, size_t *used)
 
 static bool may_feed(const struct rt_conn *c)
 {
+	/* A client that sends requests and reads no answers gets no further. */
 	if (c->state == CONN_IDLE)
-		return true;
+		return !rt_out_pending(&c->out);
 	return c->state == CONN_BUSY && rt_xchg_can_read_body(c);
 }
 
@@ -277,6 +276,8 @@ static void on_drain(struct rt_out *o)
 		rt_xchg_client_drained(c);
 	else if (c->state == CONN_TUNNEL)
 		rt_tunnel_drained(c);
+	else if (c->state == CONN_IDLE && !o->failed)
+		rt_conn_pump(c);
 	else if (o->failed || (c->state == CONN_LINGER && c->eof))
 		rt_conn_close(c);
 }

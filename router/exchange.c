@@ -56,17 +56,13 @@ void rt_xchg_uncount(struct rt_conn *c)
 void rt_xchg_end(struct rt_conn *c)
 {
 	struct rt_xchg *x = &c->x;
-	struct rt_gather *g = &c->w->to_app;
 
 	rt_timer_stop(&c->timer);
 	leave_dyno(c);
 	if (!x->app)
 		return;
 	/* What was gathered for the app, if anything, was of this request. */
-	buf_reset(&g->head);
-	g->n = 0;
-	g->bytes = 0;
-	g->chunked = g->last = false;
+	rt_gather_reset(&c->w->to_app);
 	rt_wapp_unwait(x->app, c);
 	rt_xchg_uncount(c);
 	rt_wapp_unref(x->app);

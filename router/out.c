@@ -73,30 +73,58 @@ void rt_out_clear(struct rt_out *o)
 	buf_clear(&o->next);
 }
 
-int rt_gather_flush(struct rt_gather *g, struct rt_out *o)
+#define COPY_BELOW 2048 /* a plain write of a copy is cheaper than a vector of small pieces */
+
+/* Small answers and requests: everything goes behind the head. */
+static int flush_copied(struct rt_gather *g, struct rt_out *o)
 {
-	static char crlf[] = "\r\n", last[] = "0\r\n\r\n", crlf_last[] = "\r\n0\r\n\r\n";
+	uv_buf_t v;
+
+	if (g->chunked && g->bytes)
+		buf_addf(&g->head, "%zx\r\n", g->bytes);
+	for (unsigned i = 0; i < g->n; i++)
+		buf_add(&g->head, g->data[i].base, g->data[i].len);
+	if (g->chunked && g->bytes)
+		buf_add(&g->head, "\r\n", 2);
+	if (g->chunked && g->last)
+		buf_add(&g->head, "0\r\n\r\n", 5);
+	if (!g->head.len)
+		return 0;
+	v = uv_buf_init(g->head.data, (unsigned)g->head.len);
+	return rt_out_write(o, &v, 1);
+}
+
+static int flush_vector(struct rt_gather *g, struct rt_out *o)
+{
+	static char crlf[] = "\r\n", crlf_last[] = "\r\n0\r\n\r\n";
 	uv_buf_t v[RT_PIECES + 3];
 	char size[24];
 	unsigned n = 0;
-	int r = 0;
 
 	if (g->head.len)
 		v[n++] = uv_buf_init(g->head.data, (unsigned)g->head.len);
-	if (g->chunked && g->bytes)
+	if (g->chunked)
 		v[n++] = uv_buf_init(size,
 				     (unsigned)snprintf(size, sizeof size, "%zx\r\n", g->bytes));
 	for (unsigned i = 0; i < g->n; i++)
 		v[n++] = g->data[i];
-	if (g->chunked && g->bytes)
+	if (g->chunked)
 		v[n++] = g->last ? uv_buf_init(crlf_last, 7) : uv_buf_init(crlf, 2);
-	else if (g->chunked && g->last)
-		v[n++] = uv_buf_init(last, 5);
-	if (n)
-		r = rt_out_write(o, v, n);
+	return rt_out_write(o, v, n);
+}
+
+int rt_gather_flush(struct rt_gather *g, struct rt_out *o)
+{
+	int r = g->bytes < COPY_BELOW ? flush_copied(g, o) : flush_vector(g, o);
+
+	rt_gather_reset(g);
+	return r;
+}
+
+void rt_gather_reset(struct rt_gather *g)
+{
 	buf_reset(&g->head);
 	g->n = 0;
 	g->bytes = 0;
 	g->chunked = g->last = false;
-	return r;
 }

@@ -21,16 +21,6 @@ static bool flush_client(struct rt_conn *c)
 	return true;
 }
 
-static void forget_gathered(struct rt_worker *w)
-{
-	struct rt_gather *g = &w->to_client;
-
-	buf_reset(&g->head);
-	g->n = 0;
-	g->bytes = 0;
-	g->chunked = g->last = false;
-}
-
 /* Over a limit rather than malformed (H25 and H17 on Heroku). */
 static enum rt_code code_of(const struct err *e)
 {
@@ -44,7 +34,7 @@ static void bad_response(struct rt_conn *c, enum rt_code code)
 {
 	if (c->x.final && !flush_client(c)) /* what was right of it still goes out */
 		return;
-	forget_gathered(c->w);
+	rt_gather_reset(&c->w->to_client);
 	rt_xchg_fail(c, code, code == RT_H18 ? "sock=backend" : NULL);
 }
 

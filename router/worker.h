@@ -75,6 +75,7 @@ static inline bool rt_gather_full(const struct rt_gather *g)
 }
 /* Writes it all and empties it. */
 int rt_gather_flush(struct rt_gather *g, struct rt_out *o);
+void rt_gather_reset(struct rt_gather *g);
 
 /* --- wapp.c: apps and dynos as one worker sees them ----------------------------------------- */
 struct rt_wdyno {

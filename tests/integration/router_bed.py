@@ -257,10 +257,13 @@ class Router:
 
     def start(self):
         self.err_path = os.path.join(self.run_dir, "stderr")
+        # ASan would keep what was freed, and memory would look as if it grew
+        env = dict({"ASAN_OPTIONS": "quarantine_size_mb=1"}, **os.environ)
         with open(self.err_path, "ab") as err:
             self.proc = subprocess.Popen(
                 [BINARY, "--run", self.run_dir, "--listen", "127.0.0.1:%d" % self.port,
-                 "--workers", str(self.workers)] + self.args, stderr=err, stdin=subprocess.DEVNULL)
+                 "--workers", str(self.workers)] + self.args, stderr=err, stdin=subprocess.DEVNULL,
+                env=env)
         self.connect()
         self.port = int(self.ctl.stats()[rw.R_LISTEN].rsplit(":", 1)[1])
 

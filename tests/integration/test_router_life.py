@@ -502,6 +502,26 @@ def test_a_slow_app_does_not_grow_memory(make):
     assert Message(c).body == b"ok"
 
 
+def test_answers_that_nobody_reads_do_not_grow_memory(make):
+    """Pages of our own, to requests that never stop coming."""
+    r = make(workers=1, idle=1000)
+    assert r.get(host="nobody.localhost").status == 404
+    before = r.rss_kb()
+    c = r.client()
+    c.sock.settimeout(0.5)
+    text = (REQ % ("/", "nobody.localhost")).encode() * 1000
+    sent = 0
+    try:
+        while sent < 100_000_000:
+            sent += c.sock.send(text)
+    except (TimeoutError, ConnectionError):
+        pass
+    assert sent < 100_000_000
+    assert r.rss_kb() - before < (20000 if SANITIZED else 1500)
+    # and all of them are answered, in order, once it reads
+    assert Message(c).status == 404
+
+
 def test_requests_leave_no_memory_behind(make):
     r = make(workers=1)
     r.app(None)
