@@ -270,9 +270,9 @@ static void fill_spec(struct build *c, const struct script *s, struct launch_spe
 	add_exports(c, s, spec);
 	for (int i = 0; i < s->argc; i++)
 		launch_spec_arg(spec, s->argv[i]);
-	set_env(c, spec);
 	if (!c->plain)
 		set_binds(c, spec);
+	set_env(c, spec); /* its mounts may lie in /tmp, so after that */
 }
 
 static int timed_out(struct build *c, const struct script *s, struct err *err)
