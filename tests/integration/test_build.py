@@ -317,9 +317,10 @@ def test_out_of_memory_is_said(world):
     assert " !     The build ran out of memory (128 MB)\n" in r["out"]
 
 
-@pytest.mark.parametrize("make, name, language", [
-    ("make-procfile-app.sh", "heroku/procfile", None), ("make-c-app.sh", "paas/make", None)])
-def test_sample_apps_with_bundled_buildpacks(world, make, name, language):
+@pytest.mark.parametrize("make, name", [
+    ("make-procfile-app.sh", "heroku/procfile"), ("make-c-app.sh", "paas/make"),
+    ("make-static-app.sh", "heroku/static")])
+def test_sample_apps_with_bundled_buildpacks(world, make, name):
     src = world.dir / ("sample-" + make)
     subprocess.run([str(ROOT / "tests" / "apps" / make), str(src)], check=True, stdout=subprocess.DEVNULL)
     r = world.build(src=src)
