@@ -159,16 +159,24 @@ def test_make_targets_and_configure(lab, tmp_path):
 # --- static
 
 @pytest.fixture
-def libexec(tmp_path):
-    """A folder with a stand-in for the file server: these tests are of the buildpack."""
-    write(str(tmp_path / 'libexec/paas-static'), '#!/bin/sh\nexit 0\n', 0o755)
-    return str(tmp_path / 'libexec')
+def static(lab):
+    """A lab with the platform's file server where the builder would have put it."""
+    server = os.path.join(buildpack_lab.REPO, 'build', 'paas-static')
+    if not os.path.exists(server):
+        pytest.fail('build/paas-static is not built: run make')
+
+    def make(mode='plain'):
+        a = lab('static', mode)
+        shutil.copy(server, a.path('paas-static'))
+        a.vars['PAAS_LIBEXEC'] = a.dir
+        return a
+    return make
 
 
-def test_static_prepares_the_slug(lab, apps, libexec):
-    a = lab('static', 'plain')
+def test_static_prepares_the_slug(static, apps):
+    a = static()
     for app, root in ((apps('static'), 'public'), (apps('static', 'plain'), '.')):
-        text = a.build(app, PAAS_LIBEXEC=libexec).ok()
+        text = a.build(app).ok()
         assert 'Serving ' in text and 'There is no' not in text
         assert os.access(a.file('.heroku/bin/paas-static'), os.X_OK)
         assert a.release() == {'web': '.heroku/bin/paas-static --port $PORT'}
@@ -176,18 +184,26 @@ def test_static_prepares_the_slug(lab, apps, libexec):
 
 
 @pytest.mark.parametrize('text,says', [
-    ('{"root": ', 'not JSON'), ('[]', 'it must be an object'), ('{"root": 7}', '"root" must be a text'),
-    ('{"root": "../x"}', '"root" points out of the app'), ('{"root": "dist"}', 'There are: public'),
-    ('{"root": "public", "clean_urls": "yes"}', '"clean_urls" must be true or false'),
-    ('{"root": "public", "redirects": {"/a": {"status": 301}}}', 'redirects, "/a"'),
-    ('{"root": "public", "redirects": {"/a": {"url": "/b", "status": 200}}}', 'the status must be'),
-    ('{"root": "public", "headers": {"/**": "x"}}', 'headers, "/**"'),
-    ('{"root": "public", "routes": {"/**": 1}}', 'routes, "/**"'),
+    ('{"root": ', 'unexpected token'), ('[]', 'must hold an object'), ('{"root": 7}', 'root: must be a text'),
+    ('{"root": "../x"}', 'must not point out of the app'), ('{"root": "dist"}', 'Folders in the app: public'),
+    ('{}', 'the root public_html'), ('{"root": "public", "rot": 1}', 'unknown key'),
+    ('{"root": "public", "clean_urls": "yes"}', 'clean_urls: must be true or false'),
+    ('{"root": "public", "redirects": {"/a": {"url": "/b", "status": 200}}}', 'status must be'),
+    ('{"root": "public", "canonical_host": "${SITE_HOST}"}', 'the config var SITE_HOST is not set'),
 ])
-def test_static_json_mistakes_are_named(lab, tmp_path, libexec, text, says):
+def test_static_json_mistakes_are_named(static, tmp_path, text, says):
     write(str(tmp_path / 'app/static.json'), text)
     write(str(tmp_path / 'app/public/index.html'), 'x')
-    lab('static', 'plain').build(str(tmp_path / 'app'), PAAS_LIBEXEC=libexec).failed(says)
+    static().build(str(tmp_path / 'app')).failed(says)
+
+
+def test_static_json_may_name_config_vars(static, tmp_path):
+    write(str(tmp_path / 'app/static.json'), '{"root": "./public/", "canonical_host": "${SITE_HOST}"}')
+    write(str(tmp_path / 'app/public/index.html'), 'x')
+    a = static()
+    a.config(SITE_HOST='www.example.com')
+    a.build(str(tmp_path / 'app')).ok()
+    assert a.report() == {'root': 'public'}
 
 
 def test_static_without_the_server_says_so(lab, apps, tmp_path):
@@ -195,19 +211,16 @@ def test_static_without_the_server_says_so(lab, apps, tmp_path):
 
 
 @pytest.mark.parametrize('mode', MODES)
-def test_static_serves(lab, apps, mode):
-    server = os.path.join(buildpack_lab.REPO, 'build', 'paas-static')
-    if not os.path.exists(server):
-        pytest.skip('build/paas-static is not built')
-    a = lab('static', mode)
-    shutil.copy(server, a.path('paas-static'))
-    write(str(a.path('app/public/up')), 'OK\n')
-    shutil.copytree(apps('static'), a.path('app'), dirs_exist_ok=True)
-    a.build(a.path('app'), PAAS_LIBEXEC=a.dir).ok()
+def test_static_serves(static, apps, mode):
+    a = static(mode)
+    shutil.copytree(apps('static'), a.path('app'))
+    write(a.path('app/public/up'), 'OK\n')
+    a.build(a.path('app')).ok()
     d = a.serve(a.release()['web'])
     assert '<h1>home</h1>' in d.get('/') and '<h1>about</h1>' in d.get('/about')
     assert 'x-frame-options: deny' in d.head('/') and d.status_of('/old') == 301
     assert d.status_of('/missing') == 404 and d.status_of('/.hidden') in (403, 404)
+    assert d.term() == 0
 
 
 # --- python
