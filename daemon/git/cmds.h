@@ -20,6 +20,7 @@ struct push_cmd {
 	char *ref;		     /* owned; as sent, no NUL inside */
 	const char *why; /* static; NULL = fine so far. Filled by the push, not by the parser */
 	bool deploy;	 /* builds; filled by the push */
+	bool built;	 /* build() succeeded: after() or undo() is owed */
 	void *token;	 /* of the build; filled by the push */
 };
 

@@ -303,7 +303,9 @@ static void build(struct git_push *p, struct push_cmd *c)
 		xlog_err(XLOG_INFO, "git", &err, "msg=\"build refused the push\" app=%s commit=%s",
 			 p->rq->app_name, c->new_id);
 		c->why = "pre-receive hook declined";
+		return;
 	}
+	c->built = true;
 }
 
 static void move_refs(struct git_push *p)
@@ -362,15 +364,15 @@ static void decide(struct git_push *p)
 	if (any_left(p))
 		move_refs(p);
 	git_quarantine_drop(p);
-	if (!deploy || !deploy->token)
+	if (!deploy || !deploy->built)
 		return;
 	if (deploy->why) {
-		ops->undo(ops->arg, STEAL(deploy->token));
+		ops->undo(ops->arg, deploy->token);
 		return;
 	}
 	struct git_update u = update_of(p, deploy);
 
-	ops->after(ops->arg, &u, p, STEAL(deploy->token));
+	ops->after(ops->arg, &u, p, deploy->token);
 }
 
 /* Names first: a push that can change nothing still sends its pack, which has to be read. */

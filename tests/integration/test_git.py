@@ -301,7 +301,9 @@ def test_fetch_with_many_haves_is_gzipped(app, work, tmp_path):
     c = Work(tmp_path / "clone", init=False)
     c.git("clone", "-q", app.url(), ".")
     for i in range(80):
-        c.git("commit", "-q", "--allow-empty", "-m", f"local {i}")
+        # later than the server's: these are offered first
+        c.git("commit", "-q", "--allow-empty", "-m", f"local {i}",
+              env={"GIT_COMMITTER_DATE": f"{2000000000 + i} +0000"})
     work.commit("new")
     work.push(app, "main")
     r = c.run("-c", "protocol.version=0", "fetch", "origin", env={"GIT_CURL_VERBOSE": "1"})
