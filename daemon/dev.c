@@ -88,7 +88,8 @@ static int spawn(const struct config *cfg, const char *log_name, struct argv *a,
 	return 0;
 }
 
-static int start_launcher(const struct config *cfg, const char *sock, struct err *err)
+static int start_launcher(const struct config *cfg, char *const *shown, const char *sock,
+			  struct err *err)
 {
 	struct argv a = {0};
 	int rc;
@@ -104,6 +105,10 @@ static int start_launcher(const struct config *cfg, const char *sock, struct err
 	addf(&a, xasprintf("%u", (unsigned)geteuid()));
 	for (char **p = cfg->host_ports; p && *p && a.n < 50; p++) {
 		add(&a, "--host-port");
+		add(&a, *p);
+	}
+	for (char *const *p = shown; p && *p && a.n < 56; p++) {
+		add(&a, "--ro");
 		add(&a, *p);
 	}
 	if (cfg->dns[0]) {
@@ -157,7 +162,7 @@ static int start_router(const struct config *cfg, const char *sock, struct err *
 	return rc;
 }
 
-int dev_start(const struct config *cfg, struct err *err)
+int dev_start(const struct config *cfg, char *const *shown_dirs, struct err *err)
 {
 	AUTO(auto_str) char *launcher = xasprintf("%s/launcher.sock", cfg->run_dir);
 	AUTO(auto_str) char *router = xasprintf("%s/router.sock", cfg->run_dir);
@@ -165,7 +170,7 @@ int dev_start(const struct config *cfg, struct err *err)
 	AUTO(buf_clear) struct buf old = {0};
 	bool same;
 
-	if (!answers(launcher) && start_launcher(cfg, launcher, err) < 0)
+	if (!answers(launcher) && start_launcher(cfg, shown_dirs, launcher, err) < 0)
 		return -1;
 	same = fs_read(where, 4096, &old, NULL) == 0 && strcmp(buf_str(&old), cfg->listen) == 0;
 	if (answers(router)) {

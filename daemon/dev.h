@@ -5,8 +5,9 @@
 
 #include "daemon/core/config.h"
 
-/* Blocks until both answer on their sockets (or 10 s have passed). */
-int dev_start(const struct config *cfg, struct err *err);
+/* shown_dirs: folders of the host that builds may see (NULL-terminated; may be NULL).
+ * Blocks until both answer on their sockets (or 10 s have passed). */
+int dev_start(const struct config *cfg, char *const *shown_dirs, struct err *err);
 /* After a shutdown was asked for: blocks until both have ended (at most 10 s). */
 void dev_wait_gone(const struct config *cfg);
 

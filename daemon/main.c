@@ -88,7 +88,7 @@ struct flag {
 static const struct flag flags[] = {
 	{"--dev", "dev", "true"},	{"--keep-dynos", "keep_dynos", "true"},
 	{"--state", "state_dir", NULL}, {"--listen", "listen", NULL},
-	{"--runtime", "runtime", NULL}, {"--log-level", "log_level", NULL},
+	{"--runtime", "runtime", NULL}, {"--log-level", "log.level", NULL},
 };
 
 static int set_pair(struct config *c, const char *pair, struct err *err)
@@ -122,7 +122,7 @@ static int one_flag(struct config *c, char **argv, int *i, struct err *err)
 /* From a checkout the programs lie beside paasd, the buildpacks above. */
 static int use_checkout(struct config *c, struct err *err)
 {
-	static const char *const up[] = { "/../buildpacks", "/../../buildpacks" };
+	static const char *const up[] = {"/../buildpacks", "/../../buildpacks"};
 	char exe[4096], *slash;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
 
@@ -159,7 +159,8 @@ static int read_options(struct config *c, int argc, char **argv, struct err *err
 		file = "/etc/paasd/paasd.yml";
 	if (file && config_load(c, file, err) < 0)
 		return -1;
-	if (c->dev && (use_checkout(c, err) < 0 || (!state_given && config_set(c, "state_dir", "./var", err) < 0)))
+	if (c->dev && (use_checkout(c, err) < 0 ||
+		       (!state_given && config_set(c, "state_dir", "./var", err) < 0)))
 		return -1;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--config") == 0)
@@ -292,6 +293,17 @@ static int open_store(struct paasd *p, struct err *err)
 	return api_first_start(p->store, &p->cfg, err);
 }
 
+static int start_children(struct paasd *p, struct err *err)
+{
+	char **dirs = build_passed_dirs(&p->cfg);
+	int rc = dev_start(&p->cfg, dirs, err);
+
+	for (char **d = dirs; d && *d; d++)
+		free(*d);
+	free(dirs);
+	return rc;
+}
+
 static int open_modules(struct paasd *p, struct err *err)
 {
 	AUTO(auto_str) char *logs = xasprintf("%s/logs", p->cfg.state_dir);
@@ -300,7 +312,8 @@ static int open_modules(struct paasd *p, struct err *err)
 
 	if (fs_mkdirs(logs, 0700, err) < 0 || logd_start(logs, log_sock, &p->log, err) < 0)
 		return -1;
-	if (p->cfg.dev && dev_start(&p->cfg, err) < 0)
+	logd_keep(p->log, (int)p->cfg.log_history_lines);
+	if (p->cfg.dev && start_children(p, err) < 0)
 		return -1;
 	if (launcher_open(p->cfg.run_dir, &p->launcher, err) < 0)
 		return err_wrap(err, "the launcher does not answer");

@@ -242,6 +242,16 @@ int api_dynos_info(struct api_req *q, struct err *err)
 	return found ? api_ok(q, 200, found) : err_not_found(err, "dyno");
 }
 
+static bool is_type(struct api_req *q, const char *name)
+{
+	struct formation_q t = {.q = q, .type = name};
+	bool yes =
+		store_read(q->d->store, read_one, &t, NULL) == 0 && strcmp(t.one.type, name) == 0;
+
+	store_formation_clear(&t.one);
+	return yes;
+}
+
 /* A dyno's id in a path stands for its name. */
 static int dyno_name(struct api_req *q, char out[160], struct err *err)
 {
@@ -255,6 +265,11 @@ static int dyno_name(struct api_req *q, char out[160], struct err *err)
 			snprintf(out, 160, "%s", v[i].name);
 	}
 	dyno_infos_free(v, n);
+	/* `ps:restart web` names a type where a dyno is expected. */
+	if (!found && is_type(q, q->params[1])) {
+		snprintf(out, 160, "%s", q->params[1]);
+		found = true;
+	}
 	return found ? 0 : err_not_found(err, "dyno");
 }
 

@@ -58,6 +58,15 @@ int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err
 	return 0;
 }
 
+int meta_write_end(const struct dynos *d, const char *id, int exit_code, struct err *err)
+{
+	char path[256], text[16];
+
+	snprintf(path, sizeof path, "%s/meta/%s.end", launcher_run_dir(d->la), id);
+	snprintf(text, sizeof text, "%d", exit_code);
+	return fs_write_atomic(path, text, strlen(text), 0600, err);
+}
+
 void meta_remove(const struct dynos *d, const char *id)
 {
 	char path[256];
@@ -149,6 +158,43 @@ static void read_found(const char *run_dir, struct found *f)
 
 static void found_all(void *arg);
 
+static bool is_found(const struct adoption *ad, const char *id)
+{
+	for (int i = 0; i < ad->n; i++)
+		if (strcmp(ad->v[i].info.id, id) == 0)
+			return true;
+	return false;
+}
+
+static void remember(struct dynos *d, const char *id, int exit_code)
+{
+	d->gone = xrealloc(d->gone, (size_t)(d->ngone + 1) * sizeof *d->gone);
+	snprintf(d->gone[d->ngone].id, sizeof d->gone->id, "%.36s", id);
+	d->gone[d->ngone++].exit_code = exit_code;
+}
+
+/* RUN/meta/ID without a dyno: it is lost. RUN/meta/ID.end: how a release command ended. */
+static void scan_meta(struct adoption *ad, const char *meta_dir)
+{
+	DIR *dir = opendir(meta_dir);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		AUTO(auto_str) char *path = xasprintf("%s/%s", meta_dir, e->d_name);
+		AUTO(buf_clear) struct buf b = {0};
+
+		if (strlen(e->d_name) == 40 && strcmp(e->d_name + 36, ".end") == 0 &&
+		    fs_read(path, 16, &b, NULL) == 0) {
+			remember(ad->d, e->d_name, atoi(buf_str(&b)));
+		} else if (name_is_uuid(e->d_name) && !is_found(ad, e->d_name)) {
+			remember(ad->d, e->d_name, DYNO_LOST);
+			unlink(path);
+		}
+	}
+	if (dir)
+		closedir(dir);
+}
+
 static void scan_job(void *arg)
 {
 	struct adoption *ad = arg;
@@ -169,6 +215,7 @@ static void scan_job(void *arg)
 		read_found(run_dir, &ad->v[i]);
 	}
 	free(ids);
+	scan_meta(ad, meta_dir);
 	loop_post(ad->d->l, found_all, ad);
 }
 
@@ -258,7 +305,6 @@ static void found_all(void *arg)
 	struct dynos *d = ad->d;
 	int adopted = 0;
 
-	d->gone = xcalloc((size_t)ad->n, sizeof *d->gone);
 	for (int i = 0; i < ad->n; i++) {
 		struct found *f = &ad->v[i];
 		struct dyno_release *rel = NULL;
@@ -266,11 +312,12 @@ static void found_all(void *arg)
 		if (f->known && f->ended) {
 			logd_printf(d->log, f->info.app_id, "heroku", f->info.name,
 				    "Process exited with status %d", f->exit_code);
-			memcpy(d->gone[d->ngone].id, f->info.id, 37);
-			d->gone[d->ngone++].exit_code = f->exit_code;
+			remember(d, f->info.id, f->exit_code);
 		}
 		if (f->known && !f->ended)
 			rel = ad->release_of(f->info.app_id, f->info.release_id, ad->arg);
+		if (f->known && !f->ended && !rel)
+			remember(d, f->info.id, DYNO_LOST);
 		if (rel) {
 			adopt_one(d, f, rel);
 			adopted++;

@@ -188,11 +188,35 @@ bool dynos_watch(struct dynos *d, const char *dyno_id, const struct oneoff_ops *
 			run_watch_output(r);
 		return true;
 	}
-	*exit_code = -1;
+	*exit_code = DYNO_NEVER_RAN;
 	for (int i = 0; i < d->ngone; i++)
 		if (strcmp(d->gone[i].id, dyno_id) == 0)
 			*exit_code = d->gone[i].exit_code;
 	return false;
+}
+
+struct forget_end {
+	struct dynos *d;
+	char id[37];
+};
+
+static void forget_end_job(void *arg)
+{
+	struct forget_end *f = arg;
+	AUTO(auto_str) char *path = xasprintf("%s/meta/%s.end", launcher_run_dir(f->d->la), f->id);
+
+	unlink(path);
+	free(f);
+}
+
+void dynos_forget_end(struct dynos *d, const char *dyno_id)
+{
+	struct forget_end *f = xcalloc(1, sizeof *f);
+
+	f->d = d;
+	snprintf(f->id, sizeof f->id, "%s", dyno_id);
+	if (!pool_submit(d->jobs, forget_end_job, f))
+		free(f);
 }
 
 /* --- looking --- */

@@ -118,9 +118,13 @@ struct oneoff_ops { /* loop thread; each may be NULL */
 void dynos_oneoff(struct dynos *d, struct dyno_release *r, const struct oneoff_req *req,
 		  const struct oneoff_ops *ops);
 /* An adopted one-off: learn its output and end as if started by dynos_oneoff. False: no such dyno;
- * then *exit_code tells how it ended while nobody looked, -1 = unknown. */
+ * then *exit_code tells how it ended while nobody looked: DYNO_LOST, or DYNO_NEVER_RAN when it was
+ * not even launched. dynos_forget_end drops what is remembered of it. */
+#define DYNO_LOST      (-1)
+#define DYNO_NEVER_RAN (-2)
 bool dynos_watch(struct dynos *d, const char *dyno_id, const struct oneoff_ops *ops,
 		 int *exit_code);
+void dynos_forget_end(struct dynos *d, const char *dyno_id);
 
 /* --- the terminal of an attached one-off, loop thread --- */
 struct dyno_tty;

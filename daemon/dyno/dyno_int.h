@@ -126,6 +126,7 @@ const char *dyno_state_name(enum dyno_state s);
 /* adopt.c: RUN/meta/ID, what a restarted paasd must know of a dyno */
 int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err);
 void meta_remove(const struct dynos *d, const char *id);
+int meta_write_end(const struct dynos *d, const char *id, int exit_code, struct err *err);
 void adopted_one(struct run *r); /* its state is known, or it is gone */
 
 /* formation.c: what a run tells its slot */

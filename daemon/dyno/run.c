@@ -183,7 +183,10 @@ static void launch_job(void *arg)
 {
 	struct run *r = arg;
 
-	if (launcher_create(r->d->la, &r->spec, r->info.ip, &r->launch_err) == 0 &&
+	/* Before, so that a dyno which was launched is known to have been; after, for its address.
+	 */
+	if (meta_write(r->d, &r->info, &r->launch_err) == 0 &&
+	    launcher_create(r->d->la, &r->spec, r->info.ip, &r->launch_err) == 0 &&
 	    meta_write(r->d, &r->info, &r->launch_err) < 0)
 		launcher_remove(r->d->la, r->info.id, NULL);
 	loop_post(r->d->l, launched, r);
@@ -615,6 +618,8 @@ struct burial {
 	struct dynos *d;
 	struct run *r;
 	char id[37];
+	bool keep_end;
+	int exit_code;
 };
 
 static void buried(void *arg)
@@ -632,6 +637,9 @@ static void bury_job(void *arg)
 
 	if (launcher_remove(b->d->la, b->id, &err) < 0)
 		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s", b->id);
+	/* The end of a release command is remembered until its deploy has taken note of it. */
+	if (b->keep_end && meta_write_end(b->d, b->id, b->exit_code, &err) < 0)
+		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", b->id);
 	meta_remove(b->d, b->id);
 	loop_post(b->d->l, buried, b);
 }
@@ -647,6 +655,8 @@ static void bury(struct run *r)
 	b->d = r->d;
 	b->r = r;
 	memcpy(b->id, r->info.id, sizeof b->id);
+	b->keep_end = strcmp(r->info.type, "release") == 0 && !r->launch_err.status;
+	b->exit_code = r->info.exit_code;
 	if (!pool_submit(r->d->jobs, bury_job, b))
 		abort();
 }

@@ -218,6 +218,8 @@ static void finish(struct dep *d)
 			break;
 		}
 	d->final = true;
+	if (d->dyno_id[0])
+		dynos_forget_end(r->dy, d->dyno_id);
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
 	dep_unref(d);
@@ -273,6 +275,8 @@ static void take_up_command(struct dep *d)
 		return;
 	if (code == 0)
 		move(d, D_CUTOVER);
+	else if (code == DYNO_NEVER_RAN)
+		run_command(d); /* the phase was committed, the dyno was not launched */
 	else
 		command_failed(d, code);
 }

@@ -212,7 +212,8 @@ static int run_build(struct pusher *ps, struct start_tx *s, struct git_push *p, 
 				.export_source = export_source,
 				.export_arg = &ex,
 				.out = say,
-				.out_arg = p};
+				.out_arg = p,
+				.keep_output_open = true};
 	struct end_tx e = {.t = t, .u = s->u, .app = &s->app, .detected = !req.buildpacks};
 
 	memcpy(req.build_id, s->build.id, sizeof req.build_id);
@@ -257,6 +258,33 @@ int push_build(void *arg, const struct git_update *u, struct git_push *p, void *
 }
 
 /* --- the release --- */
+
+/* What follows the build is part of its record too. */
+struct both {
+	struct pushed *t;
+	struct git_push *p;
+};
+
+static void say_both(const char *text, size_t n, void *arg)
+{
+	struct both *b = arg;
+
+	build_output_add(b->t->ps->builds, b->t->build_id, text, n);
+	git_say(b->p, text, n);
+}
+
+static void tell(struct pushed *t, struct git_push *p, const char *fmt, ...) PRINTF(3, 4);
+static void tell(struct pushed *t, struct git_push *p, const char *fmt, ...)
+{
+	struct both both = {t, p};
+	AUTO(buf_clear) struct buf b = {0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&b, fmt, ap);
+	va_end(ap);
+	say_both(b.data, b.len, &both);
+}
 
 struct defaults { /* config vars of bin/release, first deploy only, those not set already */
 	const char **names, **values;
@@ -354,19 +382,20 @@ static void web_url(const struct config *cfg, const char *name, char *out, size_
 static void wait_release(struct pushed *t, struct git_push *p, const struct release_out *out,
 			 const char *url)
 {
+	struct both both = {t, p};
 	struct err err = {0};
 
 	if (out->has_command)
-		git_sayf(p, "Running release command...\n\n");
-	if (release_wait(t->ps->releases, out->id, say, p, NULL, &err) == 0) {
-		git_sayf(p, "%sWaiting for release.... done.\n       %s deployed\n",
-			 out->has_command ? "\n" : "", url);
+		tell(t, p, "Running release command...\n\n");
+	if (release_wait(t->ps->releases, out->id, say_both, &both, NULL, &err) == 0) {
+		tell(t, p, "%sWaiting for release.... done.\n       %s deployed\n",
+		     out->has_command ? "\n" : "", url);
 		return;
 	}
 	if (strncmp(err.msg, "Release command", 15) == 0)
-		git_sayf(p, "\n !     Release command failed: %s.\n", err.msg);
+		tell(t, p, "\n !     Release command failed: %s.\n", err.msg);
 	else
-		git_sayf(p, "\n !     Release v%d failed: %s.\n", out->version, err.msg);
+		tell(t, p, "\n !     Release v%d failed: %s.\n", out->version, err.msg);
 	git_sayf(p,
 		 " !     v%d was not made current; what was serving before goes on serving.\n"
 		 " !     See `paasctl logs` and `paasctl releases:output v%d`.\n",
@@ -381,19 +410,22 @@ void push_after(void *arg, const struct git_update *u, struct git_push *p, void 
 	struct err err = {0};
 	char url[300];
 
-	git_sayf(p, "-----> Launching...\n");
+	tell(t, p, "-----> Launching...\n");
 	if (make_release(t, u->commit, &out, &err) < 0) {
 		xlog_err(XLOG_ERROR, "push", &err, "msg=\"no release made\" app=%s", u->app_name);
-		git_sayf(p, " !     Release failed: %s\n", err.msg);
+		tell(t, p, " !     Release failed: %s\n", err.msg);
+		build_output_end(ps->builds, t->build_id);
 		return;
 	}
 	web_url(ps->cfg, u->app_name, url, sizeof url);
 	if (out.has_command)
-		git_sayf(p, " !     Release command declared: this new release will not be "
-			    "available until the command "
-			    "succeeds.\n");
-	git_sayf(p, "       Released v%d\n", out.version);
+		tell(t, p,
+		     " !     Release command declared: this new release will not be "
+		     "available until the command "
+		     "succeeds.\n");
+	tell(t, p, "       Released v%d\n", out.version);
 	wait_release(t, p, &out, url);
+	build_output_end(ps->builds, t->build_id);
 	push_collect_slugs(ps);
 }
 
@@ -416,6 +448,7 @@ void push_undo(void *arg, void *token)
 	struct pusher *ps = arg;
 	struct err err = {0};
 
+	build_output_end(ps->builds, t->build_id);
 	if (store_tx(ps->store, write_undo, t, &err) < 0) {
 		xlog_err(XLOG_ERROR, "push", &err, "msg=\"build not undone\" build_id=%s",
 			 t->build_id);

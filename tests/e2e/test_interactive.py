@@ -47,6 +47,18 @@ class Terminal:
         return os.waitpid(self.pid, 0)[1]
 
 
+def pgrep(cmdline):
+    """How many processes have this command line: those of dynos are seen from outside."""
+    n = 0
+    for d in os.listdir('/proc'):
+        try:
+            with open(f'/proc/{d}/cmdline', 'rb') as f:
+                n += f.read() == cmdline
+        except OSError:
+            pass
+    return n
+
+
 @pytest.fixture(scope='module')
 def app(paas, tmp_path_factory):
     folder = paas.make_app('c', tmp_path_factory.mktemp('i') / 'app')
@@ -65,10 +77,11 @@ def test_bash(paas, app):
     t.expect('sleep 1000\r\n')
     t.type('\x1a')  # Ctrl-Z: job control
     t.expect('Stopped')
-    t.type('kill %1; wait; sleep 1000; echo status $?\n')
-    t.expect('echo status $?\r\n')
-    wait_for('sleep runs', lambda: True)
+    t.type('kill -9 %1; wait %1; sleep 1000\n')
+    t.expect('sleep 1000\r\n')
+    wait_for('the foreground job', lambda: pgrep(b'sleep\x001000\x00') == 1)
     t.type('\x03')  # Ctrl-C
+    t.type('echo "status" $?\n')
     t.expect('status 130')
     t.resize(40, 120)
     t.type('stty size\n')
