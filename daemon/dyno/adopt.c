@@ -173,7 +173,8 @@ static void remember(struct dynos *d, const char *id, int exit_code)
 	d->gone[d->ngone++].exit_code = exit_code;
 }
 
-/* RUN/meta/ID without a dyno: it is lost. RUN/meta/ID.end: how a release command ended. */
+/* RUN/meta/ID without a dyno: its launch was not even begun, for the launcher makes the folder first
+ * and paasd notes the end before it has it removed. RUN/meta/ID.end: how a release command ended. */
 static void scan_meta(struct adoption *ad, const char *meta_dir)
 {
 	DIR *dir = opendir(meta_dir);
@@ -187,7 +188,6 @@ static void scan_meta(struct adoption *ad, const char *meta_dir)
 		    fs_read(path, 16, &b, NULL) == 0) {
 			remember(ad->d, e->d_name, atoi(buf_str(&b)));
 		} else if (name_is_uuid(e->d_name) && !is_found(ad, e->d_name)) {
-			remember(ad->d, e->d_name, DYNO_LOST);
 			unlink(path);
 		}
 	}

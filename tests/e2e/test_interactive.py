@@ -77,10 +77,11 @@ def test_bash(paas, app):
     t.expect('sleep 1000\r\n')
     t.type('\x1a')  # Ctrl-Z: job control
     t.expect('Stopped')
-    t.type('kill -9 %1; wait %1; sleep 1000\n')
-    t.expect('sleep 1000\r\n')
-    wait_for('the foreground job', lambda: pgrep(b'sleep\x001000\x00') == 1)
+    t.type('kill -9 %1; sleep 2000\n')
+    wait_for('the foreground job', lambda: pgrep(b'sleep\x002000\x00') == 1)
     t.type('\x03')  # Ctrl-C
+    t.expect('^C')
+    t.expect('bash-')
     t.type('echo "status" $?\n')
     t.expect('status 130')
     t.resize(40, 120)
