@@ -221,7 +221,7 @@ static void answer_error(struct http_conn *c, const struct err *e)
 	http_conn_read(c, false);
 	http_timeout_clear(&c->t_in);
 	c->broken = c->last = true;
-	http_answer_error(e, 1, h && http1_is(h->method, "HEAD"), &c->w);
+	http_answer_error(e, h && http1_is(h->method, "HEAD"), &c->w);
 	write_w(c);
 	http_conn_pump(c);
 }

@@ -125,7 +125,6 @@ struct http_x {
 	bool extra_length;
 	uint64_t owed; /* of an announced Content-Length */
 	bool chunked, no_body, counted;
-	bool detached;
 
 	/* the reading thread's alone */
 	struct buf rd;
@@ -149,7 +148,7 @@ struct http_x {
 	struct buf out;
 	size_t queued; /* out and what the loop has taken of it but not written yet */
 	bool posted;   /* x_woken is on its way */
-	bool responded, continued, ended, aborted, close_after, upgraded;
+	bool responded, continued, ended, aborted, close_after;
 
 	/* loop thread's alone */
 	bool in_callback; /* the connection is pumped when the callback returns */
@@ -183,7 +182,7 @@ void http_x_unref(struct http_x *x);
 /* With x->lock held: has the loop look at x soon. */
 void http_x_wake(struct http_x *x);
 /* The whole answer for requests that no handler sees. */
-void http_answer_error(const struct err *e, int minor, bool is_head, struct buf *out);
+void http_answer_error(const struct err *e, bool is_head, struct buf *out);
 void http_error_body(const struct err *e, struct buf *out);
 
 #endif

@@ -87,7 +87,7 @@ void http_error_body(const struct err *e, struct buf *out)
 	json_decref(o);
 }
 
-void http_answer_error(const struct err *e, int minor, bool is_head, struct buf *out)
+void http_answer_error(const struct err *e, bool is_head, struct buf *out)
 {
 	AUTO(buf_clear) struct buf body = {0};
 
@@ -302,7 +302,7 @@ void http_upgrade(struct http_x *x, const char *protocol,
 	x->on_data = on_data;
 	x->data_arg = arg;
 	pthread_mutex_lock(&x->lock);
-	x->upgraded = x->close_after = true;
+	x->close_after = true;
 	if (can) {
 		add_switch(x, protocol);
 	} else { /* not asked for: says so, and the other side has nothing to say */

@@ -279,8 +279,7 @@ void http_x_wake(struct http_x *x)
 
 void http_detach(struct http_x *x)
 {
-	ASSERT_ON(x->loop);
-	x->detached = true;
+	ASSERT_ON(x->loop); /* all else is in place: threads and loop share x anyway */
 }
 
 void http_on_drain(struct http_x *x, void (*fn)(struct http_x *x, void *arg), void *arg)
