@@ -238,13 +238,19 @@ void http_abort(struct http_x *x)
 	http_x_unref(x);
 }
 
+/* With x->lock held. An orphan may outlive its loop: x->loop must not be looked at then. */
+static void assert_off_loop(struct http_x *x)
+{
+	assert(!x->conn || !loop_is_here(x->loop));
+}
+
 int http_write(struct http_x *x, const void *p, size_t n)
 {
 	const char *s = p;
 	bool gone;
 
-	assert(!loop_is_here(x->loop));
 	pthread_mutex_lock(&x->lock);
+	assert_off_loop(x);
 	assert(x->responded);
 	do {
 		size_t piece = n < WRITE_PIECE ? n : WRITE_PIECE;
@@ -375,6 +381,7 @@ static int fill(struct http_x *x, struct err *err)
 	int r = 1;
 
 	pthread_mutex_lock(&x->lock);
+	assert_off_loop(x);
 	while (!x->in.len && !x->in_end && !x->in_err && x->conn) {
 		send_continue(x);
 		pthread_cond_wait(&x->readable, &x->lock);
@@ -476,7 +483,7 @@ ssize_t http_read(struct http_x *x, void *p, size_t n, struct err *err)
 {
 	ssize_t r;
 
-	assert(!loop_is_here(x->loop) && n > 0);
+	assert(n > 0);
 	if (x->encoding == ENC_UNKNOWN)
 		return err_set(err, ERR_UNSUPPORTED_TYPE,
 			       "only gzip is understood as a Content-Encoding");
