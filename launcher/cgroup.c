@@ -144,14 +144,15 @@ static bool open_v1(struct cg *c, const struct mounts *m)
 	return true;
 }
 
-void cg_open(struct cg *c, const char *instance, char why[200])
+void cg_open(struct cg *c, const char *instance, bool lack, char why[200])
 {
 	struct mounts m = {0};
 
 	*c = (struct cg){.kind = CG_NONE};
 	why[0] = 0;
 	snprintf(c->name, sizeof c->name, "%s", instance);
-	find_mounts(&m);
+	if (!lack)
+		find_mounts(&m);
 	if (m.v2 && access("/run/systemd/system", F_OK) == 0 && scope_available()) {
 		c->kind = CG_SYSTEMD;
 		c->trees[CG_MEMORY] = xasprintf("%s/paasd.slice", m.v2);
@@ -258,8 +259,24 @@ int cg_create(const struct cg *c, const struct launch_spec *s, struct err *err)
 	return r;
 }
 
-int cg_place(const struct cg *c, const struct launch_spec *s, pid_t pid, char *meter, size_t cap,
-	     struct err *err)
+/* Which of the trees is a cgroup2 one; -1 = none that we make groups in. */
+static int v2_tree(const struct cg *c)
+{
+	if (c->kind == CG_V2)
+		return CG_MEMORY;
+	return c->kind == CG_V1 && c->trees[CG_TRACK] ? CG_TRACK : -1;
+}
+
+int cg_open_group(const struct cg *c, const char *id)
+{
+	int tree = v2_tree(c);
+	AUTO(auto_str) char *dir = tree < 0 ? NULL : dyno_dir(c, tree, id);
+
+	return dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+int cg_place(const struct cg *c, const struct launch_spec *s, pid_t pid, bool born, char *meter,
+	     size_t cap, struct err *err)
 {
 	char unit[80];
 
@@ -272,7 +289,8 @@ int cg_place(const struct cg *c, const struct launch_spec *s, pid_t pid, char *m
 	for (int i = 0; i < CG_TREES; i++) {
 		AUTO(auto_str) char *dir = dyno_dir(c, i, s->id);
 
-		if (dir && c->kind != CG_SYSTEMD && !put_u64(dir, "cgroup.procs", (uint64_t)pid))
+		if (dir && !(born && i == v2_tree(c)) && c->kind != CG_SYSTEMD &&
+		    !put_u64(dir, "cgroup.procs", (uint64_t)pid))
 			return err_errno(err, "enter cgroup %s", dir);
 		if (dir && c->kind == CG_SYSTEMD && s->mem_max)
 			put(dir, "memory.oom.group", "1");

@@ -16,17 +16,22 @@ struct cg {
 	char *trees[CG_TREES]; /* owned: the instance's folder in each hierarchy in use, or NULL */
 };
 
-/* Looks at what is mounted and writable; why[] says in plain words what is missing ("" = nothing).
+/* Looks at what is mounted and writable (lack: pretends that nothing is); why[] says in plain words
+ * what is missing ("" = nothing).
  */
-void cg_open(struct cg *c, const char *instance, char why[200]);
+void cg_open(struct cg *c, const char *instance, bool lack, char why[200]);
 void cg_close(struct cg *c);
 const char *cg_kind_name(const struct cg *c); /* as in L_LIMITS */
 
 int cg_create(const struct cg *c, const struct launch_spec *s, struct err *err);
+/* The dyno's group in the v2 tree, for CLONE_INTO_CGROUP: being born there costs nothing, while
+ * moving a process waits for the whole machine (an RCU grace period, about 15 ms). -1 = none. */
+int cg_open_group(const struct cg *c, const char *id);
 /* Moves pid (and what it will fork) into the dyno's group. meter: "1" or "2" and the folder of the
- * counters, "0" when there is none; as the message G of launcher/plan.h wants it. */
-int cg_place(const struct cg *c, const struct launch_spec *s, pid_t pid, char *meter, size_t cap,
-	     struct err *err);
+ * counters, "0" when there is none; as the message G of launcher/plan.h wants it. born: it is in
+ * the group of cg_open_group() already. */
+int cg_place(const struct cg *c, const struct launch_spec *s, pid_t pid, bool born, char *meter,
+	     size_t cap, struct err *err);
 /* Kills everything in the dyno's group and waits until it is gone. */
 int cg_kill(const struct cg *c, const char *id, int ms, struct err *err);
 int cg_remove(const struct cg *c, const char *id, struct err *err);

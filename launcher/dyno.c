@@ -20,9 +20,9 @@
 
 enum { SHIM_GRACE_MS = 3000, KILL_MS = 10000 };
 
-void start_clear(struct start *s)
+void ln_start_clear(struct start *s)
 {
-	plan_clear(&s->plan);
+	launch_plan_clear(&s->plan);
 	if (s->ctl >= 0)
 		close(s->ctl);
 	s->ctl = -1;
@@ -104,17 +104,28 @@ static bool good_destination(const char *dst)
  */
 
 struct fds { /* of slug and binds, to be inherited */
-	int slug, binds[64];
+	int group, slug, binds[64];
 	int n;
 };
 
 static void close_fds(struct fds *f)
 {
+	if (f->group >= 0)
+		close(f->group);
 	if (f->slug >= 0)
 		close(f->slug);
 	for (int i = 0; i < f->n; i++)
 		if (f->binds[i] >= 0)
 			close(f->binds[i]);
+}
+
+/* It becomes the host name and stands in /etc/hosts. */
+static bool good_name(const char *s)
+{
+	static const char fine[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+	return *s && s[strspn(s, fine)] == 0;
 }
 
 static int check_spec(const struct host *h, const struct launch_spec *s, struct err *err)
@@ -123,8 +134,9 @@ static int check_spec(const struct host *h, const struct launch_spec *s, struct 
 		return err_set(err, ERR_BAD_REQUEST, "a dyno's id must be a uuid");
 	if (s->app_uid >= HOST_UIDS)
 		return err_set(err, ERR_BAD_REQUEST, "user index %u is out of range", s->app_uid);
-	if (!s->name[0] || strpbrk(s->name, "/ \t\n"))
-		return err_set(err, ERR_BAD_REQUEST, "a dyno needs a name without blanks");
+	if (!good_name(s->name))
+		return err_set(err, ERR_BAD_REQUEST,
+			       "a dyno needs a name of letters, digits, . _ -");
 	for (int i = 0; i < s->nbinds; i++)
 		if (!good_destination(s->binds[i].dst))
 			return err_set(err, ERR_BAD_REQUEST, "%s is no place for a bind",
@@ -153,14 +165,14 @@ static int open_bind(struct host *h, const struct plan *p, const struct launch_b
 				return -1;
 		}
 	}
-	return idmap_tree(h, fd, b->flags & BIND_RO, map ? p->app_uid : 0, err);
+	return ln_idmap_tree(h, fd, b->flags & BIND_RO, map ? p->app_uid : 0, err);
 }
 
 static int open_sources(struct host *h, struct plan *p, struct fds *f, struct err *err)
 {
 	const struct launch_spec *s = &p->spec;
 
-	*f = (struct fds){.slug = -1};
+	*f = (struct fds){.group = -1, .slug = -1};
 	if (s->slug) {
 		f->slug = open_source(h, s->slug, true, err);
 		if (f->slug < 0)
@@ -168,7 +180,7 @@ static int open_sources(struct host *h, struct plan *p, struct fds *f, struct er
 		p->app = h->sandbox && h->idmap ? PLAN_APP_OVERLAY : PLAN_APP_COPY;
 	}
 	if (p->app == PLAN_APP_OVERLAY) {
-		int tree = idmap_tree(h, f->slug, true, p->app_uid, err);
+		int tree = ln_idmap_tree(h, f->slug, true, p->app_uid, err);
 
 		if (tree < 0)
 			return -1;
@@ -255,16 +267,16 @@ static int fill_plan(struct host *h, struct start *s, struct err *err)
 		return 0;
 	}
 	p->root = xasprintf("%s/box/root", h->run);
-	p->tmpl = stack_path(h, p->spec.stack, err);
+	p->tmpl = ln_stack_path(h, p->spec.stack, err);
 	if (!p->tmpl)
 		return -1;
 	p->has_net = p->spec.net && h->net;
 	if (!p->has_net)
 		return 0;
-	s->ip = net_ip_take(h);
+	s->ip = ln_net_ip_take(h);
 	if (!s->ip)
 		return err_set(err, ERR_UNAVAILABLE, "every address of the instance is taken");
-	net_ip_text(s->ip, p->ip);
+	ln_net_ip_text(s->ip, p->ip);
 	snprintf(p->gateway, sizeof p->gateway, "%s", h->gateway_text);
 	return 0;
 }
@@ -274,7 +286,7 @@ static int plan_fd(const struct plan *p, struct err *err)
 	AUTO(buf_clear) struct buf b = {0};
 	int fd = memfd_create("paas-plan", MFD_CLOEXEC);
 
-	plan_encode(&b, p);
+	launch_plan_encode(&b, p);
 	if (fd < 0 || write(fd, b.data, b.len) != (ssize_t)b.len) {
 		if (fd >= 0)
 			close(fd);
@@ -298,6 +310,7 @@ static _Noreturn void exec_shim(const struct host *h, int plan, int ctl, const s
 	from[PLAN_FD_PLAN] = plan;
 	from[PLAN_FD_CTL] = ctl;
 	from[PLAN_FD_SECCOMP] = h->filter_fd;
+	from[PLAN_FD_CGROUP] = f->group;
 	from[PLAN_FD_SLUG] = f->slug;
 	memcpy(from + PLAN_FD_BINDS, f->binds, (size_t)f->n * sizeof f->binds[0]);
 	/* what is absent gets a placeholder: a free number below n would be taken by the next open
@@ -342,9 +355,9 @@ static void write_pid(struct host *h, const struct start *s)
 	put_owned(h, s->plan.spec.id, "pid", text, (size_t)n);
 }
 
-int dyno_start(struct host *h, struct launch_spec *spec, struct start *out, struct err *err)
+int ln_dyno_start(struct host *h, struct launch_spec *spec, struct start *out, struct err *err)
 {
-	struct fds f = {.slug = -1};
+	struct fds f = {.group = -1, .slug = -1};
 	int r = -1;
 
 	*out = (struct start){.ctl = -1};
@@ -359,6 +372,8 @@ int dyno_start(struct host *h, struct launch_spec *spec, struct start *out, stru
 		if (r == 0)
 			r = cg_create(&h->cg, &out->plan.spec, err);
 		if (r == 0)
+			f.group = cg_open_group(&h->cg, out->plan.spec.id);
+		if (r == 0)
 			write_spec(h, &out->plan);
 		if (r == 0)
 			r = spawn_shim(h, out, &f, err);
@@ -369,16 +384,16 @@ int dyno_start(struct host *h, struct launch_spec *spec, struct start *out, stru
 	return r;
 }
 
-int dyno_place(struct host *h, struct start *s, pid_t pid, struct err *err)
+int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct err *err)
 {
 	const struct launch_spec *spec = &s->plan.spec;
 	char msg[PLAN_MSG] = "G";
 
 	/* the one thing a shim says that we act on as root: it must be its own child */
 	record(h, spec->id, "init %d %llu\n", pid, (unsigned long long)proc_starttime(pid));
-	if (cg_place(&h->cg, spec, pid, msg + 1, sizeof msg - 1, err) < 0)
+	if (cg_place(&h->cg, spec, pid, born, msg + 1, sizeof msg - 1, err) < 0)
 		return -1;
-	if (s->plan.has_net && net_attach(h, spec->id, pid, s->ip, err) < 0)
+	if (s->plan.has_net && ln_net_attach(h, spec->id, pid, s->ip, err) < 0)
 		return -1;
 	if (send(s->ctl, msg, strlen(msg), MSG_NOSIGNAL) < 0)
 		return err_errno(err, "the shim is gone");
@@ -418,14 +433,14 @@ static void read_record(struct host *h, const char *id, struct record *r)
 		fclose(f);
 }
 
-uint32_t dyno_ip(struct host *h, const char *id)
+uint32_t ln_dyno_ip(struct host *h, const char *id)
 {
 	struct record r;
 
 	read_record(h, id, &r);
 	for (int i = 0; i < r.nown; i++)
 		free(r.own[i]);
-	return r.ip[0] ? net_ip_parse(r.ip) : 0;
+	return r.ip[0] ? ln_net_ip_parse(r.ip) : 0;
 }
 
 /* A handle on the process that was recorded, never on another that has its pid now. */
@@ -510,7 +525,7 @@ static void own_back(struct host *h, const char *path, const char *id)
 		tree_own(fd, (uid_t)-1, h->owner, h->owner_gid, NULL);
 }
 
-int dyno_remove(struct host *h, const char *id, struct err *err)
+int ln_dyno_remove(struct host *h, const char *id, struct err *err)
 {
 	AUTO(auto_str) char *name = xasprintf("dynos/%s", id);
 	struct record r;
@@ -523,7 +538,7 @@ int dyno_remove(struct host *h, const char *id, struct err *err)
 	if (done == 0)
 		done = cg_remove(&h->cg, id, err);
 	if (done == 0 && h->net)
-		done = net_detach(h, id, err);
+		done = ln_net_detach(h, id, err);
 	for (int i = 0; i < r.nown; i++) {
 		if (done == 0)
 			own_back(h, r.own[i], id);
@@ -537,7 +552,7 @@ int dyno_remove(struct host *h, const char *id, struct err *err)
 	return tree_remove(h->state_fd, name, err);
 }
 
-int dyno_rmtree(struct host *h, const char *path, struct err *err)
+int ln_dyno_rmtree(struct host *h, const char *path, struct err *err)
 {
 	const char *rel;
 	int base = allowed(h, path, false, &rel);
@@ -592,7 +607,7 @@ static void add_folders(int base, struct ids *l)
 		closedir(d);
 }
 
-int dyno_list(struct host *h, char (**ids)[37])
+int ln_dyno_list(struct host *h, char (**ids)[37])
 {
 	struct ids l = {0};
 
@@ -603,20 +618,20 @@ int dyno_list(struct host *h, char (**ids)[37])
 	return l.n;
 }
 
-void dyno_load_ips(struct host *h)
+void ln_dyno_load_ips(struct host *h)
 {
 	char(*ids)[37];
-	int n = dyno_list(h, &ids);
+	int n = ln_dyno_list(h, &ids);
 
 	for (int i = 0; i < n; i++)
-		net_ip_mark(h, dyno_ip(h, ids[i]), true);
+		ln_net_ip_mark(h, ln_dyno_ip(h, ids[i]), true);
 	free(ids);
 }
 
-int dyno_remove_all(struct host *h, struct err *err)
+int ln_dyno_remove_all(struct host *h, struct err *err)
 {
 	char(*ids)[37];
-	int n = dyno_list(h, &ids), r = 0;
+	int n = ln_dyno_list(h, &ids), r = 0;
 
 	/* all at once: their shims' last moments then run side by side */
 	for (int i = 0; i < n; i++) {
@@ -630,7 +645,7 @@ int dyno_remove_all(struct host *h, struct err *err)
 		kill_fd(init);
 	}
 	for (int i = 0; i < n; i++)
-		if (dyno_remove(h, ids[i], err) < 0)
+		if (ln_dyno_remove(h, ids[i], err) < 0)
 			r = -1;
 	free(ids);
 	return r;

@@ -113,7 +113,7 @@ static int rules(scmp_filter_ctx c)
 	return r;
 }
 
-int filter_make(struct err *err)
+int ln_filter_make(struct err *err)
 {
 	scmp_filter_ctx c = seccomp_init(SCMP_ACT_ALLOW);
 	int fd = memfd_create("paas-seccomp", MFD_CLOEXEC), r = -ENOMEM;

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-void host_note(struct host *h, const char *fmt, ...)
+void ln_host_note(struct host *h, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -106,13 +106,14 @@ static int choose_runtime(struct host *h, struct err *err)
 	h->sandbox = can && strcmp(h->runtime, "plain") != 0;
 	if (h->sandbox)
 		return 0;
-	host_note(h,
-		  "plain runtime: apps run WITHOUT isolation, as processes of this host that see "
-		  "its files, its network and each other%s",
-		  !h->root ? " (the launcher is not root)"
-		  : can	   ? ""
-			   : " (no namespaces on this host)");
-	host_note(h, "plain runtime: no memory, process or CPU limits");
+	ln_host_note(
+		h,
+		"plain runtime: apps run WITHOUT isolation, as processes of this host that see "
+		"its files, its network and each other%s",
+		!h->root ? " (the launcher is not root)"
+		: can	 ? ""
+			 : " (no namespaces on this host)");
+	ln_host_note(h, "plain runtime: no memory, process or CPU limits");
 	return 0;
 }
 
@@ -120,15 +121,15 @@ static int open_sandbox(struct host *h, struct err *err)
 {
 	char why[200];
 
-	h->filter_fd = filter_make(err);
-	if (h->filter_fd < 0 || stack_open(h, err) < 0)
+	h->filter_fd = ln_filter_make(err);
+	if (h->filter_fd < 0 || ln_stack_open(h, err) < 0)
 		return -1;
-	cg_open(&h->cg, h->name, why);
+	cg_open(&h->cg, h->name, h->lack & LACK_LIMITS, why);
 	if (why[0])
-		host_note(h, "%s", why);
-	idmap_probe(h);
+		ln_host_note(h, "%s", why);
+	ln_idmap_probe(h);
 	tree_remove(h->state_fd, "dynos/.probe", NULL);
-	return net_open(h, err);
+	return ln_net_open(h, err);
 }
 
 static int open_instance(struct host *h, struct err *err)
@@ -136,12 +137,12 @@ static int open_instance(struct host *h, struct err *err)
 	find_group(h);
 	if (folders(h, err) < 0 || choose_runtime(h, err) < 0)
 		return -1;
-	if (h->root && slot_claim(h, err) < 0)
+	if (h->root && ln_slot_claim(h, err) < 0)
 		return -1;
 	return h->sandbox ? open_sandbox(h, err) : 0;
 }
 
-int host_open(struct host *h, struct err *err)
+int ln_host_open(struct host *h, struct err *err)
 {
 	char(*ids)[37] = NULL;
 
@@ -154,16 +155,16 @@ int host_open(struct host *h, struct err *err)
 		h->ro_fd[i] = open(h->ro[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (open_instance(h, err) < 0) {
 		/* without dynos there is nothing to come back for */
-		if (dyno_list(h, &ids) == 0)
-			host_erase(h);
+		if (ln_dyno_list(h, &ids) == 0)
+			ln_host_erase(h);
 		free(ids);
 		return -1;
 	}
-	dyno_load_ips(h);
+	ln_dyno_load_ips(h);
 	return 0;
 }
 
-void host_close(struct host *h)
+void ln_host_close(struct host *h)
 {
 	int fds[] = {h->run_fd, h->state_fd, h->lock_fd, h->slot_fd, h->filter_fd};
 
@@ -195,13 +196,13 @@ static void drop_templates(struct host *h)
 	tree_remove(h->run_fd, "box", NULL);
 }
 
-void host_erase(struct host *h)
+void ln_host_erase(struct host *h)
 {
 	if (h->root) {
 		if (h->net)
-			net_close(h);
+			ln_net_close(h);
 		cg_finish(&h->cg);
-		slot_release(h);
+		ln_slot_release(h);
 		unlinkat(h->state_fd, "instance", 0);
 	}
 	drop_templates(h);

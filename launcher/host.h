@@ -15,10 +15,14 @@ enum {
 	HOST_UIDS = 65536,
 };
 
+/* What --without pretends to be missing, so that tests see what happens on such hosts. */
+enum { LACK_IDMAP = 1, LACK_UPPER = 2, LACK_NFT = 4, LACK_LIMITS = 8 };
+
 struct host {
 	/* given */
 	const char *run_arg, *state_arg, *shim, *dns;
 	const char *runtime; /* auto | sandbox | plain */
+	unsigned lack;	     /* LACK_* */
 	unsigned ports[HOST_PORTS];
 	int nports;
 	const char
@@ -45,50 +49,50 @@ struct host {
 
 /* --- host.c --- */
 /* Fills in everything; notes say what the host lacks. */
-int host_open(struct host *h, struct err *err);
-void host_close(struct host *h);
-void host_note(struct host *h, const char *fmt, ...) PRINTF(2, 3);
+int ln_host_open(struct host *h, struct err *err);
+void ln_host_close(struct host *h);
+void ln_host_note(struct host *h, const char *fmt, ...) PRINTF(2, 3);
 /* Removes all that exists of the instance besides its dynos: bridge, table, groups, slot, folders.
  */
-void host_erase(struct host *h);
+void ln_host_erase(struct host *h);
 
 /* --- slot.c: which instance of this machine are we? --- */
-int slot_claim(struct host *h, struct err *err);
-void slot_names(struct host *h, int slot);
-void slot_release(struct host *h);
+int ln_slot_claim(struct host *h, struct err *err);
+void ln_slot_names(struct host *h, int slot);
+void ln_slot_release(struct host *h);
 /* Turns forwarding on for the namespace; the last instance in it turns it off again. */
-int slot_forward_on(struct host *h, struct err *err);
-void slot_forward_off(struct host *h);
+int ln_slot_forward_on(struct host *h, struct err *err);
+void ln_slot_forward_off(struct host *h);
 
 /* --- net.c --- */
-int net_open(struct host *h, struct err *err); /* bridge and fence */
-void net_close(struct host *h);
-void net_veth_name(const struct host *h, const char *id, char out[16]);
-int net_attach(struct host *h, const char *id, pid_t init, uint32_t ip, struct err *err);
-int net_detach(struct host *h, const char *id, struct err *err);
-uint32_t net_ip_take(struct host *h); /* 0 = none free */
-void net_ip_mark(struct host *h, uint32_t ip, bool taken);
-void net_ip_text(uint32_t ip, char out[16]);
-uint32_t net_ip_parse(const char *text); /* 0 = no address */
+int ln_net_open(struct host *h, struct err *err); /* bridge and fence */
+void ln_net_close(struct host *h);
+void ln_net_veth_name(const struct host *h, const char *id, char out[16]);
+int ln_net_attach(struct host *h, const char *id, pid_t init, uint32_t ip, struct err *err);
+int ln_net_detach(struct host *h, const char *id, struct err *err);
+uint32_t ln_net_ip_take(struct host *h); /* 0 = none free */
+void ln_net_ip_mark(struct host *h, uint32_t ip, bool taken);
+void ln_net_ip_text(uint32_t ip, char out[16]);
+uint32_t ln_net_ip_parse(const char *text); /* 0 = no address */
 /* Name servers that dynos can use, from --dns or the host's files; "" = none. */
-void net_resolvers(const struct host *h, char out[3][16]);
+void ln_net_resolvers(const struct host *h, char out[3][16]);
 
 /* --- stack.c: what of the host dynos see --- */
 /* Own mount namespace, and in it the template of the host's stack. */
-int stack_open(struct host *h, struct err *err);
+int ln_stack_open(struct host *h, struct err *err);
 /* Path of a stack's template, made on first use. NULL with err: no such stack. Owned by caller. */
-char *stack_path(struct host *h, const char *stack, struct err *err);
+char *ln_stack_path(struct host *h, const char *stack, struct err *err);
 
 /* --- idmap.c --- */
 /* A user namespace in which the owner is the app; cached, borrowed. */
-int idmap_userns(const struct host *h, unsigned uid, struct err *err);
+int ln_idmap_userns(const struct host *h, unsigned uid, struct err *err);
 /* A detached clone of the mount at fd. uid 0 = not idmapped. */
-int idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct err *err);
+int ln_idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct err *err);
 /* Whether idmapped lower layers and an upper layer on the state's file system work here. */
-void idmap_probe(struct host *h);
+void ln_idmap_probe(struct host *h);
 
 /* --- filter.c --- */
-int filter_make(struct err *err); /* memfd with the BPF program */
+int ln_filter_make(struct err *err); /* memfd with the BPF program */
 
 /* --- dyno.c --- */
 struct start { /* a dyno on its way up */
@@ -98,22 +102,22 @@ struct start { /* a dyno on its way up */
 	int ctl;   /* seqpacket to the shim */
 	bool made; /* its folders are ours: a failure undoes them */
 };
-void start_clear(struct start *s);
+void ln_start_clear(struct start *s);
 /* Takes the spec. On success the shim runs and will talk on ctl. */
-int dyno_start(struct host *h, struct launch_spec *spec, struct start *out, struct err *err);
-/* The shim says its init is `pid`. */
-int dyno_place(struct host *h, struct start *s, pid_t pid, struct err *err);
+int ln_dyno_start(struct host *h, struct launch_spec *spec, struct start *out, struct err *err);
+/* The shim says its init is `pid`; born = in its v2 cgroup. */
+int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct err *err);
 /* Blocks until nothing is left of the dyno: call it in a forked child. ip: out, 0 = had none. */
-int dyno_remove(struct host *h, const char *id, struct err *err);
-int dyno_rmtree(struct host *h, const char *path, struct err *err);
-uint32_t dyno_ip(struct host *h, const char *id);
+int ln_dyno_remove(struct host *h, const char *id, struct err *err);
+int ln_dyno_rmtree(struct host *h, const char *path, struct err *err);
+uint32_t ln_dyno_ip(struct host *h, const char *id);
 /* Every id that holds a resource; each once. */
-int dyno_list(struct host *h, char (**ids)[37]);
-void dyno_load_ips(struct host *h);
+int ln_dyno_list(struct host *h, char (**ids)[37]);
+void ln_dyno_load_ips(struct host *h);
 /* Blocks: removes every dyno. */
-int dyno_remove_all(struct host *h, struct err *err);
+int ln_dyno_remove_all(struct host *h, struct err *err);
 
 /* --- serve.c --- */
-int serve(struct host *h, struct err *err); /* until shutdown or SIGTERM */
+int launcher_serve(struct host *h, struct err *err); /* until shutdown or SIGTERM */
 
 #endif

@@ -47,7 +47,7 @@ static int make_userns(const struct host *h, unsigned uid, struct err *err)
 	return fd;
 }
 
-int idmap_userns(const struct host *h, unsigned uid, struct err *err)
+int ln_idmap_userns(const struct host *h, unsigned uid, struct err *err)
 {
 	static struct {
 		unsigned uid;
@@ -68,7 +68,7 @@ int idmap_userns(const struct host *h, unsigned uid, struct err *err)
 	return fd;
 }
 
-int idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct err *err)
+int ln_idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct err *err)
 {
 	struct mount_attr a = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
 	int tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -78,7 +78,7 @@ int idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct err *
 	if (ro)
 		a.attr_set |= MOUNT_ATTR_RDONLY;
 	if (uid) {
-		int ns = idmap_userns(h, uid, err);
+		int ns = ln_idmap_userns(h, uid, err);
 
 		if (ns < 0) {
 			close(tree);
@@ -95,8 +95,8 @@ int idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct err *
 	return tree;
 }
 
-/* Tries one overlay: lower through an idmapped mount or not, upper on the state's disk. */
-static bool try_overlay(const struct host *h, const char *lower_dir, const char *upper, bool map)
+/* Tries one overlay: lower through an idmapped mount, upper below `upper`. */
+static bool try_overlay(const struct host *h, const char *lower_dir, const char *upper)
 {
 	AUTO(auto_fd) int fd = open(lower_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO(auto_str) char *at = xasprintf("%s/box/root", h->run);
@@ -108,7 +108,7 @@ static bool try_overlay(const struct host *h, const char *lower_dir, const char 
 
 	mkdir(u, 0700);
 	mkdir(w, 0700);
-	tree = fd >= 0 ? idmap_tree(h, fd, true, map ? h->uid_base : 0, NULL) : -1;
+	tree = fd >= 0 ? ln_idmap_tree(h, fd, true, h->uid_base, NULL) : -1;
 	if (tree < 0 || move_mount(tree, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return false;
 	opts = xasprintf("lowerdir=%s,upperdir=%s,workdir=%s", at, u, w);
@@ -124,7 +124,7 @@ static bool try_overlay(const struct host *h, const char *lower_dir, const char 
 	return ok;
 }
 
-void idmap_probe(struct host *h)
+void ln_idmap_probe(struct host *h)
 {
 	AUTO(auto_str) char *dir = xasprintf("%s/dynos/.probe", h->state);
 	AUTO(auto_str) char *lower = xasprintf("%s/l", dir);
@@ -134,20 +134,21 @@ void idmap_probe(struct host *h)
 	mkdir(lower, 0755);
 	if (chown(lower, h->owner, h->owner_gid) < 0)
 		return;
-	h->idmap = try_overlay(h, lower, dir, true);
+	h->idmap = !(h->lack & (LACK_IDMAP | LACK_UPPER)) && try_overlay(h, lower, dir);
 	if (h->idmap)
 		return;
 	mkdir(ram, 0700);
-	if (mount("probe", ram, "tmpfs", 0, NULL) == 0) {
-		h->idmap = h->upper_tmpfs = try_overlay(h, lower, ram, true);
+	if (!(h->lack & LACK_IDMAP) && mount("probe", ram, "tmpfs", 0, NULL) == 0) {
+		h->idmap = h->upper_tmpfs = try_overlay(h, lower, ram);
 		umount2(ram, MNT_DETACH);
 	}
 	if (h->upper_tmpfs)
-		host_note(h,
-			  "the state directory's file system cannot hold changes of running apps: "
-			  "what they write below /app counts as their memory");
+		ln_host_note(
+			h, "the state directory's file system cannot hold changes of running apps: "
+			   "what they write below /app counts as their memory");
 	else
-		host_note(h,
-			  "this kernel or file system cannot map owners of files: each dyno gets a "
-			  "copy of its slug (slower starts, more disk)");
+		ln_host_note(
+			h,
+			"this kernel or file system cannot map owners of files: each dyno gets a "
+			"copy of its slug (slower starts, more disk)");
 }

@@ -14,9 +14,13 @@
 static const char usage[] =
 	"usage: paas-launcher --run DIR --state DIR [--runtime auto|sandbox|plain] [--owner UID]\n"
 	"                     [--shim PATH] [--host-port N]... [--ro DIR]... [--dns IP]\n"
+	"                     [--without idmap|upper|nft|limits]...\n"
 	"       paas-launcher --cleanup --run DIR --state DIR\n"
 	"Creates and removes sandboxes for paasd. --cleanup ends every dyno of the instance and\n"
-	"removes all that it has on this host.\n";
+	"removes all that it has on this host. --ro names a folder\n"
+	"besides state and run that dynos may be shown read-only. --without pretends that the "
+	"host\n"
+	"lacks something, for tests.\n";
 
 static char *default_shim(void)
 {
@@ -36,6 +40,24 @@ struct options {
 	struct host *h;
 	bool cleanup, owner_given;
 };
+
+static int take_lack(struct host *h, const char *what, struct err *err)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} lacks[] = {{"idmap", LACK_IDMAP},
+		     {"upper", LACK_UPPER},
+		     {"nft", LACK_NFT},
+		     {"limits", LACK_LIMITS}};
+
+	for (size_t i = 0; i < ARRAY_LEN(lacks); i++)
+		if (strcmp(what, lacks[i].name) == 0) {
+			h->lack |= lacks[i].bit;
+			return 0;
+		}
+	return err_set(err, ERR_CONFIG, "--without does not know %s", what);
+}
 
 static int take_option(struct options *o, int opt, struct err *err)
 {
@@ -61,10 +83,12 @@ static int take_option(struct options *o, int opt, struct err *err)
 			h->ro[h->nro++] = optarg;
 		return 0;
 	case 'd':
-		if (*optarg && !net_ip_parse(optarg))
+		if (*optarg && !ln_net_ip_parse(optarg))
 			return err_set(err, ERR_CONFIG, "%s is not an IPv4 address", optarg);
 		h->dns = optarg;
 		return 0;
+	case 'w':
+		return take_lack(h, optarg, err);
 	case 't':
 		if (strcmp(optarg, "auto") != 0 && strcmp(optarg, "sandbox") != 0 &&
 		    strcmp(optarg, "plain") != 0)
@@ -88,6 +112,7 @@ static int parse(struct options *o, int argc, char **argv, struct err *err)
 		{"ro", required_argument, NULL, 'b'},
 		{"dns", required_argument, NULL, 'd'},
 		{"cleanup", no_argument, NULL, 'c'},
+		{"without", required_argument, NULL, 'w'},
 		{0},
 	};
 	int opt;
@@ -132,13 +157,13 @@ static bool ask_living(const struct host *h)
 
 static int cleanup(struct host *h, struct err *err)
 {
-	if (ask_living(h))
+	if (ask_living(h) || access(h->state_arg, F_OK) < 0)
 		return 0;
-	if (host_open(h, err) < 0)
+	if (ln_host_open(h, err) < 0)
 		return -1;
-	if (dyno_remove_all(h, err) < 0)
+	if (ln_dyno_remove_all(h, err) < 0)
 		return -1;
-	host_erase(h);
+	ln_host_erase(h);
 	return 0;
 }
 
@@ -148,13 +173,13 @@ static int run(struct options *o, struct err *err)
 
 	if (o->cleanup)
 		return cleanup(h, err);
-	if (host_open(h, err) < 0)
+	if (ln_host_open(h, err) < 0)
 		return -1;
 	xlog(XLOG_INFO, "launcher", "msg=ready runtime=%s limits=%s bridge=%s",
 	     h->sandbox ? "sandbox" : "plain", cg_kind_name(&h->cg), h->net ? h->bridge : "none");
 	for (int i = 0; i < h->nnotes; i++)
 		xlog(XLOG_WARN, "launcher", "note=%s", xlog_q(h->notes[i]));
-	return serve(h, err);
+	return launcher_serve(h, err);
 }
 
 int main(int argc, char **argv)
@@ -182,6 +207,6 @@ int main(int argc, char **argv)
 	r = run(&o, &err);
 	if (r < 0)
 		xlog_err(XLOG_ERROR, "launcher", &err, "msg=\"cannot go on\"");
-	host_close(&h);
+	ln_host_close(&h);
 	return r < 0 ? 1 : 0;
 }

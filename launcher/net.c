@@ -12,14 +12,14 @@
 #include <sys/random.h>
 #include <sys/wait.h>
 
-void net_ip_text(uint32_t ip, char out[16])
+void ln_net_ip_text(uint32_t ip, char out[16])
 {
 	struct in_addr a = {htonl(ip)};
 
 	inet_ntop(AF_INET, &a, out, 16);
 }
 
-uint32_t net_ip_parse(const char *text)
+uint32_t ln_net_ip_parse(const char *text)
 {
 	struct in_addr a;
 
@@ -36,19 +36,20 @@ static int read_resolvers(const char *path, char out[3][16], bool *loopback)
 	int n = 0;
 
 	while (f && n < 3 && fgets(line, sizeof line, f)) {
-		uint32_t ip = sscanf(line, "nameserver %63s", addr) == 1 ? net_ip_parse(addr) : 0;
+		uint32_t ip =
+			sscanf(line, "nameserver %63s", addr) == 1 ? ln_net_ip_parse(addr) : 0;
 
 		if (ip >> 24 == 127)
 			*loopback = true;
 		else if (ip)
-			net_ip_text(ip, out[n++]);
+			ln_net_ip_text(ip, out[n++]);
 	}
 	if (f)
 		fclose(f);
 	return n;
 }
 
-void net_resolvers(const struct host *h, char out[3][16])
+void ln_net_resolvers(const struct host *h, char out[3][16])
 {
 	bool loopback = false;
 
@@ -69,8 +70,8 @@ static void fence_text(const struct host *h, struct buf *b)
 {
 	char subnet[16], dns[3][16];
 
-	net_ip_text(h->subnet, subnet);
-	net_resolvers(h, dns);
+	ln_net_ip_text(h->subnet, subnet);
+	ln_net_resolvers(h, dns);
 	/* a table of the same name may be there: (re)define it in one transaction */
 	buf_addf(b, "table inet %s {}\ndelete table inet %s\ntable inet %s {\n", h->name, h->name,
 		 h->name);
@@ -136,6 +137,8 @@ static int fence(struct host *h, struct err *err)
 {
 	AUTO(buf_clear) struct buf b = {0};
 
+	if (h->lack & LACK_NFT)
+		return err_set(err, ERR_UNAVAILABLE, "nft is not installed");
 	fence_text(h, &b);
 	return nft(b.data, b.len, err);
 }
@@ -165,7 +168,7 @@ static int bridge(struct host *h, struct err *err)
 	return nl_up(nl, index, err);
 }
 
-int net_open(struct host *h, struct err *err)
+int ln_net_open(struct host *h, struct err *err)
 {
 	struct err why = {0};
 	char dns[3][16];
@@ -176,21 +179,22 @@ int net_open(struct host *h, struct err *err)
 	if (getrandom(&h->ip_next, sizeof h->ip_next, 0) < 0)
 		h->ip_next = (unsigned)getpid();
 	if (fence(h, &why) < 0) {
-		host_note(h,
-			  "%s: dynos cannot reach the internet, and can reach every port that this "
-			  "host opens to its network",
-			  why.msg);
+		ln_host_note(
+			h,
+			"%s: dynos cannot reach the internet, and can reach every port that this "
+			"host opens to its network",
+			why.msg);
 		return 0;
 	}
 	h->nft = true;
 	/* only behind the fence: forwarding without it would let dynos at each other */
-	if (slot_forward_on(h, &why) < 0)
-		host_note(h, "%s: dynos cannot reach the internet", why.msg);
-	net_resolvers(h, dns);
+	if (ln_slot_forward_on(h, &why) < 0)
+		ln_host_note(h, "%s: dynos cannot reach the internet", why.msg);
+	ln_net_resolvers(h, dns);
 	if (!dns[0][0])
-		host_note(h,
-			  "the host's name server listens on loopback only: dynos cannot resolve "
-			  "names until the setting dns names one that they can reach");
+		ln_host_note(
+			h, "the host's name server listens on loopback only: dynos cannot resolve "
+			   "names until the setting dns names one that they can reach");
 	return 0;
 }
 
@@ -201,7 +205,7 @@ static void note_veth(const char *name, void *arg)
 	buf_add(b, name, strlen(name) + 1);
 }
 
-void net_close(struct host *h)
+void ln_net_close(struct host *h)
 {
 	AUTO(auto_fd) int nl = nl_open(NULL);
 	AUTO(buf_clear) struct buf names = {0};
@@ -219,13 +223,13 @@ void net_close(struct host *h)
 		text = xasprintf("table inet %s {}\ndelete table inet %s\n", h->name, h->name);
 		nft(text, strlen(text), NULL);
 	}
-	slot_forward_off(h);
+	ln_slot_forward_off(h);
 }
 
 /* --- one dyno ------------------------------------------------------------------------------------
  */
 
-void net_veth_name(const struct host *h, const char *id, char out[16])
+void ln_net_veth_name(const struct host *h, const char *id, char out[16])
 {
 	int n = snprintf(out, 16, "pd%02x", (unsigned)h->slot);
 
@@ -235,7 +239,7 @@ void net_veth_name(const struct host *h, const char *id, char out[16])
 	out[n] = 0;
 }
 
-int net_attach(struct host *h, const char *id, pid_t init, uint32_t ip, struct err *err)
+int ln_net_attach(struct host *h, const char *id, pid_t init, uint32_t ip, struct err *err)
 {
 	AUTO(auto_fd) int nl = nl_open(err);
 	char name[16];
@@ -244,7 +248,7 @@ int net_attach(struct host *h, const char *id, pid_t init, uint32_t ip, struct e
 
 	if (nl < 0)
 		return -1;
-	net_veth_name(h, id, name);
+	ln_net_veth_name(h, id, name);
 	box_mac(ip, mac);
 	br = nl_index(nl, h->bridge, err);
 	if (br <= 0)
@@ -257,16 +261,16 @@ int net_attach(struct host *h, const char *id, pid_t init, uint32_t ip, struct e
 	return nl_port_isolate(nl, port, err);
 }
 
-int net_detach(struct host *h, const char *id, struct err *err)
+int ln_net_detach(struct host *h, const char *id, struct err *err)
 {
 	AUTO(auto_fd) int nl = nl_open(err);
 	char name[16];
 
-	net_veth_name(h, id, name);
+	ln_net_veth_name(h, id, name);
 	return nl < 0 ? -1 : nl_del(nl, name, err);
 }
 
-void net_ip_mark(struct host *h, uint32_t ip, bool taken)
+void ln_net_ip_mark(struct host *h, uint32_t ip, bool taken)
 {
 	uint32_t at = ip - h->subnet;
 
@@ -280,14 +284,14 @@ void net_ip_mark(struct host *h, uint32_t ip, bool taken)
 
 /* Goes round, so that an address is used again as late as possible: a stale connection or route
  * must not meet another app's dyno. */
-uint32_t net_ip_take(struct host *h)
+uint32_t ln_net_ip_take(struct host *h)
 {
 	for (unsigned i = 0; i < HOST_IPS; i++) {
 		unsigned at = h->ip_next++ % HOST_IPS;
 
 		if (at < 2 || at == HOST_IPS - 1 || h->ips[at / 8] & 1u << at % 8)
 			continue;
-		net_ip_mark(h, h->subnet + at, true);
+		ln_net_ip_mark(h, h->subnet + at, true);
 		return h->subnet + at;
 	}
 	return 0;

@@ -18,7 +18,7 @@ enum key { P_IP = 1, P_GATEWAY, P_DIR, P_RUN, P_ROOT, P_TMPL, P_WORK, P_NUMBERS 
 	X(7, owner_gid)   \
 	X(8, prefix)
 
-void plan_clear(struct plan *p)
+void launch_plan_clear(struct plan *p)
 {
 	launch_spec_clear(&p->spec);
 	free(p->dir);
@@ -29,7 +29,7 @@ void plan_clear(struct plan *p)
 	*p = (struct plan){0};
 }
 
-void plan_encode(struct buf *out, const struct plan *p)
+void launch_plan_encode(struct buf *out, const struct plan *p)
 {
 	size_t mark;
 
@@ -81,7 +81,7 @@ static void take(const struct wire_field *f, struct plan *p)
 	}
 }
 
-int plan_decode(const void *data, size_t n, struct plan *out, struct err *err)
+int launch_plan_decode(const void *data, size_t n, struct plan *out, struct err *err)
 {
 	struct wire_frame frame;
 	struct wire_field field;
@@ -94,13 +94,13 @@ int plan_decode(const void *data, size_t n, struct plan *out, struct err *err)
 		return -1;
 	if (wire_parse((const char *)data + used, n - (size_t)used, &frame) <= 0 ||
 	    frame.type != FRAME_PLAN) {
-		plan_clear(out);
+		launch_plan_clear(out);
 		return err_set(err, ERR_BAD_REQUEST, "the plan is cut short");
 	}
 	while (wire_next(&frame, &field) == 1)
 		take(&field, out);
 	if (!out->dir || !out->run || !out->work || (out->sandbox && (!out->root || !out->tmpl))) {
-		plan_clear(out);
+		launch_plan_clear(out);
 		return err_set(err, ERR_BAD_REQUEST, "the plan is incomplete");
 	}
 	return 0;

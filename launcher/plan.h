@@ -13,15 +13,16 @@ enum plan_fd {
 	PLAN_FD_PLAN = 3,    /* memfd with the plan */
 	PLAN_FD_CTL = 4,     /* seqpacket socket to the launcher, see below */
 	PLAN_FD_SECCOMP = 5, /* memfd with the BPF program; sandbox only */
-	PLAN_FD_SLUG = 6,    /* the slug, when the spec has one */
-	PLAN_FD_BINDS = 7,   /* one for each bind of the spec, in order */
+	PLAN_FD_CGROUP = 6,  /* v2 group that the init is born in */
+	PLAN_FD_SLUG = 7,    /* the slug, when the spec has one */
+	PLAN_FD_BINDS = 8,   /* one for each bind of the spec, in order */
 };
 
 /* Messages on the control socket, one letter and a body. Either end closing it calls the start off.
- *   shim -> launcher   I <pid>       the init exists and waits: give it cgroup and network
- *                      R             set up; runs, or waits for its attach
- *                      E <id> <msg>  cannot: wire id, space, text for people
- *   launcher -> shim   G <n><dir>    go on; n = '0' no counters, '1' cgroup v1, '2' v2, in dir */
+ *   shim -> launcher   I <pid> <0|1> the init exists and waits: give it cgroup and network; 1 = it
+ * was born in PLAN_FD_CGROUP R             set up; runs, or waits for its attach E <id> <msg>
+ * cannot: wire id, space, text for people launcher -> shim   G <n><dir>    go on; n = '0' no
+ * counters, '1' cgroup v1, '2' v2, in dir */
 enum { PLAN_MSG = 1024 };
 
 enum plan_app {			  /* how /app comes to be */
@@ -47,12 +48,12 @@ struct plan {
 	char *work; /* STATE/dynos/ID, root's own */
 };
 
-void plan_clear(struct plan *p);
-__attribute__((unused)) static inline void plan_clear_p(struct plan *p)
+void launch_plan_clear(struct plan *p);
+__attribute__((unused)) static inline void launch_plan_clear_p(struct plan *p)
 {
-	plan_clear(p);
+	launch_plan_clear(p);
 }
-void plan_encode(struct buf *out, const struct plan *p);
-int plan_decode(const void *data, size_t n, struct plan *out, struct err *err);
+void launch_plan_encode(struct buf *out, const struct plan *p);
+int launch_plan_decode(const void *data, size_t n, struct plan *out, struct err *err);
 
 #endif

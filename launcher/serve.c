@@ -112,12 +112,12 @@ typedef int child_fn(struct host *h, const char *arg, struct err *err);
 
 static int child_remove(struct host *h, const char *id, struct err *err)
 {
-	return dyno_remove(h, id, err);
+	return ln_dyno_remove(h, id, err);
 }
 
 static int child_rmtree(struct host *h, const char *path, struct err *err)
 {
-	return dyno_rmtree(h, path, err);
+	return ln_dyno_rmtree(h, path, err);
 }
 
 static _Noreturn void child_main(struct host *h, child_fn *fn, const char *arg, int out)
@@ -169,7 +169,7 @@ static void end_child(struct server *s, struct job *j)
 	    !j->text.len)
 		buf_adds(&j->text, "internal_server_error the helper process died");
 	if (!j->text.len && j->ip)
-		net_ip_mark(s->h, j->ip, false);
+		ln_net_ip_mark(s->h, j->ip, false);
 	if (j->text.len)
 		xlog(XLOG_WARN, "launcher", "msg=\"work failed\" err=%s", xlog_q(j->text.data));
 	msg = j->text.len ? strchr(j->text.data, ' ') : NULL;
@@ -198,7 +198,7 @@ static void child_output(struct server *s, struct job *j)
 
 static void remove_dyno(struct server *s, struct job *j, const char *id)
 {
-	j->ip = dyno_ip(s->h, id);
+	j->ip = ln_dyno_ip(s->h, id);
 	run_child(s, j, child_remove, id);
 }
 
@@ -216,7 +216,7 @@ static void start_failed(struct server *s, struct job *j, const char *err_id, co
 	memcpy(id, j->start.plan.spec.id, sizeof id);
 	if (c)
 		answer_err(c, err_id, msg);
-	start_clear(&j->start);
+	ln_start_clear(&j->start);
 	j->serial = 0; /* the removal answers nobody */
 	remove_dyno(s, j, id);
 }
@@ -234,7 +234,7 @@ static void start_done(struct server *s, struct job *j)
 		c->busy = false;
 		flush(c);
 	}
-	start_clear(&j->start);
+	ln_start_clear(&j->start);
 	j->kind = JOB_FREE;
 }
 
@@ -244,6 +244,7 @@ static void shim_message(struct server *s, struct job *j)
 	struct err err = {0};
 	ssize_t n = recv(j->start.ctl, msg, sizeof msg - 1, MSG_DONTWAIT);
 	char *text;
+	int pid = 0, born = 0;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -254,7 +255,9 @@ static void shim_message(struct server *s, struct job *j)
 	msg[n] = 0;
 	switch (msg[0]) {
 	case 'I':
-		if (dyno_place(s->h, &j->start, atoi(msg + 1), &err) < 0)
+		if (sscanf(msg + 1, "%d %d", &pid, &born) != 2)
+			start_failed(s, j, "internal_server_error", "the shim spoke nonsense");
+		else if (ln_dyno_place(s->h, &j->start, pid, born, &err) < 0)
 			start_failed(s, j, err.id, err.msg);
 		return;
 	case 'R':
@@ -285,14 +288,14 @@ static void create(struct server *s, struct conn *c, struct wire_frame *f)
 		return;
 	}
 	j->deadline = clock_mono_ms() + START_MS;
-	if (dyno_start(s->h, &spec, &j->start, &err) == 0) {
+	if (ln_dyno_start(s->h, &spec, &j->start, &err) == 0) {
 		j->kind = JOB_START;
 	} else if (!j->start.made) {
 		/* what has that id, if anything, is not ours to undo */
 		answer_err(c, err.id, err.msg);
 		if (j->start.ip)
-			net_ip_mark(s->h, j->start.ip, false);
-		start_clear(&j->start);
+			ln_net_ip_mark(s->h, j->start.ip, false);
+		ln_start_clear(&j->start);
 	} else {
 		start_failed(s, j, err.id, err.msg);
 	}
@@ -318,7 +321,7 @@ static void hello(struct server *s, struct conn *c)
 static void list(struct server *s, struct conn *c)
 {
 	char(*ids)[37];
-	int n = dyno_list(s->h, &ids);
+	int n = ln_dyno_list(s->h, &ids);
 	size_t mark = wire_begin(&c->out, LAUNCH_OK);
 
 	for (int i = 0; i < n; i++)
@@ -351,14 +354,14 @@ static void shut_down(struct server *s, struct conn *c, bool everything)
 	}
 	for (int i = 0; i < MAX_JOBS; i++)
 		if (s->jobs[i].kind == JOB_START)
-			start_clear(
+			ln_start_clear(
 				&s->jobs[i].start); /* the shim sees its socket close, and ends */
-	if (dyno_remove_all(s->h, &err) < 0) {
+	if (ln_dyno_remove_all(s->h, &err) < 0) {
 		s->stop = false;
 		answer_err(c, err.id, err.msg);
 		return;
 	}
-	host_erase(s->h);
+	ln_host_erase(s->h);
 	answer_ok(c);
 }
 
@@ -609,7 +612,7 @@ static void notify_ready(void)
 		xlog(XLOG_WARN, "launcher", "msg=\"systemd was not told\"");
 }
 
-int serve(struct host *h, struct err *err)
+int launcher_serve(struct host *h, struct err *err)
 {
 	struct server *s = xcalloc(1, sizeof *s);
 	struct pollfd *p = xcalloc(AT_END, sizeof *p);
@@ -640,7 +643,7 @@ int serve(struct host *h, struct err *err)
 			close_conn(&s->conns[i]);
 	for (int i = 0; i < MAX_JOBS; i++)
 		if (s->jobs[i].kind == JOB_START)
-			start_clear(&s->jobs[i].start);
+			ln_start_clear(&s->jobs[i].start);
 	close(s->listener);
 	close(s->sigfd);
 	free(s);

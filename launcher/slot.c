@@ -16,14 +16,14 @@ static const char slots_dir[] = "/run/paasd-slots";
 
 enum { SLOTS = 256 };
 
-void slot_names(struct host *h, int slot)
+void ln_slot_names(struct host *h, int slot)
 {
 	h->slot = slot;
 	snprintf(h->bridge, sizeof h->bridge, "paas%d", slot);
 	snprintf(h->name, sizeof h->name, "paasd%d", slot);
 	h->subnet = 10u << 24 | (uint32_t)(128 + slot / 2) << 16 | (uint32_t)(slot % 2 * 128) << 8;
 	h->gateway = h->subnet + 1;
-	net_ip_text(h->gateway, h->gateway_text);
+	ln_net_ip_text(h->gateway, h->gateway_text);
 	h->uid_base = 1000000u + (unsigned)slot * HOST_UIDS;
 }
 
@@ -117,12 +117,12 @@ static void clear_stale(struct host *h)
 	struct cg dead;
 	char why[200];
 
-	cg_open(&dead, h->name, why);
+	cg_open(&dead, h->name, false, why);
 	cg_list(&dead, end_group, &dead);
 	cg_finish(&dead);
 	cg_close(&dead);
 	h->nft = true;
-	net_close(h);
+	ln_net_close(h);
 	h->nft = false;
 }
 
@@ -134,7 +134,7 @@ static bool try_slot(struct host *h, int slot)
 
 	if (fd < 0)
 		return false;
-	slot_names(h, slot);
+	ln_slot_names(h, slot);
 	had = read_record(fd, &r);
 	if ((had && strcmp(r.state, h->state) != 0 && access(r.state, F_OK) == 0) ||
 	    !subnet_free(h)) {
@@ -151,7 +151,7 @@ static bool try_slot(struct host *h, int slot)
 	return true;
 }
 
-int slot_claim(struct host *h, struct err *err)
+int ln_slot_claim(struct host *h, struct err *err)
 {
 	unsigned hash = 2166136261u;
 	int mine = remembered(h);
@@ -171,7 +171,7 @@ int slot_claim(struct host *h, struct err *err)
 		       SLOTS);
 }
 
-void slot_release(struct host *h)
+void ln_slot_release(struct host *h)
 {
 	char path[64];
 
@@ -194,7 +194,7 @@ static void mark_path(char *out, size_t cap)
 	snprintf(out, cap, "%s/forward.%llu", slots_dir, own_netns());
 }
 
-int slot_forward_on(struct host *h, struct err *err)
+int ln_slot_forward_on(struct host *h, struct err *err)
 {
 	AUTO(auto_fd) int fd = open(forward_file, O_RDWR | O_CLOEXEC);
 	char now = '1', path[96];
@@ -231,7 +231,7 @@ static bool others_here(const struct host *h)
 	return any;
 }
 
-void slot_forward_off(struct host *h)
+void ln_slot_forward_off(struct host *h)
 {
 	char path[96];
 	AUTO(auto_fd) int fd = -1;

@@ -149,7 +149,7 @@ static int resolv_conf(const struct host *h, const char *etc, struct err *err)
 	AUTO(buf_clear) struct buf b = {0};
 	char dns[3][16];
 
-	net_resolvers(h, dns);
+	ln_net_resolvers(h, dns);
 	for (int i = 0; i < 3 && dns[i][0]; i++)
 		buf_addf(&b, "nameserver %s\n", dns[i]);
 	buf_adds(&b, "options timeout:2 attempts:3\n");
@@ -288,7 +288,7 @@ static int reopen(const char *path, int *fd, struct err *err)
 	return 0;
 }
 
-int stack_open(struct host *h, struct err *err)
+int ln_stack_open(struct host *h, struct err *err)
 {
 	AUTO(auto_str) char *root = xasprintf("%s/box/root", h->run);
 	AUTO(auto_str) char *tmpl = xasprintf("%s/box/host", h->run);
@@ -318,7 +318,7 @@ static bool good_name(const char *s)
 	return true;
 }
 
-char *stack_path(struct host *h, const char *stack, struct err *err)
+char *ln_stack_path(struct host *h, const char *stack, struct err *err)
 {
 	AUTO(auto_str) char *from = NULL;
 	AUTO(auto_str) char *tmpl = NULL;

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -261,41 +262,54 @@ static int app_dir(const struct plan *p, struct err *err)
 	return 0;
 }
 
-/* Makes the mount point rel (below the new root) of the kind that is needed. Missing parents in
- * folders that belong to the app are made for the app. Never follows a link out of the root:
- * everything here was mounted by us or is a user's tree, so each step is taken with O_NOFOLLOW. */
+/* In a folder of the app's things are made as the app: in an idmapped mount root has no id to give.
+ */
+static int make_in(int at, const char *name, bool dir, const struct plan *p)
+{
+	struct stat st;
+	bool theirs = fstat(at, &st) == 0 && st.st_uid == p->app_uid;
+	int r = 0, no;
+
+	if (theirs) {
+		setfsuid(p->app_uid);
+		setfsgid(p->app_gid);
+	}
+	if (dir)
+		r = mkdirat(at, name, 0755);
+	else
+		r = mknodat(at, name, S_IFREG | 0644, 0);
+	no = errno;
+	if (theirs) {
+		setfsuid(0);
+		setfsgid(0);
+	}
+	errno = no;
+	return r < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* Makes the mount point rel below the new root, of the kind that is needed. Never follows a link
+ * out of the root: some of the folders on the way are users' trees. */
 static int mount_point(const struct plan *p, const char *rel, bool dir, struct err *err)
 {
 	AUTO(auto_str) char *path = xstrdup(rel);
 	AUTO(auto_fd) int at = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char *save = NULL, *part = strtok_r(path, "/", &save), *next;
 
-	for (; at >= 0 && part; part = next) {
-		struct stat st;
+	for (; part; part = next) {
+		bool last;
 		int down;
 
 		next = strtok_r(NULL, "/", &save);
-		if (!next && !dir) {
-			AUTO(auto_fd)
-			int file =
-				openat(at, part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-
-			return file < 0 ? err_errno(err, "create /%s", rel) : 0;
-		}
-		if (fstat(at, &st) < 0)
-			return err_errno(err, "look at /%s", rel);
-		if (mkdirat(at, part, 0755) == 0) {
-			if (st.st_uid == p->app_uid &&
-			    fchownat(at, part, p->app_uid, p->app_gid, AT_SYMLINK_NOFOLLOW) < 0)
-				return err_errno(err, "chown /%s", rel);
-		} else if (errno != EEXIST) {
+		last = !next && !dir;
+		if (make_in(at, part, !last, p) < 0)
 			return err_errno(err, "create /%s", rel);
-		}
-		down = openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		down = openat(at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC | (last ? 0 : O_DIRECTORY));
+		if (down < 0)
+			return err_errno(err, "open /%s", rel);
 		close(at);
 		at = down;
 	}
-	return at < 0 ? err_errno(err, "open /%s", rel) : 0;
+	return 0;
 }
 
 static int binds(const struct plan *p, struct err *err)

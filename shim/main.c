@@ -28,7 +28,7 @@ static int read_plan(struct plan *p, struct err *err)
 	buf_reserve(&b, (size_t)st.st_size);
 	if (pread(PLAN_FD_PLAN, b.data, (size_t)st.st_size, 0) != st.st_size)
 		return err_errno(err, "read the plan");
-	r = plan_decode(b.data, (size_t)st.st_size, p, err);
+	r = launch_plan_decode(b.data, (size_t)st.st_size, p, err);
 	explicit_bzero(b.data, (size_t)st.st_size); /* config vars */
 	close(PLAN_FD_PLAN);
 	return r;
@@ -114,6 +114,7 @@ static void detach_stdio(void)
 static void close_plan_fds(const struct plan *p)
 {
 	close(PLAN_FD_SECCOMP);
+	close(PLAN_FD_CGROUP);
 	close(PLAN_FD_SLUG);
 	for (int i = 0; i < p->spec.nbinds; i++)
 		close(PLAN_FD_BINDS + i);

@@ -126,18 +126,32 @@ static int make_ends(const struct plan *p, struct ends *e, struct err *err)
 		return err_errno(err, "pipe");
 	e->in[0] = in[1];
 	e->in[1] = in[0];
-	/* the app may open /proc/self/fd/1 by name: it must be its own */
 	return 0;
 }
 
-static pid_t clone_init(const struct plan *p, int *pidfd)
+static pid_t clone_with(const struct plan *p, int *pidfd, bool into_group)
 {
 	uint64_t spaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
-	struct clone_args a = {.flags = CLONE_PIDFD | (p->sandbox ? spaces : 0),
+	struct clone_args a = {.flags = CLONE_PIDFD | (p->sandbox ? spaces : 0) |
+					(into_group ? CLONE_INTO_CGROUP : 0),
 			       .pidfd = (uint64_t)(uintptr_t)pidfd,
+			       .cgroup = into_group ? PLAN_FD_CGROUP : 0,
 			       .exit_signal = SIGCHLD};
 
 	return (pid_t)syscall(SYS_clone3, &a, sizeof a);
+}
+
+static pid_t clone_init(const struct plan *p, int *pidfd, bool *born)
+{
+	struct stat st;
+	pid_t pid;
+
+	*born = fstat(PLAN_FD_CGROUP, &st) == 0 && S_ISDIR(st.st_mode);
+	pid = clone_with(p, pidfd, *born);
+	if (pid >= 0 || !*born)
+		return pid;
+	*born = false; /* the launcher moves it */
+	return clone_with(p, pidfd, false);
 }
 
 /* G <n><dir>: where the counters are. */
@@ -191,12 +205,13 @@ int shim_spawn(struct shim *s, int ctl)
 	struct err err = {0};
 	struct ends e;
 	char path[64];
+	bool born;
 
 	if (p->app == PLAN_APP_COPY && copy_slug(p, &err) < 0)
 		return fail(ctl, &err);
 	if (make_ends(p, &e, &err) < 0)
 		return fail(ctl, &err);
-	s->init = clone_init(p, &s->pidfd);
+	s->init = clone_init(p, &s->pidfd, &born);
 	if (s->init == 0) {
 		struct init_io io = {e.sock[1], e.in[1], e.out[1]};
 
@@ -216,7 +231,7 @@ int shim_spawn(struct shim *s, int ctl)
 	s->out_fd = e.out[0];
 	snprintf(path, sizeof path, "/proc/%d/net", p->sandbox ? s->init : getpid());
 	s->net_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	tell_launcher(ctl, "I%d", s->init);
+	tell_launcher(ctl, "I%d %d", s->init, born);
 	if (await_go(s, ctl) < 0 || await_ready(s, ctl) < 0)
 		return -1;
 	nonblock(s->in_fd);

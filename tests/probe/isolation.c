@@ -159,11 +159,12 @@ static void calls(void)
 	char name[8] = {0};
 	int fd;
 
-	say("mknod", mknod("/tmp/disk", S_IFBLK | 0600, makedev(254, 0)) == 0);
+	say("mknod", mknod("/tmp/paas-probe", S_IFBLK | 0600, makedev(254, 0)) == 0);
+	unlink("/tmp/paas-probe");
 	say("newuser", in_child(try_newuser) || in_child(try_clone_newuser));
 	say("setuid", in_child(try_setuid_root));
 	say("keyctl", allowed(syscall(SYS_keyctl, 0, -4, 0)));
-	say("add_key", allowed(syscall(SYS_add_key, "user", "x", "y", 1, -4)));
+	say("add_key", allowed(syscall(SYS_add_key, "user", "x", "y", 1, -1 /* this thread's */)));
 	say("bpf", allowed(syscall(SYS_bpf, 0, name, sizeof name)));
 	say("io_uring", allowed(syscall(SYS_io_uring_setup, 1, name)));
 	say("userfaultfd", allowed(syscall(SYS_userfaultfd, 0)));

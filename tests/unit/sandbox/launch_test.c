@@ -117,8 +117,8 @@ static void a_plan_comes_back_as_it_was(void **state)
 	in.root = xstrdup("/run/box/root");
 	in.tmpl = xstrdup("/run/box/host");
 	in.work = xstrdup("/state/dynos/1");
-	plan_encode(&b, &in);
-	assert_int_equal(plan_decode(b.data, b.len, &out, &err), 0);
+	launch_plan_encode(&b, &in);
+	assert_int_equal(launch_plan_decode(b.data, b.len, &out, &err), 0);
 	assert_same(&in.spec, &out.spec);
 	assert_string_equal(in.dir, out.dir);
 	assert_string_equal(in.run, out.run);
@@ -130,10 +130,10 @@ static void a_plan_comes_back_as_it_was(void **state)
 	assert_true(out.sandbox && out.upper_tmpfs && out.has_net && out.app == PLAN_APP_OVERLAY);
 	assert_true(out.app_uid == 1000007 && out.app_gid == 1000008 && out.owner_uid == 5 &&
 		    out.owner_gid == 6 && out.prefix == 17);
-	plan_clear(&out);
+	launch_plan_clear(&out);
 	for (size_t n = 0; n < b.len; n++) /* every cut is noticed, none leaks or crashes */
-		assert_int_equal(plan_decode(b.data, n, &out, &err), -1);
-	plan_clear(&in);
+		assert_int_equal(launch_plan_decode(b.data, n, &out, &err), -1);
+	launch_plan_clear(&in);
 	buf_clear(&b);
 }
 
