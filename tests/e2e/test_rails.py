@@ -66,7 +66,8 @@ def test_the_chapter(paas, pg, source):
     r = paas.push(source, 'production', timeout=900)
     assert 'CreateNotes' in r.stderr and 'migrated' in r.stderr, r.stderr
     assert 'Procfile declares types' in r.stderr
-    assert paas.http('pipeline-demo-production')[0] == 200
+    answer = paas.http('pipeline-demo-production')
+    assert answer[0] == 200, answer[1] + r.stderr + paas.logs("pipeline-demo-production")
     first = status(paas, 'pipeline-demo-production')
     assert first['database'] == 'PostgreSQL' and first['notes'] == 0 and first['env']['RAILS_ENV'] == 'production'
 

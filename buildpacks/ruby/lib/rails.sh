@@ -4,6 +4,9 @@
 has_gem() { grep -Eq "^    ($1) \(" "$BUILD_DIR/Gemfile.lock"; }
 is_rails() { has_gem railties; }
 
+# Builds start without the content of log and tmp; Rails' own settings (Puma's pid file) count on these.
+rails_folders() { mkdir -p "$BUILD_DIR"/log "$BUILD_DIR"/tmp/{cache,pids,sockets}; }
+
 # A URL that satisfies config/database.yml while there is no database: nothing connects to it.
 dummy_database_url() {
 	if has_gem pg; then
