@@ -10,56 +10,59 @@
 
 enum launch_frame {
 	LAUNCH_HELLO = 1,  /* -> LAUNCH_INFO: what this host offers */
-	LAUNCH_CREATE = 2, /* a launch_spec -> LAUNCH_OK {L_IP, L_PID} once the process runs, or LAUNCH_ERR */
+	LAUNCH_CREATE = 2, /* a launch_spec -> LAUNCH_OK {L_IP, L_PID} once the process runs, or
+			      LAUNCH_ERR */
 	LAUNCH_REMOVE = 3, /* L_ID: kill what is left, free cgroup/veth/mounts, delete RUN/dynos/ID.
 			      Idempotent: nothing there is success. */
 	LAUNCH_RMTREE = 4, /* L_PATH below the state or run directory: delete a tree of any owner */
 	LAUNCH_LIST = 5,   /* -> LAUNCH_OK with one L_ID for every sandbox that holds a resource */
-	LAUNCH_SHUTDOWN = 6, /* L_FLAGS 1 = also every dyno, bridge, nft table: leave nothing. Exits. */
+	LAUNCH_SHUTDOWN =
+		6, /* L_FLAGS 1 = also every dyno, bridge, nft table: leave nothing. Exits. */
 	LAUNCH_OK = 64,
 	LAUNCH_ERR = 65,  /* L_ERR_ID, L_MSG */
 	LAUNCH_INFO = 66, /* L_RUNTIME, L_LIMITS, L_GATEWAY, L_NOTE* */
 };
 
 enum launch_key {
-	L_ID = 1,	  /* str: uuid of this run of a dyno; names the folder RUN/dynos/ID */
-	L_APP_ID = 2,	  /* str uuid */
-	L_NAME = 3,	  /* str "web.1", "run.9157", "build.1": host name, log process */
-	L_APP_UID = 4,	  /* u64 index of the app, 0..65535: uid = base of the instance + index */
-	L_STDIO = 5,	  /* u64 enum launch_stdio */
-	L_ARGV = 6,	  /* str, repeated, in order */
-	L_ENV = 7,	  /* str NAME=value, repeated; never on a command line */
-	L_CWD = 8,	  /* str, default /app */
-	L_SLUG = 9,	  /* str absolute path of the read-only lower layer of /app; absent for builds */
-	L_BIND = 10,	  /* bytes: launch_bind encoded as "flags\0src\0dst\0", repeated */
-	L_NET = 11,	  /* u64 1 = own network namespace with egress; 0 = only loopback */
-	L_PORT = 12,	  /* u64: when not 0 the shim watches for a listener on it (SHIM_BOUND) */
-	L_MEM_QUOTA = 13, /* u64 bytes: R14 above it; 0 = none */
-	L_MEM_MAX = 14,	  /* u64 bytes: the kernel's hard limit; 0 = none */
-	L_PIDS_MAX = 15,  /* u64 */
+	L_ID = 1,      /* str: uuid of this run of a dyno; names the folder RUN/dynos/ID */
+	L_APP_ID = 2,  /* str uuid */
+	L_NAME = 3,    /* str "web.1", "run.9157", "build.1": host name, log process */
+	L_APP_UID = 4, /* u64 index of the app, 0..65535: uid = base of the instance + index */
+	L_STDIO = 5,   /* u64 enum launch_stdio */
+	L_ARGV = 6,    /* str, repeated, in order */
+	L_ENV = 7,     /* str NAME=value, repeated; never on a command line */
+	L_CWD = 8,     /* str, default /app */
+	L_SLUG = 9,  /* str absolute path of the read-only lower layer of /app; absent for builds */
+	L_BIND = 10, /* bytes: launch_bind encoded as "flags\0src\0dst\0", repeated */
+	L_NET = 11,  /* u64 1 = own network namespace with egress; 0 = only loopback */
+	L_PORT = 12, /* u64: when not 0 the shim watches for a listener on it (SHIM_BOUND) */
+	L_MEM_QUOTA = 13,  /* u64 bytes: R14 above it; 0 = none */
+	L_MEM_MAX = 14,	   /* u64 bytes: the kernel's hard limit; 0 = none */
+	L_PIDS_MAX = 15,   /* u64 */
 	L_CPU_WEIGHT = 16, /* u64 1..10000, 100 = normal */
-	L_CPU_PCT = 17,	  /* u64 percent of one core; 0 = no cap */
-	L_ROWS = 18,	  /* u64 pty size */
+	L_CPU_PCT = 17,	   /* u64 percent of one core; 0 = no cap */
+	L_ROWS = 18,	   /* u64 pty size */
 	L_COLS = 19,
 	L_ON_DETACH = 20, /* u64 enum launch_detach */
-	L_ATTACH_MS = 21, /* u64: wait this long for the first attach before exec; 0 = do not wait */
-	L_TTL_S = 22,	  /* u64: SIGTERM, then SIGKILL, after this; 0 = no limit */
+	L_ATTACH_MS =
+		21,   /* u64: wait this long for the first attach before exec; 0 = do not wait */
+	L_TTL_S = 22, /* u64: SIGTERM, then SIGKILL, after this; 0 = no limit */
 	L_KEEP_OUTPUT = 23, /* u64 bytes of output kept in DIR/output for late attaches; 0 = none */
-	L_LOG = 24,	  /* u64 1 = output goes to RUN/log.sock as app[NAME] lines */
-	L_METRICS_MS = 25, /* u64 memory sampling period; default 20000 */
-	L_RELEASE = 26,	  /* str, for people reading dyno folders */
-	L_STACK = 27,	  /* str name of the root file system; "" = the host's own /usr */
-	L_TMP_BYTES = 28, /* u64 size of the tmpfs /tmp; 0 = default (256 MiB) */
-	L_IP = 40,	  /* str IPv4 of the dyno as the router reaches it (127.0.0.1 under plain) */
-	L_PID = 41,	  /* u64 pid of the shim */
-	L_ERR_ID = 42,	  /* str wire id of errors.def */
-	L_MSG = 43,	  /* str */
+	L_LOG = 24,	    /* u64 1 = output goes to RUN/log.sock as app[NAME] lines */
+	L_METRICS_MS = 25,  /* u64 memory sampling period; default 20000 */
+	L_RELEASE = 26,	    /* str, for people reading dyno folders */
+	L_STACK = 27,	    /* str name of the root file system; "" = the host's own /usr */
+	L_TMP_BYTES = 28,   /* u64 size of the tmpfs /tmp; 0 = default (256 MiB) */
+	L_IP = 40,     /* str IPv4 of the dyno as the router reaches it (127.0.0.1 under plain) */
+	L_PID = 41,    /* u64 pid of the shim */
+	L_ERR_ID = 42, /* str wire id of errors.def */
+	L_MSG = 43,    /* str */
 	L_PATH = 44,
 	L_FLAGS = 45,
-	L_RUNTIME = 46,	  /* str "sandbox" | "plain" */
-	L_LIMITS = 47,	  /* str "cgroup2" | "cgroup1" | "systemd" | "none" */
-	L_GATEWAY = 48,	  /* str IPv4 of the host as dynos see it; "" under plain */
-	L_NOTE = 49,	  /* str, repeated: what is missing on this host, for people */
+	L_RUNTIME = 46, /* str "sandbox" | "plain" */
+	L_LIMITS = 47,	/* str "cgroup2" | "cgroup1" | "systemd" | "none" */
+	L_GATEWAY = 48, /* str IPv4 of the host as dynos see it; "" under plain */
+	L_NOTE = 49,	/* str, repeated: what is missing on this host, for people */
 };
 
 enum launch_stdio {

@@ -11,13 +11,13 @@
 enum log_frame { LOG_BATCH = 1, LOG_ACK = 2 };
 
 enum log_key {
-	K_SEQ = 1,	/* u64, of the batch; counts up per sender */
-	K_DROPPED = 2,	/* u64 lines of K_APP lost before the next line: becomes an L10/L12 line */
-	K_APP = 3,	/* str app id; holds until the next K_APP */
-	K_SOURCE = 4,	/* str "app" | "heroku"; holds */
-	K_PROC = 5,	/* str "web.1", "router"; holds */
-	K_TS_US = 6,	/* u64 wall clock, microseconds */
-	K_TEXT = 7,	/* bytes, no newline, at most LIM_LOG_LINE */
+	K_SEQ = 1,     /* u64, of the batch; counts up per sender */
+	K_DROPPED = 2, /* u64 lines of K_APP lost before the next line: becomes an L10/L12 line */
+	K_APP = 3,     /* str app id; holds until the next K_APP */
+	K_SOURCE = 4,  /* str "app" | "heroku"; holds */
+	K_PROC = 5,    /* str "web.1", "router"; holds */
+	K_TS_US = 6,   /* u64 wall clock, microseconds */
+	K_TEXT = 7,    /* bytes, no newline, at most LIM_LOG_LINE */
 };
 
 #endif

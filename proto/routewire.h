@@ -1,8 +1,8 @@
-/* routewire.h - paasd <-> paas-router, wire frames over the unix stream socket RUN/router.sock, which
- * the router serves (it outlives paasd). On connect paasd sends the whole table between BEGIN and
- * END; apps not named in between are gone at END. Then deltas. Every frame with R_SEQ is answered by
- * ROUTE_ACK once ALL workers use the new table: after it no new request goes to a removed dyno.
- * The router keeps the table in RUN/routes.snapshot and starts from it. */
+/* routewire.h - paasd <-> paas-router, wire frames over the unix stream socket RUN/router.sock,
+ * which the router serves (it outlives paasd). On connect paasd sends the whole table between BEGIN
+ * and END; apps not named in between are gone at END. Then deltas. Every frame with R_SEQ is
+ * answered by ROUTE_ACK once ALL workers use the new table: after it no new request goes to a
+ * removed dyno. The router keeps the table in RUN/routes.snapshot and starts from it. */
 #ifndef PROTO_ROUTEWIRE_H
 #define PROTO_ROUTEWIRE_H
 
@@ -12,17 +12,19 @@ enum route_frame {
 	ROUTE_BEGIN = 1,    /* R_SEQ */
 	ROUTE_END = 2,	    /* R_SEQ */
 	ROUTE_PLATFORM = 3, /* R_SEQ, R_HOST*, R_SOCKET: hosts of the platform itself */
-	ROUTE_APP = 4,	    /* R_SEQ and the app's whole entry: R_APP_ID, R_APP_NAME, R_STATE, R_HOST*,
-			       then for each dyno R_DYNO_ID, R_DYNO_NAME, R_DYNO_IP, R_DYNO_PORT (ends it) */
-	ROUTE_DEL = 5,	    /* R_SEQ, R_APP_ID */
-	ROUTE_DRAIN = 6,    /* R_SEQ, R_DYNO_ID, R_TIMEOUT_MS -> ROUTE_DRAINED when no request is in
-			       flight to it (tunnels not counted) or the time is over */
-	ROUTE_STATS = 7,    /* -> ROUTE_INFO */
-	ROUTE_QUIT = 8,	    /* finish what is in flight (R_TIMEOUT_MS), then exit */
-	ROUTE_ACK = 32,	    /* R_SEQ */
+	ROUTE_APP =
+		4,	 /* R_SEQ and the app's whole entry: R_APP_ID, R_APP_NAME, R_STATE, R_HOST*,
+			    then for each dyno R_DYNO_ID, R_DYNO_NAME, R_DYNO_IP, R_DYNO_PORT (ends it) */
+	ROUTE_DEL = 5,	 /* R_SEQ, R_APP_ID */
+	ROUTE_DRAIN = 6, /* R_SEQ, R_DYNO_ID, R_TIMEOUT_MS -> ROUTE_DRAINED when no request is in
+			    flight to it (tunnels not counted) or the time is over */
+	ROUTE_STATS = 7, /* -> ROUTE_INFO */
+	ROUTE_QUIT = 8,	 /* finish what is in flight (R_TIMEOUT_MS), then exit */
+	ROUTE_ACK = 32,	 /* R_SEQ */
 	ROUTE_DRAINED = 33, /* R_SEQ, R_LEFT requests still open */
 	ROUTE_INFO = 34,    /* R_PID, R_LISTEN*, R_REQUESTS, R_DROPPED log lines */
-	ROUTE_DYNO_FAIL = 35, /* R_APP_ID, R_DYNO_ID: connect refused or timed out (at most one a second) */
+	ROUTE_DYNO_FAIL =
+		35, /* R_APP_ID, R_DYNO_ID: connect refused or timed out (at most one a second) */
 };
 
 enum route_key {

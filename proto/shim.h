@@ -16,9 +16,9 @@
 enum shim_frame {
 	/* client -> shim */
 	SHIM_SUPERVISE = 1, /* wants STATE at once, then BOUND, MEM, EXIT as they happen */
-	SHIM_ATTACH = 2,    /* S_OFFSET: replay DIR/output from there, then live. One at a time: a new
-			       one replaces the old. */
-	SHIM_STDIN = 3,	    /* S_DATA */
+	SHIM_ATTACH = 2, /* S_OFFSET: replay DIR/output from there, then live. One at a time: a new
+			    one replaces the old. */
+	SHIM_STDIN = 3,	 /* S_DATA */
 	SHIM_STDIN_EOF = 4,
 	SHIM_RESIZE = 5, /* S_ROWS, S_COLS */
 	SHIM_SIGNAL = 6, /* S_SIGNAL to every process of the dyno (SIGKILL: to its init) */
@@ -28,7 +28,8 @@ enum shim_frame {
 	SHIM_BOUND = 34,  /* the port is listened on: S_BOUND 1 = reachable, 2 = only on loopback */
 	SHIM_MEM = 35,	  /* S_MEM_TOTAL, S_MEM_RSS, S_MEM_CACHE, S_MEM_SWAP bytes */
 	SHIM_EXIT = 36,	  /* S_EXIT_CODE (128 + signal when killed), S_SIGNAL (0 = exited), S_OOM */
-	SHIM_DETACHED = 37, /* R13: nobody attached in time; R16: did not obey SIGHUP. S_CODE 13 | 16 */
+	SHIM_DETACHED =
+		37, /* R13: nobody attached in time; R16: did not obey SIGHUP. S_CODE 13 | 16 */
 };
 
 enum shim_key {

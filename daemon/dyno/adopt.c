@@ -173,8 +173,9 @@ static void remember(struct dynos *d, const char *id, int exit_code)
 	d->gone[d->ngone++].exit_code = exit_code;
 }
 
-/* RUN/meta/ID without a dyno: its launch was not even begun, for the launcher makes the folder first
- * and paasd notes the end before it has it removed. RUN/meta/ID.end: how a release command ended. */
+/* RUN/meta/ID without a dyno: its launch was not even begun, for the launcher makes the folder
+ * first and paasd notes the end before it has it removed. RUN/meta/ID.end: how a release command
+ * ended. */
 static void scan_meta(struct adoption *ad, const char *meta_dir)
 {
 	DIR *dir = opendir(meta_dir);

@@ -142,9 +142,9 @@ static bool is_live(const struct routes *r)
 
 static void start_connect(void *arg);
 
-/* Whether the router is really away is seen by trying now, not by the last attempt: it may be serving
- * from its snapshot, with dynos that the caller is about to stop. Called when the attempt has failed,
- * or when the table that goes with the connection was acknowledged. */
+/* Whether the router is really away is seen by trying now, not by the last attempt: it may be
+ * serving from its snapshot, with dynos that the caller is about to stop. Called when the attempt
+ * has failed, or when the table that goes with the connection was acknowledged. */
 static void wait_for_router(struct routes *r, void (*done)(void *arg), void *arg)
 {
 	if (!r->ready) {

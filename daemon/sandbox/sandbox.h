@@ -29,12 +29,13 @@ int launcher_shutdown(struct launcher *l, bool everything, struct err *err);
  * come. Returns exit status 0..255 (128 + signal), or -1 with err (TIMEOUT, CANCELED, launcher's).
  * The sandbox is always removed. spec->on_detach should be LAUNCH_KILL. */
 int sandbox_run(struct launcher *l, const struct launch_spec *s, mono_ms deadline, int cancel_fd,
-		void (*sink)(const char *p, size_t n, void *arg), void *arg, bool *oom, struct err *err);
+		void (*sink)(const char *p, size_t n, void *arg), void *arg, bool *oom,
+		struct err *err);
 
 /* --- what a dyno's folder says, for dynos found at start and for those that are gone. A shim takes
- * its leave in this order: status is written, EXIT is sent, the log is flushed (what paasd did not take
- * lands in spool), sock disappears. So read the spool after the connection to the shim has closed, and
- * call launcher_remove(), which deletes it, after that. Any thread but a loop. --- */
+ * its leave in this order: status is written, EXIT is sent, the log is flushed (what paasd did not
+ * take lands in spool), sock disappears. So read the spool after the connection to the shim has
+ * closed, and call launcher_remove(), which deletes it, after that. Any thread but a loop. --- */
 
 /* The spec without env, and the address. NOT_FOUND, CORRUPT. */
 int sandbox_spec(const char *run_dir, const char *id, struct launch_spec *out, char ip[16],
@@ -47,7 +48,8 @@ struct sandbox_status {
 	wall_us ended_us;
 };
 /* NOT_FOUND: it has not ended, or the shim was killed. */
-int sandbox_status(const char *run_dir, const char *id, struct sandbox_status *out, struct err *err);
+int sandbox_status(const char *run_dir, const char *id, struct sandbox_status *out,
+		   struct err *err);
 
 struct sandbox_line {
 	char app_id[37], source[16], proc[160];
@@ -58,7 +60,8 @@ struct sandbox_line {
 };
 /* Every line that paasd never acknowledged, oldest first. No spool is success. */
 int sandbox_spool(const char *run_dir, const char *id,
-		  void (*each)(const struct sandbox_line *l, void *arg), void *arg, struct err *err);
+		  void (*each)(const struct sandbox_line *l, void *arg), void *arg,
+		  struct err *err);
 
 DEFINE_AUTO(struct launcher *, launcher_close)
 

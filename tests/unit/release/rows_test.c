@@ -61,7 +61,8 @@ static int setup(void **state)
 	f->dir = dir;
 	key = xasprintf("%s/key", f->dir);
 	config_init(&f->cfg);
-	if (master_key_load(key, &f->key, &err) < 0 || store_open(":memory:", f->key, &f->st, &err) < 0 ||
+	if (master_key_load(key, &f->key, &err) < 0 ||
+	    store_open(":memory:", f->key, &f->st, &err) < 0 ||
 	    store_tx(f->st, seed_app, f, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return -1;
@@ -93,8 +94,8 @@ static void add_slug(struct fixture *f, const char *id, const char *types)
 	assert_int_equal(store_tx(f->st, seed_slug, &s, &err), 0);
 }
 
-static int create(struct fixture *f, struct release_new in, struct release_out *out, struct plan *plan,
-		  char description[300], struct err *err)
+static int create(struct fixture *f, struct release_new in, struct release_out *out,
+		  struct plan *plan, char description[300], struct err *err)
 {
 	struct rows_new n = {.in = &in, .cfg = &f->cfg, .out = out};
 	int rc;
@@ -189,7 +190,8 @@ static void a_deploy_carries_types_env_and_command(void **state)
 
 	add_slug(f, SLUG1, "{\"web\":\"./server\",\"worker\":\"./w\",\"release\":\"./migrate\"}");
 	assert_int_equal(create(f, config_change(names, values, 1), &out, NULL, NULL, &err), 0);
-	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, &p, text, &err), 0);
+	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, &p, text, &err),
+			 0);
 	assert_string_equal(text, "Deploy 01234567");
 	assert_true(out.has_command);
 	assert_string_equal(p.command, "./migrate");
@@ -200,7 +202,8 @@ static void a_deploy_carries_types_env_and_command(void **state)
 	assert_string_equal(env_of(&p, "GREETING"), "hi");
 	assert_string_equal(env_of(&p, "HEROKU_RELEASE_VERSION"), "v2");
 	assert_string_equal(env_of(&p, "HEROKU_APP_NAME"), "shop");
-	assert_string_equal(env_of(&p, "HEROKU_SLUG_COMMIT"), "0123456789abcdef0123456789abcdef01234567");
+	assert_string_equal(env_of(&p, "HEROKU_SLUG_COMMIT"),
+			    "0123456789abcdef0123456789abcdef01234567");
 	plan_clear(&p);
 }
 
@@ -215,7 +218,8 @@ static void config_vars_win_over_platform_variables(void **state)
 
 	add_slug(f, SLUG1, "{\"web\":\"./server\"}");
 	assert_int_equal(create(f, config_change(names, values, 1), &out, NULL, NULL, &err), 0);
-	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, &p, NULL, &err), 0);
+	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, &p, NULL, &err),
+			 0);
 	for (char **e = p.env; *e; e++)
 		seen += strncmp(*e, "LANG=", 5) == 0;
 	assert_int_equal(seen, 1);
@@ -236,14 +240,17 @@ static void rollback_takes_slug_and_config_of_the_old_one(void **state)
 	add_slug(f, SLUG1, "{\"web\":\"./one\"}");
 	add_slug(f, SLUG2, "{\"web\":\"./two\"}");
 	assert_int_equal(create(f, config_change(names, one, 1), &out, NULL, NULL, &err), 0);
-	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, NULL, NULL, &err), 0);
+	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, NULL, NULL, &err),
+			 0);
 	live(f, out.id);
 	first = out.version;
 	assert_int_equal(create(f, config_change(names, two, 1), &out, NULL, NULL, &err), 0);
 	live(f, out.id);
-	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG2}, &out, NULL, NULL, &err), 0);
+	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG2}, &out, NULL, NULL, &err),
+			 0);
 	live(f, out.id);
-	assert_int_equal(create(f, (struct release_new){.rollback_to = first}, &out, &p, text, &err), 0);
+	assert_int_equal(
+		create(f, (struct release_new){.rollback_to = first}, &out, &p, text, &err), 0);
 	assert_string_equal(text, "Rollback to v2");
 	assert_string_equal(p.slug_id, SLUG1);
 	assert_string_equal(p.want[0].command, "./one");
@@ -259,9 +266,11 @@ static void rollback_to_a_release_without_slug_is_refused(void **state)
 	struct err err = {0};
 
 	assert_int_equal(create(f, config_change(names, one, 1), &out, NULL, NULL, &err), 0);
-	assert_int_equal(create(f, (struct release_new){.rollback_to = 1}, &out, NULL, NULL, &err), -1);
+	assert_int_equal(create(f, (struct release_new){.rollback_to = 1}, &out, NULL, NULL, &err),
+			 -1);
 	assert_string_equal(err.id, "no_slug");
-	assert_int_equal(create(f, (struct release_new){.rollback_to = 9}, &out, NULL, NULL, &err), -1);
+	assert_int_equal(create(f, (struct release_new){.rollback_to = 9}, &out, NULL, NULL, &err),
+			 -1);
 	assert_string_equal(err.id, "not_found");
 }
 
@@ -274,9 +283,11 @@ static void quantities_stay_and_gone_types_go(void **state)
 
 	add_slug(f, SLUG1, "{\"web\":\"./one\",\"clock\":\"./c\"}");
 	add_slug(f, SLUG2, "{\"web\":\"./two\",\"worker\":\"./w\"}");
-	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, NULL, NULL, &err), 0);
+	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG1}, &out, NULL, NULL, &err),
+			 0);
 	live(f, out.id);
-	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG2}, &out, &p, NULL, &err), 0);
+	assert_int_equal(create(f, (struct release_new){.slug_id = SLUG2}, &out, &p, NULL, &err),
+			 0);
 	assert_int_equal(p.nwant, 2);
 	assert_string_equal(p.want[0].type, "web");
 	assert_int_equal(p.want[0].quantity, 1);
