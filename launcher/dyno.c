@@ -104,7 +104,7 @@ static bool good_destination(const char *dst)
  */
 
 struct fds { /* of slug and binds, to be inherited */
-	int group, slug, binds[64];
+	int group, work, slug, binds[64];
 	int n;
 };
 
@@ -112,6 +112,8 @@ static void close_fds(struct fds *f)
 {
 	if (f->group >= 0)
 		close(f->group);
+	if (f->work >= 0)
+		close(f->work);
 	if (f->slug >= 0)
 		close(f->slug);
 	for (int i = 0; i < f->n; i++)
@@ -168,11 +170,24 @@ static int open_bind(struct host *h, const struct plan *p, const struct launch_b
 	return ln_idmap_tree(h, fd, b->flags & BIND_RO, map ? p->app_uid : 0, err);
 }
 
+/* The dyno's own folder, for the copy or the changes of /app. */
+static int open_work(struct host *h, const struct plan *p, struct fds *f, struct err *err)
+{
+	AUTO(auto_fd) int fd = tree_open(h->dynos_fd, p->spec.id, O_PATH | O_DIRECTORY);
+
+	if (fd < 0)
+		return err_errno(err, "open %s", p->work);
+	f->work = h->sandbox ? ln_idmap_tree(h, fd, false, 0, err) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return f->work < 0 ? -1 : 0;
+}
+
 static int open_sources(struct host *h, struct plan *p, struct fds *f, struct err *err)
 {
 	const struct launch_spec *s = &p->spec;
 
-	*f = (struct fds){.group = -1, .slug = -1};
+	*f = (struct fds){.group = -1, .work = -1, .slug = -1};
+	if (open_work(h, p, f, err) < 0)
+		return -1;
 	if (s->slug) {
 		f->slug = open_source(h, s->slug, true, err);
 		if (f->slug < 0)
@@ -204,7 +219,7 @@ static int make_folders(struct host *h, struct start *s, struct err *err)
 	AUTO(auto_str) char *name = xasprintf("dynos/%s", id);
 	AUTO(auto_fd) int fd = -1;
 
-	if (mkdirat(h->state_fd, name, 0711) < 0)
+	if (mkdirat(h->dynos_fd, id, 0711) < 0)
 		return errno == EEXIST ? err_set(err, ERR_CONFLICT, "dyno %s exists", id)
 				       : err_errno(err, "create %s", p->work);
 	s->made = true;
@@ -266,7 +281,7 @@ static int fill_plan(struct host *h, struct start *s, struct err *err)
 		snprintf(p->ip, sizeof p->ip, "127.0.0.1");
 		return 0;
 	}
-	p->root = xasprintf("%s/box/root", h->run);
+	p->root = xstrdup(LN_BOX "/root");
 	p->tmpl = ln_stack_path(h, p->spec.stack, err);
 	if (!p->tmpl)
 		return -1;
@@ -311,6 +326,7 @@ static _Noreturn void exec_shim(const struct host *h, int plan, int ctl, const s
 	from[PLAN_FD_CTL] = ctl;
 	from[PLAN_FD_SECCOMP] = h->filter_fd;
 	from[PLAN_FD_CGROUP] = f->group;
+	from[PLAN_FD_WORK] = f->work;
 	from[PLAN_FD_SLUG] = f->slug;
 	memcpy(from + PLAN_FD_BINDS, f->binds, (size_t)f->n * sizeof f->binds[0]);
 	/* what is absent gets a placeholder: a free number below n would be taken by the next open
@@ -357,7 +373,7 @@ static void write_pid(struct host *h, const struct start *s)
 
 int ln_dyno_start(struct host *h, struct launch_spec *spec, struct start *out, struct err *err)
 {
-	struct fds f = {.group = -1, .slug = -1};
+	struct fds f = {.group = -1, .work = -1, .slug = -1};
 	int r = -1;
 
 	*out = (struct start){.ctl = -1};
@@ -413,8 +429,8 @@ struct record {
 
 static void read_record(struct host *h, const char *id, struct record *r)
 {
-	AUTO(auto_str) char *path = xasprintf("dynos/%s/record", id);
-	int fd = tree_open(h->state_fd, path, O_RDONLY);
+	AUTO(auto_str) char *path = xasprintf("%s/record", id);
+	int fd = tree_open(h->dynos_fd, path, O_RDONLY);
 	struct stat st;
 	FILE *f = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() ? fdopen(fd, "r") : NULL;
 	char line[4200], text[4100];
@@ -549,7 +565,7 @@ int ln_dyno_remove(struct host *h, const char *id, struct err *err)
 	/* the record goes last: until then a second try knows as much as this one */
 	if (tree_remove(h->run_fd, name, err) < 0)
 		return -1;
-	return tree_remove(h->state_fd, name, err);
+	return tree_remove(h->dynos_fd, id, err);
 }
 
 int ln_dyno_rmtree(struct host *h, const char *path, struct err *err)
@@ -595,9 +611,9 @@ static void add_id(const char *id, void *arg)
 	snprintf(l->list[l->n++], sizeof *l->list, "%s", id);
 }
 
-static void add_folders(int base, struct ids *l)
+/* Takes fd. */
+static void add_folders(int fd, struct ids *l)
 {
-	int fd = tree_open(base, "dynos", O_RDONLY | O_DIRECTORY);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 
 	for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
@@ -611,8 +627,9 @@ int ln_dyno_list(struct host *h, char (**ids)[37])
 {
 	struct ids l = {0};
 
-	add_folders(h->run_fd, &l);
-	add_folders(h->state_fd, &l);
+	add_folders(tree_open(h->run_fd, "dynos", O_RDONLY | O_DIRECTORY), &l);
+	if (h->dynos_fd >= 0)
+		add_folders(openat(h->dynos_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &l);
 	cg_list(&h->cg, add_id, &l);
 	*ids = l.list;
 	return l.n;

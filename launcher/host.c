@@ -1,7 +1,6 @@
 #include "launcher/host.h"
 #include "launcher/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -57,21 +55,33 @@ static void find_group(struct host *h)
 		h->owner_gid = st.st_gid;
 }
 
-/* A folder for each dyno: the owner's in RUN, root's own in STATE. The owner could swap the latter
- * for one of his making, so whoever opens it checks whose it is. */
-static int folders(struct host *h, struct err *err)
+/* paasd owns STATE and could put a folder of its making in the place of ours. */
+int ln_open_dynos(struct host *h, struct err *err)
 {
 	struct stat st;
-	AUTO(auto_fd) int mine = -1;
+	int fd = tree_open(h->state_fd, "dynos", O_RDONLY | O_DIRECTORY);
 
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid()) {
+		if (fd >= 0)
+			close(fd);
+		return err_set(err, ERR_FORBIDDEN, "%s/dynos does not belong to the launcher",
+			       h->state);
+	}
+	if (h->dynos_fd >= 0)
+		close(h->dynos_fd);
+	h->dynos_fd = fd;
+	return 0;
+}
+
+/* A folder for each dyno: paasd's in RUN, root's own in STATE. */
+static int folders(struct host *h, struct err *err)
+{
 	if (mkdirat(h->run_fd, "dynos", 0700) < 0 && errno != EEXIST)
 		return err_errno(err, "create %s/dynos", h->run);
 	if (mkdirat(h->state_fd, "dynos", 0700) < 0 && errno != EEXIST)
 		return err_errno(err, "create %s/dynos", h->state);
-	mine = tree_open(h->state_fd, "dynos", O_RDONLY | O_DIRECTORY);
-	if (mine < 0 || fstat(mine, &st) < 0 || st.st_uid != geteuid())
-		return err_set(err, ERR_FORBIDDEN, "%s/dynos does not belong to the launcher",
-			       h->state);
+	if (ln_open_dynos(h, err) < 0)
+		return -1;
 	if (h->root &&
 	    fchownat(h->run_fd, "dynos", h->owner, h->owner_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_errno(err, "chown %s/dynos", h->run);
@@ -104,6 +114,8 @@ static int choose_runtime(struct host *h, struct err *err)
 			h->root ? "the sandbox runtime needs namespaces, which this host refuses"
 				: "the sandbox runtime needs root");
 	h->sandbox = can && strcmp(h->runtime, "plain") != 0;
+	/* without a mount namespace apps get at their copies by path */
+	fchmod(h->dynos_fd, h->sandbox ? 0700 : 0711);
 	if (h->sandbox)
 		return 0;
 	ln_host_note(
@@ -128,7 +140,7 @@ static int open_sandbox(struct host *h, struct err *err)
 	if (why[0])
 		ln_host_note(h, "%s", why);
 	ln_idmap_probe(h);
-	tree_remove(h->state_fd, "dynos/.probe", NULL);
+	tree_remove(h->dynos_fd, ".probe", NULL);
 	return ln_net_open(h, err);
 }
 
@@ -146,7 +158,7 @@ int ln_host_open(struct host *h, struct err *err)
 {
 	char(*ids)[37] = NULL;
 
-	h->run_fd = h->state_fd = h->lock_fd = h->slot_fd = h->filter_fd = -1;
+	h->run_fd = h->state_fd = h->dynos_fd = h->lock_fd = h->slot_fd = h->filter_fd = -1;
 	h->root = geteuid() == 0;
 	if (open_dir(h->run_arg, &h->run, &h->run_fd, err) < 0 ||
 	    open_dir(h->state_arg, &h->state, &h->state_fd, err) < 0 || lock_run(h, err) < 0)
@@ -166,7 +178,7 @@ int ln_host_open(struct host *h, struct err *err)
 
 void ln_host_close(struct host *h)
 {
-	int fds[] = {h->run_fd, h->state_fd, h->lock_fd, h->slot_fd, h->filter_fd};
+	int fds[] = {h->run_fd, h->state_fd, h->dynos_fd, h->lock_fd, h->slot_fd, h->filter_fd};
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
@@ -179,23 +191,6 @@ void ln_host_close(struct host *h)
 	free(h->state);
 }
 
-/* The templates are mounts of our own namespace: their folders cannot go while they lie on them. */
-static void drop_templates(struct host *h)
-{
-	AUTO(auto_str) char *box = xasprintf("%s/box", h->run);
-	DIR *d = h->sandbox ? opendir(box) : NULL;
-
-	for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
-		AUTO(auto_str) char *path = xasprintf("%s/%s", box, e->d_name);
-
-		if (e->d_name[0] != '.')
-			umount2(path, MNT_DETACH);
-	}
-	if (d)
-		closedir(d);
-	tree_remove(h->run_fd, "box", NULL);
-}
-
 void ln_host_erase(struct host *h)
 {
 	if (h->root) {
@@ -205,7 +200,6 @@ void ln_host_erase(struct host *h)
 		ln_slot_release(h);
 		unlinkat(h->state_fd, "instance", 0);
 	}
-	drop_templates(h);
 	unlinkat(h->run_fd, "dynos", AT_REMOVEDIR);
 	unlinkat(h->state_fd, "dynos", AT_REMOVEDIR);
 	unlinkat(h->run_fd, "launcher.sock", 0);

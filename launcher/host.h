@@ -31,6 +31,7 @@ struct host {
 	/* found */
 	char *run, *state; /* owned, real paths */
 	int run_fd, state_fd, lock_fd, slot_fd, filter_fd;
+	int dynos_fd; /* STATE/dynos, checked to be root's own: never looked up by name again */
 	uid_t owner;
 	gid_t owner_gid;
 	bool root, sandbox, idmap, upper_tmpfs, net, nft;
@@ -50,6 +51,8 @@ struct host {
 /* --- host.c --- */
 /* Fills in everything; notes say what the host lacks. */
 int ln_host_open(struct host *h, struct err *err);
+/* (Re)opens STATE/dynos as dynos_fd. FORBIDDEN when it is not ours. */
+int ln_open_dynos(struct host *h, struct err *err);
 void ln_host_close(struct host *h);
 void ln_host_note(struct host *h, const char *fmt, ...) PRINTF(2, 3);
 /* Removes all that exists of the instance besides its dynos: bridge, table, groups, slot, folders.
@@ -57,6 +60,10 @@ void ln_host_note(struct host *h, const char *fmt, ...) PRINTF(2, 3);
 void ln_host_erase(struct host *h);
 
 /* --- slot.c: which instance of this machine are we? --- */
+/* Root's own folder for what instances share: slot files, and `box`, an empty folder on which each
+ * launcher mounts its templates, in its own mount namespace. */
+#define LN_SLOTS "/run/paasd-slots"
+#define LN_BOX	 LN_SLOTS "/box"
 int ln_slot_claim(struct host *h, struct err *err);
 void ln_slot_names(struct host *h, int slot);
 void ln_slot_release(struct host *h);

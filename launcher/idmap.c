@@ -99,7 +99,7 @@ int ln_idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct er
 static bool try_overlay(const struct host *h, const char *lower_dir, const char *upper)
 {
 	AUTO(auto_fd) int fd = open(lower_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	AUTO(auto_str) char *at = xasprintf("%s/box/root", h->run);
+	AUTO(auto_str) char *at = xstrdup(LN_BOX "/root");
 	AUTO(auto_str) char *u = xasprintf("%s/u", upper);
 	AUTO(auto_str) char *w = xasprintf("%s/w", upper);
 	AUTO(auto_str) char *opts = NULL;
@@ -126,7 +126,7 @@ static bool try_overlay(const struct host *h, const char *lower_dir, const char 
 
 void ln_idmap_probe(struct host *h)
 {
-	AUTO(auto_str) char *dir = xasprintf("%s/dynos/.probe", h->state);
+	AUTO(auto_str) char *dir = xasprintf("/proc/self/fd/%d/.probe", h->dynos_fd);
 	AUTO(auto_str) char *lower = xasprintf("%s/l", dir);
 	AUTO(auto_str) char *ram = xasprintf("%s/ram", dir);
 

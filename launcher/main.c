@@ -186,6 +186,7 @@ int main(int argc, char **argv)
 {
 	static struct host h = {.runtime = "auto",
 				.run_fd = -1,
+				.dynos_fd = -1,
 				.state_fd = -1,
 				.lock_fd = -1,
 				.slot_fd = -1,

@@ -6,16 +6,17 @@
 
 #include "proto/launch.h"
 
-/* Descriptors that a shim is started with. Slug and binds are detached mounts, ready to be attached
- * (sandbox), or plain O_PATH descriptors (plain, and a slug that is to be copied). What is absent
- * (also the source of an optional bind) is /dev/null. */
+/* Descriptors that a shim is started with. Work, slug and binds are detached mounts, ready to be
+ * attached (sandbox), or plain O_PATH descriptors (plain, and a slug that is to be copied). What is
+ * absent (also the source of an optional bind) is /dev/null. */
 enum plan_fd {
 	PLAN_FD_PLAN = 3,    /* memfd with the plan */
 	PLAN_FD_CTL = 4,     /* seqpacket socket to the launcher, see below */
 	PLAN_FD_SECCOMP = 5, /* memfd with the BPF program; sandbox only */
 	PLAN_FD_CGROUP = 6,  /* v2 group that the init is born in */
-	PLAN_FD_SLUG = 7,    /* the slug, when the spec has one */
-	PLAN_FD_BINDS = 8,   /* one for each bind of the spec, in order */
+	PLAN_FD_WORK = 7,    /* the dyno's own folder, for the copy or the changes of /app */
+	PLAN_FD_SLUG = 8,    /* the slug, when the spec has one */
+	PLAN_FD_BINDS = 9,   /* one for each bind of the spec, in order */
 };
 
 /* Messages on the control socket, one letter and a body. Either end closing it calls the start off.
@@ -45,7 +46,7 @@ struct plan {
 	char *run;  /* RUN */
 	char *root; /* empty folder that the new root is mounted on */
 	char *tmpl; /* template of the stack: etc, usr, var, sys */
-	char *work; /* STATE/dynos/ID, root's own */
+	char *work; /* STATE/dynos/ID, for the plain runtime and for people */
 };
 
 void launch_plan_clear(struct plan *p);

@@ -12,7 +12,7 @@
 
 /* One file a slot; flocked while the instance's launcher lives, holding "state dir\nnetns\n" until
  * the instance is shut down: dynos may outlive their launcher, and their names are made of it. */
-static const char slots_dir[] = "/run/paasd-slots";
+static const char slots_dir[] = LN_SLOTS;
 
 enum { SLOTS = 256 };
 
@@ -156,7 +156,8 @@ int ln_slot_claim(struct host *h, struct err *err)
 	unsigned hash = 2166136261u;
 	int mine = remembered(h);
 
-	if (mkdir(slots_dir, 0755) < 0 && errno != EEXIST)
+	if ((mkdir(slots_dir, 0755) < 0 && errno != EEXIST) ||
+	    (mkdir(LN_BOX, 0700) < 0 && errno != EEXIST))
 		return err_errno(err, "create %s", slots_dir);
 	if (mine >= 0 && try_slot(h, mine))
 		return 0;
@@ -171,6 +172,18 @@ int ln_slot_claim(struct host *h, struct err *err)
 		       SLOTS);
 }
 
+static bool any_slot(void)
+{
+	DIR *d = opendir(slots_dir);
+	bool any = false;
+
+	for (const struct dirent *e = d ? readdir(d) : NULL; e && !any; e = readdir(d))
+		any = e->d_name[0] >= '0' && e->d_name[0] <= '9';
+	if (d)
+		closedir(d);
+	return any;
+}
+
 void ln_slot_release(struct host *h)
 {
 	char path[64];
@@ -181,6 +194,9 @@ void ln_slot_release(struct host *h)
 	unlink(path);
 	close(h->slot_fd);
 	h->slot_fd = -1;
+	/* removing the folder would take the others' mounts along */
+	if (!any_slot())
+		rmdir(LN_BOX);
 	rmdir(slots_dir);
 }
 

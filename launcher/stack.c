@@ -290,22 +290,22 @@ static int reopen(const char *path, int *fd, struct err *err)
 
 int ln_stack_open(struct host *h, struct err *err)
 {
-	AUTO(auto_str) char *root = xasprintf("%s/box/root", h->run);
-	AUTO(auto_str) char *tmpl = xasprintf("%s/box/host", h->run);
-
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_errno(err, "own mount namespace");
 	/* slave: disks that the host mounts later appear here too, nothing of ours leaves */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_errno(err, "separate mount namespace");
-	if (reopen(h->run, &h->run_fd, err) < 0 || reopen(h->state, &h->state_fd, err) < 0)
+	if (reopen(h->run, &h->run_fd, err) < 0 || reopen(h->state, &h->state_fd, err) < 0 ||
+	    ln_open_dynos(h, err) < 0)
 		return -1;
 	for (int i = 0; i < h->nro; i++)
 		if (h->ro_fd[i] >= 0 && reopen(h->ro[i], &h->ro_fd[i], err) < 0)
 			return -1;
-	if (mkdirs(root) < 0)
-		return err_errno(err, "create %s", root);
-	return make(h, "", tmpl, err);
+	if (mount("box", LN_BOX, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=64k") < 0)
+		return err_errno(err, "mount %s", LN_BOX);
+	if (mkdir(LN_BOX "/root", 0755) < 0)
+		return err_errno(err, "create %s/root", LN_BOX);
+	return make(h, "", LN_BOX "/host", err);
 }
 
 static bool good_name(const char *s)
@@ -326,14 +326,14 @@ char *ln_stack_path(struct host *h, const char *stack, struct err *err)
 	AUTO(auto_fd) int fd = -1;
 
 	if (!stack || !*stack)
-		return xasprintf("%s/box/host", h->run);
+		return xstrdup(LN_BOX "/host");
 	from = good_name(stack) ? xasprintf("stacks/%s", stack) : NULL;
 	fd = from ? tree_open(h->state_fd, from, O_PATH | O_DIRECTORY) : -1;
 	if (fd < 0) {
 		err_set(err, ERR_INVALID_PARAMS, "there is no stack %s", stack);
 		return NULL;
 	}
-	tmpl = xasprintf("%s/box/%s", h->run, stack);
+	tmpl = xasprintf("%s/%s", LN_BOX, stack);
 	made = xasprintf("%s/usr", tmpl);
 	free(from);
 	from = xasprintf("/proc/self/fd/%d", fd);

@@ -209,57 +209,47 @@ static int attach(int tree, const char *dst, struct err *err)
 	return 0;
 }
 
-/* The upper layer: on disk below the launcher's folder, else on the dyno's own memory. */
-static int upper_dirs(const struct plan *p, char **upper, char **work, struct err *err)
+/* What /app's changes lie on: the dyno's own folder, or its memory where that cannot hold them. */
+static int attach_work(const struct plan *p, struct err *err)
 {
-	if (p->upper_tmpfs) {
-		if (make_dir("tmp/.rw", 0700, err) < 0 ||
-		    do_mount("rw", "tmp/.rw", "tmpfs", MS_NOSUID | MS_NODEV, "mode=700", err) < 0)
-			return -1;
-	}
-	*upper = xasprintf("%s/upper", p->upper_tmpfs ? "tmp/.rw" : p->work);
-	*work = xasprintf("%s/work", p->upper_tmpfs ? "tmp/.rw" : p->work);
-	if (make_dir(*upper, 0755, err) < 0 || make_dir(*work, 0700, err) < 0)
+	if (make_dir("tmp/.rw", 0700, err) < 0)
 		return -1;
-	if (chown(*upper, p->app_uid, p->app_gid) < 0)
-		return err_errno(err, "chown the upper layer");
-	return 0;
+	if (p->upper_tmpfs)
+		return do_mount("rw", "tmp/.rw", "tmpfs", MS_NOSUID | MS_NODEV, "mode=700", err);
+	return attach(PLAN_FD_WORK, "tmp/.rw", err);
+}
+
+static int detach(const char *at, struct err *err)
+{
+	return umount2(at, MNT_DETACH) < 0 || rmdir(at) < 0 ? err_errno(err, "detach %s", at) : 0;
 }
 
 static int overlay(const struct plan *p, struct err *err)
 {
-	AUTO(auto_str) char *upper = NULL;
-	AUTO(auto_str) char *work = NULL;
-	AUTO(auto_str) char *opts = NULL;
-
 	if (make_dir("tmp/.low", 0700, err) < 0 || attach(PLAN_FD_SLUG, "tmp/.low", err) < 0 ||
-	    upper_dirs(p, &upper, &work, err) < 0)
+	    make_dir("tmp/.rw/upper", 0755, err) < 0 || make_dir("tmp/.rw/work", 0700, err) < 0)
 		return -1;
-	opts = xasprintf("lowerdir=tmp/.low,upperdir=%s,workdir=%s", upper, work);
-	if (do_mount("app", "app", "overlay", MS_NOSUID | MS_NODEV, opts, err) < 0)
+	if (chown("tmp/.rw/upper", p->app_uid, p->app_gid) < 0)
+		return err_errno(err, "chown the upper layer");
+	/* relative: no path of the host shows in the mount table inside */
+	if (do_mount("app", "app", "overlay", MS_NOSUID | MS_NODEV,
+		     "lowerdir=tmp/.low,upperdir=tmp/.rw/upper,workdir=tmp/.rw/work", err) < 0)
 		return -1;
-	/* the overlay holds its layers: the scratch mounts may go */
-	if (umount2("tmp/.low", MNT_DETACH) < 0 || rmdir("tmp/.low") < 0)
-		return err_errno(err, "detach the slug");
-	if (p->upper_tmpfs && (umount2("tmp/.rw", MNT_DETACH) < 0 || rmdir("tmp/.rw") < 0))
-		return err_errno(err, "detach the upper layer");
-	return 0;
+	return detach("tmp/.low", err);
 }
 
 static int app_dir(const struct plan *p, struct err *err)
 {
-	AUTO(auto_str) char *copy = NULL;
+	int r;
 
-	switch (p->app) {
-	case PLAN_APP_OVERLAY:
-		return overlay(p, err);
-	case PLAN_APP_COPY:
-		copy = xasprintf("%s/app", p->work);
-		return do_mount(copy, "app", NULL, MS_BIND | MS_NOSUID | MS_NODEV, NULL, err);
-	case PLAN_APP_NONE:
-		break;
-	}
-	return 0;
+	if (p->app == PLAN_APP_NONE)
+		return 0;
+	if (attach_work(p, err) < 0)
+		return -1;
+	r = p->app == PLAN_APP_OVERLAY ? overlay(p, err)
+				       : do_mount("tmp/.rw/app", "app", NULL, MS_BIND, NULL, err);
+	/* the overlay or the bind holds what it needs */
+	return r < 0 ? -1 : detach("tmp/.rw", err);
 }
 
 /* In a folder of the app's things are made as the app: in an idmapped mount root has no id to give.

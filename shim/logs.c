@@ -16,13 +16,12 @@ enum {
 	BACKOFF_MAX_MS = 2000,
 };
 
-void logs_init(struct logs *l, int run_fd, const char *app_id, const char *proc, const char *spool,
+void logs_init(struct logs *l, const char *app_id, const char *proc, const char *spool,
 	       size_t spool_limit)
 {
 	*l = (struct logs){.on = true,
 			   .app_id = app_id,
 			   .proc = proc,
-			   .run_fd = run_fd,
 			   .fd = -1,
 			   .backoff_ms = BACKOFF_MIN_MS,
 			   .lines = {.max = LIM_LOG_LINE}};
@@ -97,10 +96,10 @@ static void drop_connection(struct logs *l, mono_ms now)
 
 static void try_connect(struct logs *l, mono_ms now)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	/* relative to the dyno folder, RUN/dynos/ID: run directories may be deeper than sun_path is
+	 * long, and /proc/self/fd is closed to a process that is not dumpable */
+	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "../../log.sock"};
 
-	/* by descriptor: run directories may be deeper than sun_path is long */
-	snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/log.sock", l->run_fd);
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd >= 0 && connect(l->fd, (const struct sockaddr *)&a, sizeof a) == 0) {
 		l->lost_touch = false;

@@ -12,7 +12,6 @@ struct pollfd;
 struct logs {
 	bool on;
 	const char *app_id, *proc; /* borrowed */
-	int run_fd;		   /* folder of log.sock */
 	int fd;			   /* connection, -1 = none */
 	bool lost_touch;	   /* the last attempt to connect failed */
 	mono_ms retry_at;
@@ -26,7 +25,8 @@ struct logs {
 	uint64_t seq;
 };
 
-void logs_init(struct logs *l, int run_fd, const char *app_id, const char *proc, const char *spool,
+/* The current directory must be the dyno's folder. */
+void logs_init(struct logs *l, const char *app_id, const char *proc, const char *spool,
 	       size_t spool_limit);
 void logs_clear(struct logs *l);
 /* Output as it was read just now. */

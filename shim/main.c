@@ -85,7 +85,6 @@ static int signals(struct shim *s)
 static int prepare(struct shim *s, struct err *err)
 {
 	const struct launch_spec *spec = &s->plan.spec;
-	int run_fd = open(s->plan.run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (drop(&s->plan, err) < 0)
 		return -1;
@@ -96,7 +95,7 @@ static int prepare(struct shim *s, struct err *err)
 		s->keep_fd =
 			open("output", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (spec->log)
-		logs_init(&s->logs, run_fd, spec->app_id, spec->name, "spool", LIM_LOG_SPOOL);
+		logs_init(&s->logs, spec->app_id, spec->name, "spool", LIM_LOG_SPOOL);
 	return shim_listen(s, err);
 }
 
@@ -115,6 +114,7 @@ static void close_plan_fds(const struct plan *p)
 {
 	close(PLAN_FD_SECCOMP);
 	close(PLAN_FD_CGROUP);
+	close(PLAN_FD_WORK);
 	close(PLAN_FD_SLUG);
 	for (int i = 0; i < p->spec.nbinds; i++)
 		close(PLAN_FD_BINDS + i);

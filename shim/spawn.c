@@ -67,7 +67,7 @@ static ssize_t message(int sock, char *out, size_t cap, int *fd)
 /* Runs cp: trees of any size, reflinked where the file system can. */
 static int copy_slug(const struct plan *p, struct err *err)
 {
-	AUTO(auto_str) char *dst = xasprintf("%s/app", p->work);
+	AUTO(auto_str) char *dst = xasprintf("/proc/self/fd/%d/app", PLAN_FD_WORK);
 	AUTO(auto_str) char *src = xasprintf("/proc/self/fd/%d/.", PLAN_FD_SLUG);
 	int status = 0;
 	pid_t pid;

@@ -43,7 +43,7 @@ def alive(pid):
 class Box:
     """A launcher in namespaces of its own, and what the tests need around it."""
 
-    def __init__(self, args=()):
+    def __init__(self, args=(), owner=0):
         self.dir = tempfile.mkdtemp(prefix="paas-sbx.")
         self.run, self.state = self.dir + "/run", self.dir + "/state"
         for d in (self.run, self.state, self.state + "/slugs/one", self.state + "/builds/b1/app"):
@@ -52,6 +52,10 @@ class Box:
         with open(self.slug + "/hello", "w") as f:
             f.write("hello\n")
         os.mkdir(self.slug + "/sub")
+        if owner:
+            os.chmod(self.dir, 0o755)
+            subprocess.run(["chown", "-R", "%d:%d" % (owner, owner), self.run, self.state], check=True)
+            args = list(args) + ["--owner", str(owner)]
         self.holder = subprocess.Popen(["unshare", "-n", "-m", "sh", "-c",
                                         "ip link set lo up; echo; exec sleep infinity"],
                                        stdout=subprocess.PIPE)
@@ -678,7 +682,10 @@ def internet(box):
                                      (box.prefix, "0.0.0.0", "6000"), (box.prefix, "127.0.0.1", "6001"))]
     for s in servers:
         s.stdout.readline()
-    yield "203.0.113.2"
+    class Far(str):
+        prefix = n
+
+    yield Far("203.0.113.2")
     for s in servers:
         s.kill()
         s.wait()
@@ -723,9 +730,22 @@ def test_from_outside_nobody_reaches_a_dyno(box, internet):
     id, s = box.attach(["/usr/bin/python3", "-c", SERVER, "0.0.0.0", "7000"], net=1)
     s.until(b"up")
     ip = box.last[1]
-    table = box.inside("nft", "list", "table", "inet", "paasd%d" % box.slot()).stdout
-    assert 'oifname "paas%d" drop' % box.slot() in table
-    assert ip.startswith("10.")
+    # a neighbour that routes the dynos' subnet to us
+    subprocess.run(internet.prefix + ["ip", "route", "add", "10.0.0.0/8", "via", "203.0.113.1"], check=True)
+
+    def far():
+        return subprocess.run(internet.prefix + ["/usr/bin/python3", "-c", CLIENT, ip, "7000"],
+                              stdout=subprocess.PIPE, text=True, timeout=30).stdout
+
+    assert far().startswith("failed")
+    # the fence it is that holds: without it the same request arrives
+    name = "paasd%d" % box.slot()
+    rules = box.inside("nft", "list", "table", "inet", name).stdout
+    box.inside("nft", "flush", "chain", "inet", name, "forward")
+    assert far().startswith("seen 203.0.113.2")
+    box.inside("nft", "delete", "table", "inet", name)
+    subprocess.run(box.prefix + ["nft", "-f", "-"], input=rules, text=True, check=True)
+    assert far().startswith("failed")
 
 
 @pytest.mark.parametrize("bind,want", [("0.0.0.0", 1), ("127.0.0.1", 2), ("::", 1), ("::1", 2)])
@@ -992,6 +1012,74 @@ def test_instances_side_by_side(own_box):
     assert own_box.output("echo on")[1] == "on\n"
 
 
+# --- paasd as a user of its own -----------------------------------------------------------------------------------
+
+def test_an_owner_that_is_not_root(request):
+    """As in production: paasd has no privilege, the launcher is root for it."""
+    box = Box(owner=65534)
+    request.addfinalizer(box.close)
+    sink = wire.LogSink(box.run)
+    request.addfinalizer(sink.close)
+    os.chown(sink.path, 65534, 65534)
+    os.chmod(sink.path, 0o600)
+    assert os.stat(box.run + "/launcher.sock").st_uid == 65534
+    id, s = box.attach("stat -c %U /app /app/hello; echo y > /app/hello; mkdir /app/sub/x; id -u; echo end",
+                       log=1, net=1, keep_output=1000, stdio=wire.PIPE, port=5000)
+    code, out = s.finish()
+    lines = out.decode().split()
+    assert code == 0 and lines[:2] == ["app", "app"] and int(lines[2]) >= 1000000 and lines[3] == "end"
+    sink.wait(lambda k: b"end" in k.texts())
+    until(lambda: not alive(box.last[2]), "the shim does not leave")
+    folder = "%s/dynos/%s" % (box.run, id)
+    assert {os.lstat(folder + "/" + n).st_uid for n in os.listdir(folder)} == {65534}
+    assert os.stat(folder).st_uid == 65534 and "status" in os.listdir(folder)
+    # what root believes is out of the owner's reach
+    assert os.stat(box.state + "/dynos").st_uid == 0
+    app = box.state + "/builds/b1/app"
+    id, ip, pid = box.launcher.create(["/bin/bash", "-c", "echo x > /app/made; stat -c %U /app/made"],
+                                      attach_ms=20000, binds=[(app, "/app", wire.BIND_IDMAP)])
+    s = Shim(box.run, id)
+    caps = open("/proc/%d/status" % pid).read()
+    assert re.search(r"Uid:\s+65534\s+65534\s+65534\s+65534\n", caps)
+    assert re.search(r"CapPrm:\s+0000000000000020\nCapEff:\s+0000000000000020\n", caps)
+    assert s.attach().finish() == (0, b"app\n")
+    assert (os.stat(app + "/made").st_uid, os.stat(app + "/made").st_gid) == (65534, 65534)
+    id, s = box.attach("trap '' TERM; sleep 1000 & echo up; wait; sleep 1000")
+    s.until(b"up")
+    s.signal(signal.SIGKILL)
+    assert s.finish()[0] == 137
+    slot = box.slot()
+    box.launcher.shutdown(True)
+    box.process.proc.wait(20)
+    assert box.leftovers(slot) == []
+
+
+def test_a_folder_that_the_owner_made_is_not_believed(request):
+    box = Box(owner=65534)
+    request.addfinalizer(box.close)
+    victim = subprocess.Popen(["sleep", "1000"])
+    try:
+        id = box.create(["sleep", "1000"])
+        with open("/proc/%d/stat" % victim.pid) as f:
+            start = f.read().rsplit(")", 1)[1].split()[19]
+        os.rename(box.state + "/dynos", box.state + "/away")
+        os.makedirs(box.state + "/dynos/" + id)
+        with open(box.state + "/dynos/%s/record" % id, "w") as f:
+            f.write("shim %d %s\ninit %d %s\n" % (victim.pid, start, victim.pid, start))
+        subprocess.run(["chown", "-R", "65534", box.state + "/dynos"], check=True)
+        with pytest.raises((LaunchError, wire.Closed)):
+            box.launcher.remove(id)
+            raise wire.Closed()
+        assert victim.poll() is None
+        shutil.rmtree(box.state + "/dynos", ignore_errors=True)
+        os.rename(box.state + "/away", box.state + "/dynos")
+        box.launcher.remove(id)
+        assert not alive(box.last[2])
+    finally:
+        victim.kill()
+        victim.wait()
+
+
 # --- hosts that lack something ---------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -1159,6 +1247,21 @@ def test_plain_runtime(plain):
     assert open(plain.slug + "/hello").read() == "hello\n"
     l.remove(id)
     assert l.list() == []
+
+
+def test_plain_runtime_as_root_gives_apps_their_own_user(request):
+    box = Box(["--runtime", "plain"])
+    request.addfinalizer(box.close)
+    os.chmod(box.dir, 0o711)
+    assert any("WITHOUT isolation" in n for n in box.launcher.info()["notes"])
+    code, out = box.output("id -u; cat hello; echo x > hello; stat -c %u hello; cat /etc/shadow", app_uid=3)
+    lines = out.splitlines()
+    assert lines[0] == lines[2] == str(1000003 + 65536 * box.slot()) and lines[1] == "hello"
+    assert "Permission denied" in lines[3]
+    id = box.create("setsid sleep 1000 & sleep 1000")
+    init = box.init_pid(id)
+    box.launcher.remove(id)
+    assert not alive(init) and box.launcher.list() == []
 
 
 def test_plain_runtime_ends_what_it_began(plain):
