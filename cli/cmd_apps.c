@@ -298,6 +298,8 @@ static void info_pairs(const struct info *i)
 	join_pipelines(i->couplings, &b);
 	add_nonempty(&p, "Pipelines", &b);
 	cli_pairs_add(&p, "Region", cli_js(app, "region.name"));
+	if (strcmp(cli_js(app, "runtime"), "plain") == 0)
+		cli_pairs_add(&p, "Runtime", "plain (no isolation)");
 	bytes(cli_jint(app, "repo_size"), size);
 	cli_pairs_add(&p, "Repo Size", size);
 	bytes(cli_jint(app, "slug_size"), size);

@@ -148,7 +148,9 @@ static int follow(struct reader *r, const struct cli_logs *w, json_t **session, 
 		if (r->closed)
 			return 0;
 		tries = r->lines_seen ? 1 : tries + 1;
-		if (rc < 0 && (first || e.code == ERR_INTERNAL || tries > TRIES_MAX)) {
+		/* Refused at once; one that was being read and broke is taken up again. */
+		if (rc < 0 &&
+		    ((first && !r->event_stream) || e.code == ERR_INTERNAL || tries > TRIES_MAX)) {
 			*err = e;
 			return -1;
 		}

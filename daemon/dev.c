@@ -7,13 +7,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #define START_MS 10000
 #define STEP_MS	 10
+#define AGAIN_MS 1000 /* one that ends this soon after its start is not started again at once */
 
 static int try_connect(const char *path)
 {
@@ -182,6 +187,154 @@ int dev_start(const struct config *cfg, char *const *shown_dirs, struct err *err
 	if (fs_write_atomic(where, cfg->listen, strlen(cfg->listen), 0600, err) < 0)
 		return -1;
 	return start_router(cfg, router, err);
+}
+
+/* --- the watch: one that dies is started again --- */
+
+enum { LAUNCHER, ROUTER, CHILDREN };
+
+struct child {
+	const char *name;
+	char *sock; /* owned */
+	int pidfd;  /* -1: none runs */
+	mono_ms started_ms, again_ms;
+};
+
+struct dev_watch {
+	const struct config *cfg;
+	char **shown; /* owned, with its strings */
+	struct child child[CHILDREN];
+	int stop_fd;
+	pthread_t thread;
+};
+
+/* Whoever listens there, also one that an earlier paasd started. */
+static int pidfd_of(const char *sock)
+{
+	AUTO(auto_fd) int fd = try_connect(sock);
+	struct ucred u;
+	socklen_t len = sizeof u;
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &u, &len) < 0)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, u.pid, 0);
+}
+
+static void died(struct child *c)
+{
+	siginfo_t si;
+	mono_ms now = clock_mono_ms();
+
+	/* Ours leave a zombie; those of an earlier paasd are somebody else's. */
+	waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG);
+	close(c->pidfd);
+	c->pidfd = -1;
+	c->again_ms = now - c->started_ms < AGAIN_MS ? now + AGAIN_MS : now;
+	xlog(XLOG_WARN, "main", "msg=\"paas-%s died; it is started again\"", c->name);
+}
+
+static void start_again(struct dev_watch *w, int which)
+{
+	struct child *c = &w->child[which];
+	struct err err = {0};
+	int rc;
+
+	c->started_ms = clock_mono_ms();
+	c->again_ms = c->started_ms + AGAIN_MS;
+	rc = which == LAUNCHER ? start_launcher(w->cfg, w->shown, c->sock, &err)
+			       : start_router(w->cfg, c->sock, &err);
+	if (rc < 0)
+		xlog_err(XLOG_ERROR, "main", &err, "msg=\"paas-%s is not back\"", c->name);
+	else
+		c->pidfd = pidfd_of(c->sock);
+}
+
+static void *watch(void *arg)
+{
+	struct dev_watch *w = arg;
+
+	for (;;) {
+		struct pollfd p[CHILDREN + 1] = {[CHILDREN] = {w->stop_fd, POLLIN, 0}};
+		int wait = -1;
+
+		for (int i = 0; i < CHILDREN; i++) {
+			struct child *c = &w->child[i];
+
+			if (c->pidfd < 0 && clock_mono_ms() >= c->again_ms)
+				start_again(w, i);
+			if (c->pidfd < 0)
+				wait = AGAIN_MS;
+			p[i] = (struct pollfd){c->pidfd, POLLIN, 0};
+		}
+		poll(p, CHILDREN + 1, wait);
+		if (p[CHILDREN].revents)
+			return NULL;
+		for (int i = 0; i < CHILDREN; i++)
+			if (p[i].revents)
+				died(&w->child[i]);
+	}
+}
+
+static char **copy_list(char *const *list)
+{
+	size_t n = 0;
+	char **out;
+
+	while (list && list[n])
+		n++;
+	out = xcalloc(n + 1, sizeof *out);
+	for (size_t i = 0; i < n; i++)
+		out[i] = xstrdup(list[i]);
+	return out;
+}
+
+static void watch_free(struct dev_watch *w)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		if (w->child[i].pidfd >= 0)
+			close(w->child[i].pidfd);
+		free(w->child[i].sock);
+	}
+	for (char **s = w->shown; *s; s++)
+		free(*s);
+	free(w->shown);
+	if (w->stop_fd >= 0)
+		close(w->stop_fd);
+	free(w);
+}
+
+int dev_watch_start(const struct config *cfg, char *const *shown_dirs, struct dev_watch **out,
+		    struct err *err)
+{
+	static const char *const names[CHILDREN] = {"launcher", "router"};
+	struct dev_watch *w = xcalloc(1, sizeof *w);
+
+	w->cfg = cfg;
+	w->shown = copy_list(shown_dirs);
+	w->stop_fd = eventfd(0, EFD_CLOEXEC);
+	for (int i = 0; i < CHILDREN; i++) {
+		struct child *c = &w->child[i];
+
+		c->name = names[i];
+		c->sock = xasprintf("%s/%s.sock", cfg->run_dir, names[i]);
+		c->started_ms = clock_mono_ms();
+		c->pidfd = pidfd_of(c->sock);
+	}
+	if (w->stop_fd < 0 || pthread_create(&w->thread, NULL, watch, w) != 0) {
+		watch_free(w);
+		return err_errno(err, "cannot watch the launcher and the router");
+	}
+	*out = w;
+	return 0;
+}
+
+void dev_watch_stop(struct dev_watch *w)
+{
+	if (!w)
+		return;
+	eventfd_write(w->stop_fd, 1);
+	pthread_join(w->thread, NULL);
+	watch_free(w);
 }
 
 void dev_wait_gone(const struct config *cfg)

@@ -8,6 +8,13 @@
 /* shown_dirs: folders of the host that builds may see (NULL-terminated; may be NULL).
  * Blocks until both answer on their sockets (or 10 s have passed). */
 int dev_start(const struct config *cfg, char *const *shown_dirs, struct err *err);
+
+/* Starts the launcher or the router again when it has died, until it is stopped. As dev_start,
+ * after which it is called; cfg must live as long. */
+struct dev_watch;
+int dev_watch_start(const struct config *cfg, char *const *shown_dirs, struct dev_watch **out,
+		    struct err *err);
+void dev_watch_stop(struct dev_watch *w); /* ahead of a shutdown; NULL is fine */
 /* After a shutdown was asked for: blocks until both have ended (at most 10 s). */
 void dev_wait_gone(const struct config *cfg);
 

@@ -22,6 +22,7 @@ struct paasd {
 	struct master_key *key;
 	struct store *store;
 	struct logd *log;
+	struct dev_watch *watch;
 	struct launcher *launcher;
 	struct slugs *slugs;
 	struct builds *builds;
@@ -298,6 +299,9 @@ static int start_children(struct paasd *p, struct err *err)
 	char **dirs = build_passed_dirs(&p->cfg);
 	int rc = dev_start(&p->cfg, dirs, err);
 
+	if (rc == 0)
+		rc = dev_watch_start(&p->cfg, dirs, &p->watch, err);
+
 	for (char **d = dirs; d && *d; d++)
 		free(*d);
 	free(dirs);
@@ -351,6 +355,7 @@ static void all_ended(void *arg)
 {
 	struct paasd *p = arg;
 
+	dev_watch_stop(STEAL(p->watch));
 	if (p->cfg.dev && !p->cfg.keep_dynos)
 		routes_quit(p->routes, 2000);
 	loop_stop(p->loop);
@@ -460,6 +465,7 @@ static void boot(void *arg)
 
 static void close_all(struct paasd *p)
 {
+	dev_watch_stop(STEAL(p->watch));
 	if (p->http)
 		http_server_free(p->http);
 	git_close(p->git);

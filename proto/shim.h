@@ -23,7 +23,9 @@ enum shim_frame {
 	SHIM_RESIZE = 5, /* S_ROWS, S_COLS */
 	SHIM_SIGNAL = 6, /* S_SIGNAL to every process of the dyno (SIGKILL: to its init) */
 	/* shim -> client */
-	SHIM_STATE = 32,  /* S_PID (host pid of the init), S_STARTED_US, S_BOUND, S_RUNNING 0/1 */
+	/* first, and again when a dyno that waited for its first attach starts:
+	 * S_PID (host pid of the init), S_STARTED_US, S_BOUND, S_RUNNING 0/1 */
+	SHIM_STATE = 32,
 	SHIM_OUTPUT = 33, /* S_DATA, S_OFFSET of its first byte in the whole output */
 	SHIM_BOUND = 34,  /* the port is listened on: S_BOUND 1 = reachable, 2 = only on loopback */
 	SHIM_MEM = 35,	  /* S_MEM_TOTAL, S_MEM_RSS, S_MEM_CACHE, S_MEM_SWAP bytes; S_OOM so far. TOTAL is

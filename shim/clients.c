@@ -115,6 +115,14 @@ static void tell(struct shim *s, const struct buf *event, bool attached_too)
 	}
 }
 
+void shim_tell_state(struct shim *s)
+{
+	AUTO(buf_clear) struct buf b = {0};
+
+	put_state(s, &b);
+	tell(s, &b, false);
+}
+
 void shim_tell_bound(struct shim *s)
 {
 	AUTO(buf_clear) struct buf b = {0};

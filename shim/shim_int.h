@@ -70,6 +70,7 @@ void shim_show(struct shim *s, const char *p, size_t n, uint64_t offset);
 void shim_replay(struct shim *s, struct client *c);
 bool shim_may_read(const struct shim *s); /* nobody's queue is full */
 bool shim_clients_idle(const struct shim *s);
+void shim_tell_state(struct shim *s);
 void shim_tell_bound(struct shim *s);
 void shim_tell_memory(struct shim *s, const struct meter_sample *m);
 void shim_tell_exit(struct shim *s);

@@ -252,6 +252,7 @@ void shim_start_app(struct shim *s, mono_ms now)
 		s->t_bound = s->t_bound_start = now;
 	s->t_mem = now + (s->plan.spec.metrics_ms ? s->plan.spec.metrics_ms : 20000);
 	send(s->init_sock, "X", 1, MSG_NOSIGNAL);
+	shim_tell_state(s); /* who waits for the first attach learns that it runs */
 }
 
 void shim_signal(struct shim *s, int sig)

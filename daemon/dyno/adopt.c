@@ -9,10 +9,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* How long a shim whose dyno has ended may take to leave, and how often to look. */
+#define SHIM_LEAVES_MS 5000
+#define SHIM_STEP_MS   20
 
 enum meta_key {
 	M_APP = 1,
@@ -79,6 +84,7 @@ struct found {
 	struct dyno_info info;
 	bool known; /* meta could be read */
 	bool ended; /* status file is there */
+	bool spooled;
 	int exit_code;
 };
 
@@ -156,6 +162,48 @@ static void read_found(const char *run_dir, struct found *f)
 		f->exit_code = -1;
 }
 
+static void spooled(const struct sandbox_line *l, void *arg)
+{
+	const struct dynos *d = arg;
+
+	if (l->dropped)
+		logd_printf(d->log, l->app_id, "heroku", "logplex",
+			    "Error L12 (Local buffer overflow): %llu lines of %s were lost",
+			    (unsigned long long)l->dropped, l->proc);
+	logd_append(d->log, l->app_id, l->source, l->proc, l->ts, l->text, l->len);
+}
+
+void dyno_log_spool(const struct dynos *d, const char *id)
+{
+	struct err err = {0};
+
+	if (sandbox_spool(launcher_run_dir(d->la), id, spooled, (void *)d, &err) < 0)
+		xlog_err(XLOG_WARN, "dyno", &err, "msg=\"cannot read the spool\" dyno_id=%s", id);
+}
+
+static bool shim_left(const struct dynos *d, const char *id)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/dynos/%s/sock", launcher_run_dir(d->la), id);
+	return access(path, F_OK) < 0;
+}
+
+/* Of a dyno that ended while paasd was away: its last lines, ahead of the line that tells its end.
+ */
+static void take_spool(const struct dynos *d, struct found *f, int ms)
+{
+	mono_ms until = clock_mono_ms() + ms;
+
+	while (!shim_left(d, f->info.id)) {
+		if (clock_mono_ms() >= until)
+			return;
+		poll(NULL, 0, SHIM_STEP_MS);
+	}
+	dyno_log_spool(d, f->info.id);
+	f->spooled = true;
+}
+
 static void found_all(void *arg);
 
 static bool is_found(const struct adoption *ad, const char *id)
@@ -214,6 +262,8 @@ static void scan_job(void *arg)
 	for (int i = 0; i < n; i++) {
 		memcpy(ad->v[i].info.id, ids[i], 37);
 		read_found(run_dir, &ad->v[i]);
+		if (ad->v[i].ended)
+			take_spool(ad->d, &ad->v[i], 0);
 	}
 	free(ids);
 	scan_meta(ad, meta_dir);
@@ -229,7 +279,9 @@ static void bury_found_job(void *arg)
 
 		if (!ad->v[i].ended)
 			continue;
-		if (launcher_remove(ad->d->la, ad->v[i].info.id, &err) < 0)
+		if (ad->v[i].known && !ad->v[i].spooled)
+			take_spool(ad->d, &ad->v[i], SHIM_LEAVES_MS);
+		if (dyno_remove_job(ad->d, ad->v[i].info.id, &err) < 0)
 			xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s",
 				 ad->v[i].info.id);
 		meta_remove(ad->d, ad->v[i].info.id);

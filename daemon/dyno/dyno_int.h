@@ -39,6 +39,7 @@ struct run {
 	int stop_sig;	/* stop asked for while launching: SIGTERM or SIGKILL */
 	bool ended, stopping, killed_for_boot;
 	bool boot_failed;
+	bool unattached; /* R13 */
 	bool adopting; /* of an earlier paasd; its state is not known yet */
 	int signal, oom;
 	char last_error[200]; /* why it could not come up */
@@ -121,12 +122,17 @@ void run_kill(struct run *r);
 void run_state(struct run *r, enum dyno_state to);
 void run_log(struct run *r, const char *fmt, ...) PRINTF(2, 3);
 void run_let_go(struct run *r); /* paasd goes, the dyno stays */
+/* Any thread but the loop: removes what the launcher holds of a dyno; waits for a launcher that is
+ * being started again. */
+int dyno_remove_job(const struct dynos *d, const char *id, struct err *err);
 const char *dyno_state_name(enum dyno_state s);
 
 /* adopt.c: RUN/meta/ID, what a restarted paasd must know of a dyno */
 int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err);
 void meta_remove(const struct dynos *d, const char *id);
 int meta_write_end(const struct dynos *d, const char *id, int exit_code, struct err *err);
+/* Any thread but the loop, once the shim is gone: takes the lines that it could not hand over. */
+void dyno_log_spool(const struct dynos *d, const char *id);
 void adopted_one(struct run *r); /* its state is known, or it is gone */
 
 /* formation.c: what a run tells its slot */

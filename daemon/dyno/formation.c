@@ -147,6 +147,15 @@ static void remember_crash(struct slot *s, wall_ms restart_ms)
 	store_tx_async(s->app->d->st, crash_write, c, s->app->d->l, crash_written);
 }
 
+/* A manual restart or a new release starts anew, also in the eyes of the next paasd. */
+static void forgive(struct slot *s)
+{
+	if (!s->crashes)
+		return;
+	s->crashes = 0;
+	remember_crash(s, 0);
+}
+
 static void retry(void *arg)
 {
 	struct slot *s = arg;
@@ -252,7 +261,7 @@ static void flip(struct app *a)
 		set_slot(s, wanted(dp->want, dp->n, s->type, s->num));
 		loop_timer_stop(s->retry);
 		s->retry = NULL;
-		s->crashes = 0;
+		forgive(s);
 	}
 	/* run_stop() publishes without the old one each time; the first already has all new ones.
 	 */
@@ -269,7 +278,7 @@ static void flip(struct app *a)
 			set_slot(s, &dp->want[i]);
 			if (s->cur)
 				run_stop(s->cur);
-			s->crashes = 0;
+			forgive(s);
 			slot_start(s);
 		}
 	}
@@ -376,12 +385,13 @@ bool slot_restart(struct slot *s, const char *why)
 	s->restart_queued = false;
 	if (a->deploy || !a->rel)
 		return false; /* the deploy restarts everything anyway */
-	s->crashes = 0;
 	if (!s->cur) {
 		if (!s->fresh)
 			slot_start(s);
+		forgive(s);
 		return true;
 	}
+	forgive(s);
 	run_log(s->cur, "%s", why);
 	if (strcmp(s->type, "web") != 0 || s->cur->info.state != DYNO_UP) {
 		run_stop(s->cur);
@@ -607,6 +617,7 @@ void dynos_crash_restore(struct dynos *d, const char *app_id, const char *name, 
 		return;
 	s = slot_get(a, type, num, true);
 	s->crashes = count;
+	s->crashed_at = clock_mono_ms();
 	if (left > 0 && !s->cur && !s->retry)
 		s->retry = loop_timer_start(d->l, (uint64_t)left, retry, s);
 }

@@ -7,11 +7,18 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+
+/* A launcher that died is started again within moments: what needs it waits that long. */
+#define LAUNCHER_AWAY_MS  10000
+#define LAUNCHER_AGAIN_MS 50
+/* Longer than a shim stays to hand over its last lines once its dyno has ended. */
+#define SHIM_LEAVES_MS 10000
 
 /* .profile.d in name order, then .profile, then the command: a failing script does not stop the
  * start (Dev Center: Dynos). $1 is the command, so that no quoting is needed. */
@@ -179,14 +186,43 @@ void run_prepare(struct run *r)
 
 static void launched(void *arg);
 
+int dyno_remove_job(const struct dynos *d, const char *id, struct err *err)
+{
+	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
+
+	while (launcher_remove(d->la, id, err) < 0) {
+		if (err->code != ERR_UNAVAILABLE || clock_mono_ms() > until)
+			return -1;
+		*err = (struct err){0};
+		poll(NULL, 0, LAUNCHER_AGAIN_MS);
+	}
+	return 0;
+}
+
+static int create(struct run *r)
+{
+	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
+
+	while (launcher_create(r->d->la, &r->spec, r->info.ip, &r->launch_err) < 0) {
+		struct err err = {0};
+
+		if (r->launch_err.code != ERR_UNAVAILABLE || clock_mono_ms() > until)
+			return -1;
+		/* It may have died in the middle of this very dyno. */
+		if (dyno_remove_job(r->d, r->info.id, &err) < 0)
+			return -1;
+		r->launch_err = (struct err){0};
+	}
+	return 0;
+}
+
 static void launch_job(void *arg)
 {
 	struct run *r = arg;
 
 	/* Before, so that a dyno which was launched is known to have been; after, for its address.
 	 */
-	if (meta_write(r->d, &r->info, &r->launch_err) == 0 &&
-	    launcher_create(r->d->la, &r->spec, r->info.ip, &r->launch_err) == 0 &&
+	if (meta_write(r->d, &r->info, &r->launch_err) == 0 && create(r) == 0 &&
 	    meta_write(r->d, &r->info, &r->launch_err) < 0)
 		launcher_remove(r->d->la, r->info.id, NULL);
 	loop_post(r->d->l, launched, r);
@@ -219,6 +255,9 @@ static void log_start(struct run *r)
 void run_launch(struct run *r)
 {
 	r->launching = true;
+	if (r->slot)
+		run_log(r, "State changed from %s to starting",
+			r->slot->crashes ? "crashed" : "down");
 	log_start(r);
 	if (!pool_submit(r->d->jobs, launch_job, r))
 		abort(); /* the queue is as long as dynos can be many */
@@ -339,6 +378,14 @@ static void mem_sample(struct run *r, uint64_t total, uint64_t rss, uint64_t cac
 	}
 }
 
+static void shim_stays(void *arg)
+{
+	struct run *r = arg;
+
+	r->stop_timer = NULL;
+	bury(r);
+}
+
 static void ended(struct run *r, int code)
 {
 	if (r->ended)
@@ -363,12 +410,19 @@ static void ended(struct run *r, int code)
 		snprintf(r->last_error, sizeof r->last_error,
 			 "%s exited with status %d before it was up", r->info.name, code);
 	r->boot_failed = r->info.state == DYNO_STARTING;
+	/* One that was over before paasd connected was up all the same. */
+	if (r->oneoff && r->boot_failed && code >= 0 && !r->stopping && !r->unattached)
+		run_state(r, DYNO_UP);
 	run_state(r, r->stopping || r->oneoff ? DYNO_DOWN : DYNO_CRASHED);
 	if (r->ops.ended)
 		r->ops.ended(&r->info, r->ops.arg);
 	r->ops = (struct oneoff_ops){0};
 	slot_run_ended(r);
-	bury(r);
+	/* The shim still hands over the app's last lines, and closes when it is done with that. */
+	if (r->super)
+		r->stop_timer = loop_timer_start(r->d->l, SHIM_LEAVES_MS, shim_stays, r);
+	else
+		bury(r);
 }
 
 /* Numbers a frame may carry, by key. */
@@ -441,7 +495,8 @@ static void on_frame(struct wire_frame *f, void *arg)
 		mem_sample(r, n.v[S_MEM_TOTAL], n.v[S_MEM_RSS], n.v[S_MEM_CACHE], n.v[S_MEM_SWAP]);
 		break;
 	case SHIM_DETACHED:
-		if (n.v[S_CODE] == 13)
+		r->unattached = n.v[S_CODE] == 13;
+		if (r->unattached)
 			run_log(r, "Error R13 (Attach error) -> Failed to attach to process");
 		else
 			run_log(r, "Error R16 (Detached) -> An attached process is not responding "
@@ -463,6 +518,10 @@ static void on_lost(void *arg)
 	struct run *r = arg;
 
 	r->super = NULL;
+	if (r->ended) {
+		bury(r); /* it took its leave after SHIM_EXIT */
+		return;
+	}
 	/* The shim never closes before SHIM_EXIT: it was killed. Burying kills what it left. */
 	ended(r, -1);
 }
@@ -635,7 +694,8 @@ static void bury_job(void *arg)
 	struct burial *b = arg;
 	struct err err = {0};
 
-	if (launcher_remove(b->d->la, b->id, &err) < 0)
+	dyno_log_spool(b->d, b->id);
+	if (dyno_remove_job(b->d, b->id, &err) < 0)
 		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s", b->id);
 	/* The end of a release command is remembered until its deploy has taken note of it. */
 	if (b->keep_end && meta_write_end(b->d, b->id, b->exit_code, &err) < 0)
@@ -644,7 +704,6 @@ static void bury_job(void *arg)
 	loop_post(b->d->l, buried, b);
 }
 
-/* The folder's status and spool are no longer needed once the supervisor saw SHIM_EXIT. */
 static void bury(struct run *r)
 {
 	struct burial *b = xcalloc(1, sizeof *b);
@@ -652,6 +711,8 @@ static void bury(struct run *r)
 	assert(r->ended);
 	shimconn_close(r->super);
 	r->super = NULL;
+	loop_timer_stop(r->stop_timer);
+	r->stop_timer = NULL;
 	b->d = r->d;
 	b->r = r;
 	memcpy(b->id, r->info.id, sizeof b->id);

@@ -78,6 +78,9 @@ static char **make_env(const struct plan *p, const struct store_release *rel,
 {
 	struct env e = {0};
 	AUTO(auto_str) char *version = xasprintf("v%d", p->version);
+	AUTO(auto_str)
+	char *deploy = slug->commit && slug->commit[0] ? xasprintf("Deploy %.8s", slug->commit)
+						       : xstrdup("Deploy");
 	AUTO(auto_str) char *domain = xasprintf("%s.%s", p->app_name, cfg->apps_domain);
 	char created[CLOCK_ISO_LEN];
 	const char *key;
@@ -94,8 +97,8 @@ static char **make_env(const struct plan *p, const struct store_release *rel,
 	env_default(&e, config, "HEROKU_SLUG_COMMIT", slug->commit);
 	env_default(&e, config, "HEROKU_BUILD_COMMIT", slug->commit);
 	env_default(&e, config, "SOURCE_VERSION", slug->commit);
-	env_default(&e, config, "HEROKU_SLUG_DESCRIPTION", rel->description);
-	env_default(&e, config, "HEROKU_BUILD_DESCRIPTION", rel->description);
+	env_default(&e, config, "HEROKU_SLUG_DESCRIPTION", deploy);
+	env_default(&e, config, "HEROKU_BUILD_DESCRIPTION", deploy);
 	json_object_foreach(config, key, v) env_add(&e, key, json_string_value(v));
 	return e.v;
 }

@@ -73,12 +73,13 @@ static int ask(struct launcher *l, const struct buf *req, uint16_t want,
 	for (;;) {
 		struct sandbox_conn c;
 		struct wire_frame f;
+		struct err why = {0}; /* of this try alone: success leaves *err as it was */
 		bool reused;
 		int r;
 
 		if (take_conn(l, &c, &reused, err) < 0)
 			return -1;
-		r = sandbox_send(&c, req, err) < 0 ? 0 : sandbox_recv(&c, &f, 0, -1, err);
+		r = sandbox_send(&c, req, &why) < 0 ? 0 : sandbox_recv(&c, &f, 0, -1, &why);
 		if (r == 1 && f.type == want) {
 			if (take)
 				take(&f, arg);
@@ -93,7 +94,8 @@ static int ask(struct launcher *l, const struct buf *req, uint16_t want,
 		sandbox_conn_close(&c);
 		if (reused)
 			continue;
-		return r < 0 ? -1 : err_set(err, ERR_UNAVAILABLE, "the launcher has gone away");
+		return r < 0 ? err_set(err, (enum err_id)why.code, "%s", why.msg)
+			     : err_set(err, ERR_UNAVAILABLE, "the launcher has gone away");
 	}
 }
 
