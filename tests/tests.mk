@@ -118,7 +118,8 @@ compile_commands.json: Makefile
 	    "$$(printf '%s' '$(THIS_CC) $(CFLAGS)' | sed 's/\\/\\\\/g; s/"/\\"/g')" "$$f" >> $@; sep=,; done; echo ']' >> $@
 
 .PHONY: harnesses
-harnesses:
+harnesses: $(HARNESS_BIN)
+	@$(MAKE) --no-print-directory -s FLAVOUR=debug build/debug/tests/gitd
 
 .PHONY: bench
 bench: all
