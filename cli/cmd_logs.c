@@ -16,6 +16,7 @@ struct reader {
 	struct cli *c;
 	struct cli_sse sse;
 	bool colour, event_stream, lines_seen, closed;
+	bool was_read; /* a connection was good once */
 };
 
 /* The same process always has the same colour. */
@@ -73,6 +74,7 @@ static bool on_head(void *arg, long status, const char *type)
 	struct reader *r = arg;
 
 	r->event_stream = strncasecmp(type, "text/event-stream", 17) == 0;
+	r->was_read = r->was_read || (status == 200 && r->event_stream);
 	return status != 200 || r->event_stream;
 }
 
@@ -150,7 +152,7 @@ static int follow(struct reader *r, const struct cli_logs *w, json_t **session, 
 		tries = r->lines_seen ? 1 : tries + 1;
 		/* Refused at once; one that was being read and broke is taken up again. */
 		if (rc < 0 &&
-		    ((first && !r->event_stream) || e.code == ERR_INTERNAL || tries > TRIES_MAX)) {
+		    ((first && !r->was_read) || e.code == ERR_INTERNAL || tries > TRIES_MAX)) {
 			*err = e;
 			return -1;
 		}
