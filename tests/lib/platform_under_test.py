@@ -53,12 +53,13 @@ class Platform:
         self.url = f'http://localhost:{self.port}'
         self.options = list(options)
         self.environ = {**os.environ, **(environ or {})}
+        self.prefix = []  # of paasd's command: setpriv and the like
         self.proc = None
         self.log = open(os.path.join(self.dir, 'paasd.log'), 'ab')
 
     # --- life ---
     def start(self, *more, timeout=30):
-        cmd = [os.path.join(self.bin, 'paasd'), '--dev', '--state', self.state, '--listen', f'127.0.0.1:{self.port}',
+        cmd = [*self.prefix, os.path.join(self.bin, 'paasd'), '--dev', '--state', self.state, '--listen', f'127.0.0.1:{self.port}',
                *self.options, *more]
         self.proc = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=self.log, cwd=self.root,
                                      env=self.environ, start_new_session=True)
