@@ -33,13 +33,23 @@ static int open_dir(const char *arg, char **real, int *fd, struct err *err)
 	return *fd < 0 ? err_errno(err, "open %s", arg) : 0;
 }
 
+int ln_lock(int fd)
+{
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK || tries >= 100)
+			return -1;
+		usleep(10000);
+	}
+	return 0;
+}
+
 static int lock_run(struct host *h, struct err *err)
 {
 	h->lock_fd =
 		openat(h->run_fd, "launcher.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (h->lock_fd < 0)
 		return err_errno(err, "open %s/launcher.lock", h->run);
-	if (flock(h->lock_fd, LOCK_EX | LOCK_NB) < 0)
+	if (ln_lock(h->lock_fd) < 0)
 		return err_set(err, ERR_CONFLICT, "another launcher serves %s", h->run);
 	return 0;
 }

@@ -54,6 +54,9 @@ int ln_host_open(struct host *h, struct err *err);
 /* (Re)opens STATE/dynos as dynos_fd. FORBIDDEN when it is not ours. */
 int ln_open_dynos(struct host *h, struct err *err);
 void ln_host_close(struct host *h);
+/* flock, with a second of patience: a child that a killed launcher had just forked holds copies of
+ * its locks until it execs. */
+int ln_lock(int fd);
 void ln_host_note(struct host *h, const char *fmt, ...) PRINTF(2, 3);
 /* Removes all that exists of the instance besides its dynos: bridge, table, groups, slot, folders.
  */

@@ -86,7 +86,7 @@ static bool read_record(int fd, struct record *r)
 
 /* Opens and locks a slot's file; -1 when somebody has it. A file that was unlinked meanwhile does
  * not count. */
-static int lock_slot(int slot)
+static int lock_slot(int slot, bool patient)
 {
 	char path[64];
 	int fd;
@@ -96,7 +96,8 @@ static int lock_slot(int slot)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -1;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0)
+	if ((patient ? ln_lock(fd) : flock(fd, LOCK_EX | LOCK_NB)) == 0 && fstat(fd, &st) == 0 &&
+	    st.st_nlink > 0)
 		return fd;
 	close(fd);
 	return -1;
@@ -126,10 +127,10 @@ static void clear_stale(struct host *h)
 	h->nft = false;
 }
 
-static bool try_slot(struct host *h, int slot)
+static bool try_slot(struct host *h, int slot, bool mine)
 {
 	struct record r;
-	int fd = lock_slot(slot);
+	int fd = lock_slot(slot, mine);
 	bool had;
 
 	if (fd < 0)
@@ -137,7 +138,7 @@ static bool try_slot(struct host *h, int slot)
 	ln_slot_names(h, slot);
 	had = read_record(fd, &r);
 	if ((had && strcmp(r.state, h->state) != 0 && access(r.state, F_OK) == 0) ||
-	    !subnet_free(h)) {
+	    (!mine && !subnet_free(h))) {
 		close(fd);
 		return false;
 	}
@@ -151,6 +152,17 @@ static bool try_slot(struct host *h, int slot)
 	return true;
 }
 
+static bool recorded_as_ours(const struct host *h, int slot)
+{
+	char path[64];
+	struct record r;
+	AUTO(auto_fd) int fd = -1;
+
+	snprintf(path, sizeof path, "%s/%d", slots_dir, slot);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && read_record(fd, &r) && strcmp(r.state, h->state) == 0;
+}
+
 int ln_slot_claim(struct host *h, struct err *err)
 {
 	unsigned hash = 2166136261u;
@@ -159,12 +171,16 @@ int ln_slot_claim(struct host *h, struct err *err)
 	if ((mkdir(slots_dir, 0755) < 0 && errno != EEXIST) ||
 	    (mkdir(LN_BOX, 0700) < 0 && errno != EEXIST))
 		return err_errno(err, "create %s", slots_dir);
-	if (mine >= 0 && try_slot(h, mine))
+	if (mine >= 0 && try_slot(h, mine, true))
 		return 0;
+	/* another number would mean other names: what lives under the old ones would be lost */
+	if (mine >= 0 && recorded_as_ours(h, mine))
+		return err_set(err, ERR_CONFLICT, "instance %d of %s cannot be had again", mine,
+			       h->state);
 	for (const char *p = h->state; *p; p++)
 		hash = (hash ^ (unsigned char)*p) * 16777619u;
 	for (unsigned i = 0; i < SLOTS; i++)
-		if (try_slot(h, (int)((hash + i) % SLOTS))) {
+		if (try_slot(h, (int)((hash + i) % SLOTS), false)) {
 			remember(h);
 			return 0;
 		}

@@ -328,8 +328,12 @@ class LauncherProcess:
         end = time.monotonic() + timeout
         while True:
             try:
-                return self.connect().close()
-            except OSError:
+                # an answer, not just a connection: a child that a killed launcher had just forked
+                # holds its listening socket until it execs
+                c = self.connect()
+                c.info()
+                return c.close()
+            except (OSError, Closed):
                 assert self.proc.poll() is None, "launcher ended: " + self.logged()
                 assert time.monotonic() < end, "launcher does not serve: " + self.logged()
                 time.sleep(0.01)
