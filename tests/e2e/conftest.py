@@ -51,7 +51,9 @@ def own_network():
 
 
 def pytest_configure(config):
-    if os.geteuid() == 0 and not hasattr(config, 'workerinput'):
+    # With workers each has a network of its own, and the process that hands out the tests needs none.
+    hands_out = getattr(config.option, 'numprocesses', None) and not hasattr(config, 'workerinput')
+    if os.geteuid() == 0 and not hands_out:
         own_network()
 
 

@@ -47,16 +47,20 @@ class Terminal:
         return os.waitpid(self.pid, 0)[1]
 
 
-def pgrep(cmdline):
-    """How many processes have this command line: those of dynos are seen from outside."""
-    n = 0
+def in_foreground(cmdline):
+    """Is a process with this command line the foreground job of its terminal? Seen from outside the dyno."""
     for d in os.listdir('/proc'):
         try:
             with open(f'/proc/{d}/cmdline', 'rb') as f:
-                n += f.read() == cmdline
+                if f.read() != cmdline:
+                    continue
+            with open(f'/proc/{d}/stat') as f:
+                fields = f.read().rpartition(')')[2].split()
         except OSError:
-            pass
-    return n
+            continue
+        if fields[2] == fields[5]:  # pgrp, tpgid
+            return True
+    return False
 
 
 @pytest.fixture(scope='module')
@@ -74,11 +78,11 @@ def test_bash(paas, app):
     t.expect('size 30 100 tty /dev/pts/')
     t.type('sleep 1000 & jobs; fg\n')
     t.expect('Running')
-    t.expect('sleep 1000\r\n')
+    wait_for('the foreground job', lambda: in_foreground(b'sleep\x001000\x00'))
     t.type('\x1a')  # Ctrl-Z: job control
     t.expect('Stopped')
     t.type('kill -9 %1; sleep 2000\n')
-    wait_for('the foreground job', lambda: pgrep(b'sleep\x002000\x00') == 1)
+    wait_for('the foreground job', lambda: in_foreground(b'sleep\x002000\x00'))
     t.type('\x03')  # Ctrl-C
     t.expect('^C')
     t.expect('bash-')

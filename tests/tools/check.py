@@ -22,7 +22,7 @@ def make(*args):
 
 def pytest(*paths):
     return [PY, '-m', 'pytest', '-q', '-x' if os.environ.get('FAIL_FAST') else '-q', '--color=no',
-            '-p', 'no:cacheprovider', '--durations=8', *paths]
+            '-p', 'no:cacheprovider', '--durations=15', '-n', JOBS, '--dist', 'loadfile', *paths]
 
 
 # name, command, counter: 'one' = the step is one test; 'cmocka', 'pytest' = read its output
