@@ -151,8 +151,19 @@ def processes(*texts):
 
 
 def parent(pid):
-    with open(f'/proc/{pid}/stat') as f:
-        return int(f.read().rsplit(')', 1)[1].split()[1])
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return int(f.read().rsplit(')', 1)[1].split()[1])
+    except OSError:
+        return 0
+
+
+def the_process(program, *texts):
+    """Its pid: children that it forked have the same command line."""
+    ours = processes(program, *texts)
+    first = [p for p in ours if parent(p) not in ours]
+    assert len(first) == 1, first
+    return first[0]
 
 
 def run(paas, command, **kw):
@@ -180,7 +191,8 @@ def test_requests_wait_for_the_first_boot(paas, app):
     assert status == 200 and 'DYNO=web.1' in body
     assert took > 0.5, 'it did not wait'
     log.in_order('heroku[web.1]: State changed from down to starting', 'heroku[web.1]: Starting process with command',
-                 'app[web.1]: listening on ', 'heroku[web.1]: State changed from starting to up')
+                 'heroku[web.1]: State changed from starting to up')
+    log.wait('app[web.1]: listening on ')
     paas.ctl('config:unset', 'BOOT_DELAY', '-a', APP)
 
 
@@ -362,8 +374,9 @@ def test_detached_one_off(paas, live):
     log = Since(paas)
     name = detached(paas, 'echo out of $DYNO; exit 3')
     log.in_order(f'heroku[{name}]: Starting process with command `echo out of $DYNO; exit 3`',
-                 f'heroku[{name}]: State changed from starting to up', f'app[{name}]: out of {name}')
-    log.in_order(f'heroku[{name}]: Process exited with status 3', f'heroku[{name}]: State changed from up to complete')
+                 f'heroku[{name}]: State changed from starting to up',
+                 f'heroku[{name}]: Process exited with status 3', f'heroku[{name}]: State changed from up to complete')
+    log.wait(f'app[{name}]: out of {name}')
     wait_for('its end', lambda: name not in dynos(paas))
     assert f'heroku[{name}]: Restarting' not in log.text()
 
@@ -373,6 +386,21 @@ def test_an_attached_one_off_writes_to_its_terminal_only(paas, live):
     assert 'for my eyes' in run(paas, 'echo for my eyes').stdout
     log.in_order('State changed from starting to up', 'Process exited with status 0', 'State changed from up to complete')
     assert not re.search(r'app\[run\.\d+\]', log.text())
+
+
+def test_an_attached_one_off_is_up_while_it_runs(paas, live):
+    p = subprocess.Popen([os.path.join(paas.bin, 'paasctl'), 'run', '--no-tty', '-a', APP, '--', 'echo $DYNO; cat'],
+                         env=paas.env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        name = p.stdout.readline().decode().strip()
+        wait_for('it', lambda: state(paas, name) == 'up', 5)
+        p.stdin.close()
+        assert p.wait(10) == 0
+        wait_for('its end', lambda: name not in dynos(paas))
+    finally:
+        p.kill()
+        p.wait()
+        p.stdout.close()
 
 
 def test_one_off_with_a_limited_life(paas, live):
@@ -409,23 +437,36 @@ def test_a_dyno_whose_shim_is_killed_is_replaced(paas, live):
 
 
 def test_a_killed_launcher_is_started_again(paas, live):
-    old = processes('paas-launcher', paas.state)
-    assert len(old) == 1
+    old = the_process('paas-launcher', paas.state)
     before = boot(paas)
-    os.kill(old[0], signal.SIGKILL)
+    os.kill(old, signal.SIGKILL)
     assert paas.http(APP)[0] == 200  # nobody needs it to serve
     paas.ctl('ps:restart', '-a', APP)  # at once, while it is away
     wait_for('a new dyno', lambda: boot(paas) != before and state(paas, 'web.1') == 'up')
     assert 'all well' in run(paas, 'echo all well').stdout
-    assert processes('paas-launcher', paas.state) not in ([], old)
-    paas.commit(live, 'after the launcher died')
-    assert 'deployed' in paas.push(live).stderr
+    assert the_process('paas-launcher', paas.state) != old
+
+
+def test_a_build_survives_the_launcher(paas, live):
+    with open(os.path.join(live, 'Makefile')) as f:
+        makefile = f.read()
+    paas.commit(live, 'a slow build', Makefile=makefile.replace('server: server.c\n', 'server: server.c\n\tsleep 2\n'))
+    outcome = []
+    push = threading.Thread(target=lambda: outcome.append(paas.push(live, check=False).stderr))
+    push.start()
+    wait_for('the build', lambda: processes('sleep 2'), 20)
+    os.kill(the_process('paas-launcher', paas.state), signal.SIGKILL)
+    push.join()
+    assert 'deployed' in outcome[0], outcome
+    web = boot(paas)
+    wait_for('nothing left of it', lambda: os.listdir(os.path.join(paas.state, 'dynos')) == [web], 20)
+    paas.commit(live, 'quick again', Makefile=makefile)
+    paas.push(live)
 
 
 def test_a_killed_router_is_started_again(paas, live):
-    old = processes('paas-router', paas.state)
-    assert len(old) == 1
-    os.kill(old[0], signal.SIGKILL)
+    old = the_process('paas-router', paas.state)
+    os.kill(old, signal.SIGKILL)
     start = time.monotonic()
 
     def serves():
@@ -435,7 +476,7 @@ def test_a_killed_router_is_started_again(paas, live):
             return False
     wait_for('traffic', serves, 5, 0.01)
     assert time.monotonic() - start < 1
-    assert processes('paas-router', paas.state) != old
+    assert the_process('paas-router', paas.state) != old
     wait_for('the API', lambda: paas.api('GET', '/apps')[0] == 200, 5)
     fresh_start(paas)  # routes follow again
     assert paas.http(APP)[0] == 200
@@ -506,8 +547,8 @@ def test_the_log_goes_on_over_a_death_of_paasd(paas, live):
         shim_of_late = dynos(paas)[late]['id']
         paas.kill9()
         assert paas.http(APP, '/log?7')[0] == 200
-        status = os.path.join(paas.run_dir(), 'dynos', shim_of_late, 'status')
-        wait_for('its end', lambda: os.path.exists(status))
+        folder = os.path.join(paas.run_dir(), 'dynos', shim_of_late)
+        wait_for('its end', lambda: os.path.exists(folder + '/status') and not os.path.exists(folder + '/sock'))
         paas.start()
         wait_for('lines of meanwhile', lambda: shows('log line 7 of 7'))
         wait_for('lines of a dyno that ended', lambda: shows(f'app[{late}]: last words'))
