@@ -412,7 +412,6 @@ static void listen_api(void *arg)
 	struct paasd *p = arg;
 	AUTO(auto_str) char *sock = xasprintf("%s/api.sock", p->cfg.run_dir);
 	AUTO(auto_str) char *where = xasprintf("unix:%s", sock);
-	const char *hosts[] = {p->cfg.platform_host, "127.0.0.1", "[::1]", NULL};
 	struct err err = {0};
 
 	if (p->stopping)
@@ -422,7 +421,6 @@ static void listen_api(void *arg)
 		begin_stop(p);
 		return;
 	}
-	routes_platform(p->routes, hosts, sock);
 	xlog(XLOG_INFO, "main", "msg=ready");
 	print_ready(&p->cfg);
 }
@@ -458,8 +456,13 @@ static void watch_signals(struct paasd *p)
 static void boot(void *arg)
 {
 	struct paasd *p = arg;
+	AUTO(auto_str) char *sock = xasprintf("%s/api.sock", p->cfg.run_dir);
+	const char *hosts[] = {p->cfg.platform_host, "127.0.0.1", "[::1]", NULL};
 
 	watch_signals(p);
+	/* Part of the first table: the router holds requests to a socket that is not there yet, but
+	 * answers 404 to hosts that it does not know. */
+	routes_platform(p->routes, hosts, sock);
 	releases_recover(p->releases, on_recovered, p);
 }
 

@@ -2,6 +2,7 @@
 #include "launcher/host.h"
 #include "daemon/core/xlog.h"
 
+#include <pwd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -12,7 +13,7 @@
 #include <sys/un.h>
 
 static const char usage[] =
-	"usage: paas-launcher --run DIR --state DIR [--runtime auto|sandbox|plain] [--owner UID]\n"
+	"usage: paas-launcher --run DIR --state DIR [--runtime auto|sandbox|plain] [--owner USER]\n"
 	"                     [--shim PATH] [--host-port N]... [--ro DIR]... [--dns IP]\n"
 	"                     [--without idmap|upper|nft|limits]...\n"
 	"       paas-launcher --cleanup --run DIR --state DIR\n"
@@ -59,6 +60,22 @@ static int take_lack(struct host *h, const char *what, struct err *err)
 	return err_set(err, ERR_CONFIG, "--without does not know %s", what);
 }
 
+/* A user's name, as units have it, or a number. */
+static int take_owner(struct host *h, const char *who, struct err *err)
+{
+	const struct passwd *pw = getpwnam(who);
+	char *end;
+	unsigned long n = strtoul(who, &end, 10);
+
+	if (pw)
+		h->owner = pw->pw_uid;
+	else if (*who && !*end && n <= 0x7fffffff)
+		h->owner = (uid_t)n;
+	else
+		return err_set(err, ERR_CONFIG, "there is no user %s", who);
+	return 0;
+}
+
 static int take_option(struct options *o, int opt, struct err *err)
 {
 	struct host *h = o->h;
@@ -67,16 +84,14 @@ static int take_option(struct options *o, int opt, struct err *err)
 
 	switch (opt) {
 	case 'o':
+		o->owner_given = true;
+		return take_owner(h, optarg, err);
 	case 'p':
 		n = strtoul(optarg, &end, 10);
-		if (!*optarg || *end || (opt == 'p' && (n < 1 || n > 65535)) || n > 0x7fffffff)
-			return err_set(err, ERR_CONFIG, "%s is not a valid number", optarg);
-		if (opt == 'o') {
-			h->owner = (uid_t)n;
-			o->owner_given = true;
-		} else if (h->nports < HOST_PORTS) {
+		if (!*optarg || *end || n < 1 || n > 65535)
+			return err_set(err, ERR_CONFIG, "%s is not a port", optarg);
+		if (h->nports < HOST_PORTS)
 			h->ports[h->nports++] = (unsigned)n;
-		}
 		return 0;
 	case 'b':
 		if (h->nro < HOST_RO)
