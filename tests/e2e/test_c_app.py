@@ -148,7 +148,7 @@ def test_never_binding_its_port_keeps_the_old(paas, tmp_path_factory):
         p.login()
         p.create('slowboot', folder)
         p.push(folder)
-        assert p.http('slowboot')[0] == 200
+        assert p.http('slowboot')[0] == 200, p.logs('slowboot')
         with open(folder + '/Procfile') as f:
             procfile = f.read()
         p.commit(folder, 'sleeps', Procfile=procfile.replace('web: ./server', 'web: sleep 1000'))
