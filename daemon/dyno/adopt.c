@@ -37,7 +37,7 @@ static void meta_path(const struct dynos *d, const char *id, char *out, size_t c
 	snprintf(out, cap, "%s/meta/%s", launcher_run_dir(d->la), id);
 }
 
-int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err)
+int meta_write(const struct dynos *d, const struct dyno_info *i, const char *ip, struct err *err)
 {
 	AUTO(buf_clear) struct buf b = {0};
 	AUTO(auto_fd) int fd = -1;
@@ -49,7 +49,7 @@ int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err
 	wire_str(&b, M_NAME, i->name);
 	wire_str(&b, M_COMMAND, i->command);
 	wire_str(&b, M_SIZE, i->size);
-	wire_str(&b, M_IP, i->ip);
+	wire_str(&b, M_IP, ip);
 	wire_u64(&b, M_PORT, (uint64_t)i->port);
 	wire_u64(&b, M_VERSION, (uint64_t)i->release_version);
 	wire_u64(&b, M_CREATED, (uint64_t)i->created_ms);
@@ -214,7 +214,7 @@ static bool is_found(const struct adoption *ad, const char *id)
 	return false;
 }
 
-static void remember(struct dynos *d, const char *id, int exit_code)
+void end_remember(struct dynos *d, const char *id, int exit_code)
 {
 	d->gone = xrealloc(d->gone, (size_t)(d->ngone + 1) * sizeof *d->gone);
 	snprintf(d->gone[d->ngone].id, sizeof d->gone->id, "%.36s", id);
@@ -235,7 +235,7 @@ static void scan_meta(struct adoption *ad, const char *meta_dir)
 
 		if (strlen(e->d_name) == 40 && strcmp(e->d_name + 36, ".end") == 0 &&
 		    fs_read(path, 16, &b, NULL) == 0) {
-			remember(ad->d, e->d_name, atoi(buf_str(&b)));
+			end_remember(ad->d, e->d_name, atoi(buf_str(&b)));
 		} else if (name_is_uuid(e->d_name) && !is_found(ad, e->d_name)) {
 			unlink(path);
 		}
@@ -270,22 +270,28 @@ static void scan_job(void *arg)
 	loop_post(ad->d->l, found_all, ad);
 }
 
+static void bury_found(struct dynos *d, struct found *f)
+{
+	struct err err = {0};
+
+	/* A release command's end outlives one more restart, or it would be run again. */
+	if (f->known && strcmp(f->info.type, "release") == 0 &&
+	    meta_write_end(d, f->info.id, f->exit_code, &err) < 0)
+		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", f->info.id);
+	if (f->known && !f->spooled)
+		take_spool(d, f, SHIM_LEAVES_MS);
+	if (dyno_remove_job(d, f->info.id, &err) < 0)
+		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s", f->info.id);
+	meta_remove(d, f->info.id);
+}
+
 static void bury_found_job(void *arg)
 {
 	struct adoption *ad = arg;
 
-	for (int i = 0; i < ad->n; i++) {
-		struct err err = {0};
-
-		if (!ad->v[i].ended)
-			continue;
-		if (ad->v[i].known && !ad->v[i].spooled)
-			take_spool(ad->d, &ad->v[i], SHIM_LEAVES_MS);
-		if (dyno_remove_job(ad->d, ad->v[i].info.id, &err) < 0)
-			xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s",
-				 ad->v[i].info.id);
-		meta_remove(ad->d, ad->v[i].info.id);
-	}
+	for (int i = 0; i < ad->n; i++)
+		if (ad->v[i].ended)
+			bury_found(ad->d, &ad->v[i]);
 	for (int i = 0; i < ad->n; i++)
 		dyno_info_clear(&ad->v[i].info);
 	free(ad->v);
@@ -365,12 +371,14 @@ static void found_all(void *arg)
 		if (f->known && f->ended) {
 			logd_printf(d->log, f->info.app_id, "heroku", f->info.name,
 				    "Process exited with status %d", f->exit_code);
-			remember(d, f->info.id, f->exit_code);
+			end_remember(d, f->info.id, f->exit_code);
 		}
 		if (f->known && !f->ended)
 			rel = ad->release_of(f->info.app_id, f->info.release_id, ad->arg);
-		if (f->known && !f->ended && !rel)
-			remember(d, f->info.id, DYNO_LOST);
+		if (f->known && !f->ended && !rel) {
+			f->exit_code = DYNO_LOST;
+			end_remember(d, f->info.id, f->exit_code);
+		}
 		if (rel) {
 			adopt_one(d, f, rel);
 			adopted++;

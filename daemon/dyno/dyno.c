@@ -55,15 +55,6 @@ struct dynos *dynos_new(struct loop *l, const struct config *cfg, struct store *
 	return d;
 }
 
-void dynos_free(struct dynos *d)
-{
-	if (!d)
-		return;
-	pool_free(d->jobs);
-	free(d->gone);
-	free(d);
-}
-
 static void forget_slots(struct app *a)
 {
 	while (a->slots) {
@@ -79,12 +70,40 @@ static void forget_slots(struct app *a)
 	}
 }
 
-static void wind_up(void *arg)
+/* At the end: the loop has stopped, no job runs, nothing calls back. */
+void app_free(struct app *a)
 {
-	struct dynos *d = arg;
+	struct app **p = &a->d->apps;
+
+	while (*p != a)
+		p = &(*p)->next;
+	*p = a->next;
+	forget_slots(a);
+	if (a->deploy)
+		deploy_free(a->deploy);
+	dyno_release_unref(a->rel);
+	free(a);
+}
+
+void dynos_free(struct dynos *d)
+{
+	if (!d)
+		return;
+	pool_free(d->jobs);
+	drains_orphan(d);
+	while (d->apps) {
+		assert(!d->apps->runs);
+		app_free(d->apps);
+	}
+	free(d->gone);
+	free(d);
+}
+
+void dynos_wind_up(struct dynos *d)
+{
 	void (*fn)(void *arg) = d->stopped;
 
-	if (fn && d->live == 0) {
+	if (fn && d->live == 0 && d->writes == 0) {
 		d->stopped = NULL;
 		fn(d->stopped_arg);
 	}
@@ -99,7 +118,7 @@ static void let_go_all(void *arg)
 		again = false;
 		for (struct app *a = d->apps; a && !again; a = a->next)
 			LIST_FOREACH (struct run, r, a->runs)
-				if (!r->launching && !r->ended) {
+				if (!r->launching && !r->looking && !r->ended) {
 					run_let_go(r); /* may free a */
 					again = true;
 					break;
@@ -108,7 +127,7 @@ static void let_go_all(void *arg)
 	if (d->live > 0) /* launches and burials under way end by themselves */
 		loop_timer_start(d->l, 20, let_go_all, d);
 	else
-		wind_up(d);
+		dynos_wind_up(d);
 }
 
 void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *arg)
@@ -132,7 +151,7 @@ void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *a
 	for (struct app *a = d->apps; a; a = a->next)
 		LIST_FOREACH (struct run, r, a->runs)
 			run_term(r);
-	wind_up(d);
+	dynos_wind_up(d);
 }
 
 /* --- one-offs --- */
@@ -184,7 +203,7 @@ bool dynos_watch(struct dynos *d, const char *dyno_id, const struct oneoff_ops *
 
 	if (r && !r->ended) {
 		r->ops = *ops;
-		if (ops->output)
+		if (ops->output && !r->looking)
 			run_watch_output(r);
 		return true;
 	}
@@ -309,6 +328,31 @@ int dynos_web_up(struct dynos *d, const char *app_id, struct dyno_info **out)
 	on_loop(d, do_list, &k);
 	*out = k.v;
 	return k.n;
+}
+
+struct slug_use {
+	struct dynos *d;
+	const char *slug_id;
+	bool used;
+};
+
+static void do_slug_use(void *arg)
+{
+	struct slug_use *u = arg;
+
+	u->used = false;
+	for (struct app *a = u->d->apps; a && !u->used; a = a->next)
+		LIST_FOREACH (struct run, r, a->runs)
+			if (strcmp(r->rel->slug_id, u->slug_id) == 0)
+				u->used = true;
+}
+
+bool dynos_use_slug(struct dynos *d, const char *slug_id)
+{
+	struct slug_use u = {.d = d, .slug_id = slug_id, .used = true};
+
+	on_loop(d, do_slug_use, &u); /* true when the loop has ended: then nobody knows */
+	return u.used;
 }
 
 static void do_state(void *arg)

@@ -86,7 +86,7 @@ void dynos_crash_restore(struct dynos *d, const char *app_id, const char *name, 
  * a cut-over is taken up again after a restart. */
 void dynos_assume(struct dynos *d, struct dyno_release *r);
 /* Makes the app's dynos what is wanted of release r, its current one: starts and stops the
- * difference. */
+ * difference. Nothing while a dynos_deploy is under way: call it again when that has ended. */
 void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want *want, int n);
 /* Restart: name "web.1", a type "web", or NULL for all. Web dynos restart one after another with
  * the replacement up first. One-offs are stopped. False when nothing matches. */
@@ -149,6 +149,8 @@ int dynos_list(struct dynos *d, const char *app_id,
 /* Web dynos that take traffic now. */
 int dynos_web_up(struct dynos *d, const char *app_id, struct dyno_info **out);
 void dyno_infos_free(struct dyno_info *v, int n);
+/* Whether a dyno of any release still runs from the slug. */
+bool dynos_use_slug(struct dynos *d, const char *slug_id);
 enum dyno_web { WEB_UP, WEB_BOOTING, WEB_CRASHED, WEB_NONE };
 enum dyno_web dynos_web_state(struct dynos *d, const char *app_id);
 

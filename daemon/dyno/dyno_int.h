@@ -35,13 +35,22 @@ struct run {
 	struct launch_spec spec; /* env and argv are freed once launched */
 	bool web;
 	bool serving;	/* counts for routes */
-	bool launching; /* a job on the pool holds it */
-	int stop_sig;	/* stop asked for while launching: SIGTERM or SIGKILL */
-	bool ended, stopping, killed_for_boot;
+	bool launching; /* a job on the pool holds it: spec, launch_ip and launch_err are the job's
+			 */
+	char launch_ip[16];
+	int stop_sig; /* stop asked for while launching: SIGTERM or SIGKILL */
+	bool ended, stopping;
+	bool looking; /* it is over; a job reads what it left: end_code, end_oom, rest are the job's
+		       */
+	bool end_known; /* end_code is what the shim said */
+	int end_code;
+	uint64_t end_oom;
+	uint64_t seen;	 /* bytes of output that ops.output got */
+	struct buf rest; /* output that came too late for the connection */
 	bool boot_failed;
 	bool unattached; /* R13 */
-	bool adopting; /* of an earlier paasd; its state is not known yet */
-	int signal, oom;
+	bool adopting;	 /* of an earlier paasd; its state is not known yet */
+	bool oom;
 	char last_error[200]; /* why it could not come up */
 	struct shimconn *super, *attach;
 	struct loop_timer *boot_timer, *stop_timer, *cycle_timer;
@@ -95,7 +104,9 @@ struct dynos {
 	struct dynos_ops ops;
 	struct pool *jobs;
 	struct app *apps;
-	int live; /* runs not yet freed */
+	int live;	      /* runs not yet freed */
+	int writes;	      /* crash counts on their way to the store */
+	struct drain *drains; /* runs whose routes are being taken away */
 	bool closing;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
@@ -125,15 +136,19 @@ void run_let_go(struct run *r); /* paasd goes, the dyno stays */
 /* Any thread but the loop: removes what the launcher holds of a dyno; waits for a launcher that is
  * being started again. */
 int dyno_remove_job(const struct dynos *d, const char *id, struct err *err);
+void run_free(struct run *r);
+void drains_orphan(struct dynos *d); /* what the router says later is of no concern any more */
+void dynos_wind_up(struct dynos *d); /* ends dynos_stop_all once nothing is under way */
 const char *dyno_state_name(enum dyno_state s);
 
 /* adopt.c: RUN/meta/ID, what a restarted paasd must know of a dyno */
-int meta_write(const struct dynos *d, const struct dyno_info *i, struct err *err);
+int meta_write(const struct dynos *d, const struct dyno_info *i, const char *ip, struct err *err);
 void meta_remove(const struct dynos *d, const char *id);
 int meta_write_end(const struct dynos *d, const char *id, int exit_code, struct err *err);
 /* Any thread but the loop, once the shim is gone: takes the lines that it could not hand over. */
 void dyno_log_spool(const struct dynos *d, const char *id);
 void adopted_one(struct run *r); /* its state is known, or it is gone */
+void end_remember(struct dynos *d, const char *id, int exit_code); /* for dynos_watch */
 
 /* formation.c: what a run tells its slot */
 void slot_run_up(struct run *r);
@@ -145,6 +160,7 @@ void slot_start(struct slot *s);
 bool slot_restart(struct slot *s, const char *why);
 void app_publish(struct app *a, void (*done)(void *arg), void *arg);
 void app_maybe_free(struct app *a);
+void app_free(struct app *a);
 void deploy_free(struct deploy *dp);
 
 #endif

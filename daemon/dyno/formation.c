@@ -116,6 +116,7 @@ void slot_start(struct slot *s)
 /* --- crash back-off (Dev Center: Dynos, "Dyno crash restart policy") --- */
 
 struct crash_tx {
+	struct dynos *d;
 	char app_id[37], name[160];
 	int count;
 	wall_ms restart_ms;
@@ -131,15 +132,22 @@ static int crash_write(struct tx *tx, void *arg, struct err *err)
 
 static void crash_written(void *arg, const struct err *e)
 {
+	struct crash_tx *c = arg;
+	struct dynos *d = c->d;
+
 	if (e->status && e->code != ERR_CONFLICT) /* the app may be gone by now */
 		xlog_err(XLOG_WARN, "dyno", e, "msg=\"crash count not kept\"");
-	free(arg);
+	free(c);
+	d->writes--;
+	dynos_wind_up(d);
 }
 
 static void remember_crash(struct slot *s, wall_ms restart_ms)
 {
 	struct crash_tx *c = xcalloc(1, sizeof *c);
 
+	c->d = s->app->d;
+	c->d->writes++;
 	memcpy(c->app_id, s->app->id, sizeof c->app_id);
 	snprintf(c->name, sizeof c->name, "%s.%d", s->type, s->num);
 	c->count = s->crashes;
@@ -147,13 +155,10 @@ static void remember_crash(struct slot *s, wall_ms restart_ms)
 	store_tx_async(s->app->d->st, crash_write, c, s->app->d->l, crash_written);
 }
 
-/* A manual restart or a new release starts anew, also in the eyes of the next paasd. */
-static void forgive(struct slot *s)
+/* Ahead of dynos_scale, while paasd is starting, nobody knows yet what should run here. */
+static bool is_known(const struct slot *s)
 {
-	if (!s->crashes)
-		return;
-	s->crashes = 0;
-	remember_crash(s, 0);
+	return s->app->rel && s->command;
 }
 
 static void retry(void *arg)
@@ -161,8 +166,17 @@ static void retry(void *arg)
 	struct slot *s = arg;
 
 	s->retry = NULL;
-	if (!s->cur && !s->fresh && !s->app->d->closing)
+	if (!s->cur && !s->fresh && is_known(s))
 		slot_start(s);
+}
+
+/* A new start that is not a crash's: the back-off begins anew. */
+static void forgive(struct slot *s)
+{
+	if (!s->crashes)
+		return;
+	s->crashes = 0;
+	remember_crash(s, 0);
 }
 
 /* First crash: at once. Again within the back-off unit of its start: 1, 2, 4 ... units, capped
@@ -199,11 +213,14 @@ void deploy_free(struct deploy *dp)
 	free(dp);
 }
 
+static void restart_next(struct app *a);
+
 static void deploy_end(struct app *a, const struct err *e)
 {
 	struct deploy *dp = a->deploy;
 
 	a->deploy = NULL;
+	restart_next(a);
 	dp->up(e, dp->arg);
 	deploy_free(dp);
 }
@@ -231,11 +248,27 @@ static void drop_unwanted(struct app *a, const struct dyno_want *want, int n)
 		next = s->next;
 		if (wanted(want, n, s->type, s->num))
 			continue;
+		s->restarting = false;
 		if (s->fresh)
 			run_stop(s->fresh);
 		if (s->cur)
 			run_stop(s->cur);
 		slot_free(s);
+	}
+}
+
+static void start_others(struct app *a, const struct dyno_want *w)
+{
+	for (int k = 1; k <= w->quantity; k++) {
+		struct slot *s = slot_get(a, w->type, k, true);
+
+		set_slot(s, w);
+		forgive(s);
+		if (s->cur && is_of(s->cur, a->rel))
+			continue; /* started by this cut-over before paasd was restarted */
+		if (s->cur)
+			run_stop(s->cur);
+		slot_start(s);
 	}
 }
 
@@ -249,6 +282,7 @@ static void flip(struct app *a)
 
 	a->rel = dyno_release_ref(dp->rel);
 	for (struct slot *s = a->slots; s; s = s->next) {
+		s->restart_queued = false;
 		if (!s->fresh || s->restarting)
 			continue;
 		if (s->cur) {
@@ -269,19 +303,9 @@ static void flip(struct app *a)
 		run_stop(retire[i]);
 	drop_unwanted(a, dp->want, dp->n);
 	app_publish(a, NULL, NULL);
-	for (int i = 0; i < dp->n; i++) {
-		if (strcmp(dp->want[i].type, "web") == 0)
-			continue;
-		for (int k = 1; k <= dp->want[i].quantity; k++) {
-			struct slot *s = slot_get(a, dp->want[i].type, k, true);
-
-			set_slot(s, &dp->want[i]);
-			if (s->cur)
-				run_stop(s->cur);
-			forgive(s);
-			slot_start(s);
-		}
-	}
+	for (int i = 0; i < dp->n; i++)
+		if (strcmp(dp->want[i].type, "web") != 0)
+			start_others(a, &dp->want[i]);
 	dyno_release_unref(old);
 	deploy_end(a, NULL);
 }
@@ -305,19 +329,56 @@ static void deploy_fail(struct app *a, const struct run *bad)
 			struct run *r = STEAL(s->fresh);
 
 			r->slot = NULL;
-			if (!r->ended)
-				run_kill(r);
+			r->stopping = true; /* it has not crashed: it is not wanted */
+			run_kill(r);
 		}
 		if (s->cur || s->retry || s->fresh)
 			continue;
 		/* Of the serving release, and crashed while its replacement came up; or new. */
-		if (s->command)
+		if (is_known(s))
 			slot_start(s);
 		else
 			slot_free(s);
 	}
 	app_publish(a, NULL, NULL);
 	deploy_end(a, &e);
+}
+
+/* What a restart of paasd may have left in the slots: replacements that this deploy does not ask
+ * for (the formation has changed since, or the type is not cut over by replacements), and its own
+ * ones where the old dyno is gone. */
+static void clear_way(struct app *a, const struct dyno_release *r, const struct dyno_want *want,
+		      int n)
+{
+	LIST_FOREACH (struct slot, s, a->slots) {
+		bool web = strcmp(s->type, "web") == 0 && wanted(want, n, s->type, s->num);
+
+		if (s->fresh && !s->restarting && !web)
+			run_stop(s->fresh);
+		if (!web || s->fresh || !s->cur || !is_of(s->cur, r))
+			continue;
+		s->fresh = STEAL(s->cur);
+		s->restarting = false;
+		free(STEAL(s->command)); /* the new release's: nothing to go back to */
+	}
+}
+
+static void await_web(struct app *a, struct dyno_release *r, const struct dyno_want *w)
+{
+	for (int k = 1; k <= w->quantity; k++) {
+		struct slot *s = slot_get(a, "web", k, true);
+
+		if (s->fresh && is_of(s->fresh, r)) {
+			s->restarting = false;
+			continue;
+		}
+		/* A restart that is under way is overtaken by the deploy. */
+		s->restarting = false;
+		if (s->fresh)
+			run_stop(s->fresh);
+		s->fresh = slot_run(s, r, w->command, w->size);
+		run_launch(s->fresh);
+	}
 }
 
 void dynos_deploy(struct dynos *d, struct dyno_release *r, const struct dyno_want *want, int n,
@@ -333,34 +394,11 @@ void dynos_deploy(struct dynos *d, struct dyno_release *r, const struct dyno_wan
 		dp->want[i] = (struct dyno_want){xstrdup(want[i].type), xstrdup(want[i].command),
 						 xstrdup(want[i].size), want[i].quantity};
 	a->deploy = dp;
-	for (int i = 0; i < n; i++) {
-		if (strcmp(want[i].type, "web") != 0)
-			continue;
-		for (int k = 1; k <= want[i].quantity; k++) {
-			struct slot *s = slot_get(a, "web", k, true);
-
-			/* After a restart of paasd: what an interrupted cut-over had started
-			 * already. */
-			if (!s->fresh && s->cur && is_of(s->cur, r))
-				s->fresh = STEAL(s->cur);
-			if (s->fresh && is_of(s->fresh, r)) {
-				s->restarting = false;
-				continue;
-			}
-			/* A restart that is under way is overtaken by the deploy. */
-			if (s->fresh) {
-				struct run *old = s->fresh;
-
-				s->restarting = false;
-				run_stop(old);
-			}
-			s->fresh = slot_run(s, r, want[i].command, want[i].size);
-		}
-	}
+	clear_way(a, r, want, n);
+	for (int i = 0; i < n; i++)
+		if (strcmp(want[i].type, "web") == 0)
+			await_web(a, r, &want[i]);
 	app_publish(a, NULL, NULL); /* an app without dynos is booting now: requests wait */
-	LIST_FOREACH (struct slot, s, a->slots)
-		if (s->fresh)
-			run_launch(s->fresh);
 	deploy_check(a);
 }
 
@@ -368,6 +406,8 @@ void dynos_deploy(struct dynos *d, struct dyno_release *r, const struct dyno_wan
 
 static void restart_next(struct app *a)
 {
+	if (a->deploy)
+		return;
 	LIST_FOREACH (struct slot, s, a->slots)
 		if (s->restarting)
 			return;
@@ -382,9 +422,9 @@ bool slot_restart(struct slot *s, const char *why)
 {
 	struct app *a = s->app;
 
-	s->restart_queued = false;
-	if (a->deploy || !a->rel)
-		return false; /* the deploy restarts everything anyway */
+	s->restart_queued = a->deploy != NULL; /* only if it fails: else all is restarted anyway */
+	if (a->deploy || !is_known(s))
+		return false;
 	if (!s->cur) {
 		if (!s->fresh)
 			slot_start(s);
@@ -438,7 +478,7 @@ void slot_run_up(struct run *r)
 	if (s->fresh == r) {
 		if (s->restarting)
 			restart_done(s);
-		else
+		else if (s->app->deploy) /* else paasd is starting, and its deploy has not begun */
 			deploy_check(s->app);
 		return;
 	}
@@ -500,6 +540,10 @@ static void settle(struct slot *s)
 	if (s->fresh && !s->restarting) {
 		struct run *loser = is_of(s->fresh, a->rel) ? s->cur : s->fresh;
 
+		if (loser && loser == s->cur && loser->serving && !s->fresh->serving) {
+			s->restarting = true; /* the old one serves until the new one can */
+			return;
+		}
 		if (loser == s->cur)
 			s->cur = s->fresh;
 		s->fresh = NULL;
@@ -516,6 +560,8 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 {
 	struct app *a = dynos_app(d, r->app_id, true);
 
+	if (a->deploy || d->closing)
+		return;
 	dynos_assume(d, r);
 	drop_unwanted(a, want, n);
 	for (int i = 0; i < n; i++)
@@ -530,6 +576,7 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 				 strcasecmp(s->cur->info.size, want[i].size) != 0)
 				slot_restart(s, "Restarting");
 		}
+	restart_next(a); /* the one that they waited for may be gone */
 	app_publish(a, NULL, NULL);
 }
 
@@ -580,12 +627,6 @@ void dynos_forget(struct dynos *d, const char *app_id, void (*done)(void *arg), 
 
 	a->forgotten = done;
 	a->forgotten_arg = arg;
-	if (a->deploy) {
-		struct err e = {0};
-
-		err_set(&e, ERR_CANCELED, "the app was destroyed");
-		deploy_end(a, &e);
-	}
 	for (struct slot *s = a->slots, *next; s; s = next) {
 		next = s->next;
 		if (s->cur)
@@ -595,6 +636,12 @@ void dynos_forget(struct dynos *d, const char *app_id, void (*done)(void *arg), 
 		s->cur = s->fresh = NULL;
 		s->crashes = 0;
 		slot_free(s);
+	}
+	if (a->deploy) {
+		struct err e = {0};
+
+		err_set(&e, ERR_CANCELED, "The app was destroyed");
+		deploy_end(a, &e);
 	}
 	LIST_FOREACH (struct run, r, a->runs) {
 		r->serving = false;

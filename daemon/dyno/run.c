@@ -1,5 +1,6 @@
 /* One run of a dyno: launch on the job pool, supervision over its shim's socket, stop, burial. */
 #include "daemon/dyno/dyno_int.h"
+#include "daemon/core/fsx.h"
 #include "daemon/core/xlog.h"
 #include "proto/limits.h"
 #include "proto/shim.h"
@@ -70,6 +71,7 @@ struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, i
 	r->d = a->d;
 	r->app = a;
 	r->rel = dyno_release_ref(rel);
+	r->end_code = DYNO_LOST;
 	uuid_new(r->info.id);
 	memcpy(r->info.app_id, a->id, sizeof a->id);
 	memcpy(r->info.release_id, rel->release_id, sizeof rel->release_id);
@@ -89,7 +91,7 @@ struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, i
 	return r;
 }
 
-static void run_free(struct run *r)
+void run_free(struct run *r)
 {
 	struct app *a = r->app;
 	struct dynos *d = r->d;
@@ -103,18 +105,14 @@ static void run_free(struct run *r)
 	loop_timer_stop(r->boot_timer);
 	loop_timer_stop(r->stop_timer);
 	loop_timer_stop(r->cycle_timer);
+	buf_clear(&r->rest);
 	launch_spec_clear(&r->spec);
 	dyno_release_unref(r->rel);
 	dyno_info_clear(&r->info);
 	free(r);
 	d->live--;
 	app_maybe_free(a);
-	if (d->live == 0 && d->stopped) {
-		void (*fn)(void *arg) = d->stopped;
-
-		d->stopped = NULL;
-		fn(d->stopped_arg);
-	}
+	dynos_wind_up(d);
 }
 
 /* Under the plain runtime all dynos share the host's loopback: take a port that is free now. */
@@ -203,7 +201,7 @@ static int create(struct run *r)
 {
 	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
 
-	while (launcher_create(r->d->la, &r->spec, r->info.ip, &r->launch_err) < 0) {
+	while (launcher_create(r->d->la, &r->spec, r->launch_ip, &r->launch_err) < 0) {
 		struct err err = {0};
 
 		if (r->launch_err.code != ERR_UNAVAILABLE || clock_mono_ms() > until)
@@ -222,8 +220,8 @@ static void launch_job(void *arg)
 
 	/* Before, so that a dyno which was launched is known to have been; after, for its address.
 	 */
-	if (meta_write(r->d, &r->info, &r->launch_err) == 0 && create(r) == 0 &&
-	    meta_write(r->d, &r->info, &r->launch_err) < 0)
+	if (meta_write(r->d, &r->info, "", &r->launch_err) == 0 && create(r) == 0 &&
+	    meta_write(r->d, &r->info, r->launch_ip, &r->launch_err) < 0)
 		launcher_remove(r->d->la, r->info.id, NULL);
 	loop_post(r->d->l, launched, r);
 }
@@ -277,7 +275,6 @@ static void boot_timeout(void *arg)
 	snprintf(r->last_error, sizeof r->last_error,
 		 "Web process failed to bind to $PORT within %lld seconds of launch (R10)",
 		 (long long)r->d->cfg->boot_timeout_s);
-	r->killed_for_boot = true;
 	run_kill(r);
 }
 
@@ -309,6 +306,7 @@ static void launched(void *arg)
 
 	r->launching = false;
 	launch_spec_clear(&r->spec);
+	memcpy(r->info.ip, r->launch_ip, sizeof r->info.ip);
 	if (r->launch_err.status) {
 		failed_launch(r);
 		return;
@@ -388,12 +386,8 @@ static void shim_stays(void *arg)
 
 static void ended(struct run *r, int code)
 {
-	if (r->ended)
-		return;
 	r->ended = true;
 	r->info.exit_code = code;
-	if (r->adopting)
-		adopted_one(r);
 	loop_timer_stop(r->boot_timer);
 	loop_timer_stop(r->stop_timer);
 	loop_timer_stop(r->cycle_timer);
@@ -416,13 +410,59 @@ static void ended(struct run *r, int code)
 	run_state(r, r->stopping || r->oneoff ? DYNO_DOWN : DYNO_CRASHED);
 	if (r->ops.ended)
 		r->ops.ended(&r->info, r->ops.arg);
+	else if (strcmp(r->info.type, "release") == 0)
+		end_remember(r->d, r->info.id, code); /* adopted, its deploy has not asked yet */
 	r->ops = (struct oneoff_ops){0};
 	slot_run_ended(r);
+	if (r->adopting)
+		adopted_one(r); /* now that its slot is empty */
 	/* The shim still hands over the app's last lines, and closes when it is done with that. */
 	if (r->super)
 		r->stop_timer = loop_timer_start(r->d->l, SHIM_LEAVES_MS, shim_stays, r);
 	else
 		bury(r);
+}
+
+static void looked(void *arg)
+{
+	struct run *r = arg;
+
+	r->looking = false;
+	r->oom = r->end_oom > 0;
+	if (r->rest.len && r->ops.output)
+		r->ops.output(r->rest.data, r->rest.len, r->ops.arg);
+	ended(r, r->end_code);
+}
+
+static void look_job(void *arg)
+{
+	struct run *r = arg;
+	const char *run_dir = launcher_run_dir(r->d->la);
+	AUTO(auto_str) char *output = xasprintf("%s/dynos/%s/output", run_dir, r->info.id);
+	struct sandbox_status st;
+
+	if (!r->end_known && sandbox_status(run_dir, r->info.id, &st, NULL) == 0) {
+		r->end_code = st.exit_code;
+		r->end_oom = st.oom;
+	}
+	if (r->oneoff && fs_read(output, 2 * LIM_RELEASE_OUTPUT, &r->rest, NULL) == 0)
+		buf_drop(&r->rest, r->seen < r->rest.len ? (size_t)r->seen : r->rest.len);
+	loop_post(r->d->l, looked, r);
+}
+
+/* Its shim said so, or is gone: a command that takes no time has ended, and its shim has left,
+ * before anyone could connect. What it left in its folder tells the rest. */
+static void over(struct run *r)
+{
+	if (r->ended || r->looking)
+		return;
+	shimconn_close(r->attach);
+	r->attach = NULL;
+	r->looking = true;
+	if (r->end_known && !r->oneoff)
+		looked(r);
+	else if (!pool_submit(r->d->jobs, look_job, r))
+		abort();
 }
 
 /* Numbers a frame may carry, by key. */
@@ -504,9 +544,12 @@ static void on_frame(struct wire_frame *f, void *arg)
 				   "after its external connection was closed.");
 		break;
 	case SHIM_EXIT:
-		r->oom = n.v[S_OOM] > 0;
-		r->signal = (int)n.v[S_SIGNAL];
-		ended(r, (int)n.v[S_EXIT_CODE]);
+		if (r->ended || r->looking)
+			break;
+		r->end_known = true;
+		r->end_oom = n.v[S_OOM];
+		r->end_code = (int)n.v[S_EXIT_CODE];
+		over(r);
 		break;
 	default:
 		break;
@@ -518,12 +561,10 @@ static void on_lost(void *arg)
 	struct run *r = arg;
 
 	r->super = NULL;
-	if (r->ended) {
+	if (r->ended)
 		bury(r); /* it took its leave after SHIM_EXIT */
-		return;
-	}
-	/* The shim never closes before SHIM_EXIT: it was killed. Burying kills what it left. */
-	ended(r, -1);
+	else
+		over(r); /* the shim may have been killed: burying kills what it left */
 }
 
 void run_supervise(struct run *r)
@@ -543,8 +584,10 @@ static void on_output(struct wire_frame *f, void *arg)
 	if (f->type != SHIM_OUTPUT || !r->ops.output)
 		return;
 	while (wire_next(f, &x) > 0)
-		if (x.key == S_DATA)
+		if (x.key == S_DATA) {
+			r->seen += x.len;
 			r->ops.output((const char *)x.data, x.len, r->ops.arg);
+		}
 }
 
 static void on_output_lost(void *arg)
@@ -624,15 +667,34 @@ void run_term(struct run *r)
 }
 
 struct drain {
-	struct dynos *d;
+	struct drain *next; /* in dynos->drains */
+	struct dynos *d;    /* NULL: gone */
 	char app_id[37], id[37];
 };
+
+static void drain_unlink(struct drain *dr)
+{
+	struct drain **p = &dr->d->drains;
+
+	while (*p != dr)
+		p = &(*p)->next;
+	*p = dr->next;
+	dr->d = NULL;
+}
+
+/* The router's answers are awaited for half a minute; nobody waits with them at the end, and what
+ * comes then finds nothing to do. */
+void drains_orphan(struct dynos *d)
+{
+	while (d->drains)
+		drain_unlink(d->drains);
+}
 
 /* The run may have ended by itself while its routes drained: look it up again. */
 static void drained(void *arg)
 {
 	struct drain *dr = arg;
-	struct app *a = dynos_app(dr->d, dr->app_id, false);
+	struct app *a = dr->d ? dynos_app(dr->d, dr->app_id, false) : NULL;
 
 	if (a)
 		LIST_FOREACH (struct run, r, a->runs)
@@ -640,6 +702,8 @@ static void drained(void *arg)
 				run_term(r);
 				break;
 			}
+	if (dr->d)
+		drain_unlink(dr);
 	free(dr);
 }
 
@@ -647,7 +711,10 @@ static void unrouted(void *arg)
 {
 	struct drain *dr = arg;
 
-	dr->d->ops.drain(dr->id, drained, dr, dr->d->ops.arg);
+	if (dr->d)
+		dr->d->ops.drain(dr->id, drained, dr, dr->d->ops.arg);
+	else
+		free(dr);
 }
 
 void run_stop(struct run *r)
@@ -668,6 +735,8 @@ void run_stop(struct run *r)
 	r->serving = false;
 	dr = xcalloc(1, sizeof *dr);
 	dr->d = r->d;
+	dr->next = dr->d->drains;
+	dr->d->drains = dr;
 	memcpy(dr->app_id, r->info.app_id, sizeof dr->app_id);
 	memcpy(dr->id, r->info.id, sizeof dr->id);
 	app_publish(r->app, unrouted, dr);
@@ -724,7 +793,7 @@ static void bury(struct run *r)
 
 void run_let_go(struct run *r)
 {
-	assert(!r->launching);
+	assert(!r->launching && !r->looking && !r->ended);
 	r->slot = NULL;
 	run_free(r);
 }

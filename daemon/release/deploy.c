@@ -55,6 +55,7 @@ void dep_unref(struct dep *d)
 		return;
 	dyno_release_unref(d->rel);
 	plan_clear(&d->plan);
+	plan_clear(&d->fresh);
 	buf_clear(&d->output);
 	free(d);
 }
@@ -84,10 +85,40 @@ static void woken(struct dep *d, const struct err *e)
 
 /* --- persistence --- */
 
+static void commit(struct dep *d, int (*fn)(struct tx *tx, void *arg, struct err *err),
+		   void (*done)(void *arg, const struct err *e))
+{
+	way_begin(d->rs);
+	store_tx_async(d->rs->st, fn, d, d->rs->l, done);
+}
+
+/* People scale while a deploy is on its way: what it starts is what is wanted then. */
+static int read_wants(struct tx *tx, struct dep *d, const char *release_id, struct err *err)
+{
+	plan_clear(&d->fresh);
+	return rows_plan(tx, release_id, d->rs->cfg, &d->fresh, err);
+}
+
+static void take_wants(struct dep *d)
+{
+	struct dyno_want *want = d->plan.want;
+	int n = d->plan.nwant;
+
+	if (!d->fresh.release_id[0])
+		return;
+	d->plan.want = d->fresh.want;
+	d->plan.nwant = d->fresh.nwant;
+	d->fresh.want = want;
+	d->fresh.nwant = n;
+	plan_clear(&d->fresh);
+}
+
 static int write_phase(struct tx *tx, void *arg, struct err *err)
 {
 	struct dep *d = arg;
 
+	if (d->sm.state == D_CUTOVER && read_wants(tx, d, d->plan.release_id, err) < 0)
+		return -1;
 	if (store_release_set_command_dyno(tx, d->plan.release_id,
 					   d->dyno_id[0] ? d->dyno_id : NULL, err) < 0)
 		return -1;
@@ -98,9 +129,13 @@ static int write_phase(struct tx *tx, void *arg, struct err *err)
 static void on_committed(void *arg, const struct err *e)
 {
 	struct dep *d = arg;
+	struct releases *r = d->rs;
 
 	d->started = true;
+	if (!e->status)
+		take_wants(d);
 	woken(d, e);
+	way_end(r);
 }
 
 /* Moves and commits; the state's own work starts when dep_step comes by with started set. */
@@ -108,7 +143,7 @@ static void move(struct dep *d, int to)
 {
 	sm_move(&d->sm, to);
 	d->started = false;
-	store_tx_async(d->rs->st, write_phase, d, d->rs->l, on_committed);
+	commit(d, write_phase, on_committed);
 }
 
 /* --- release phase --- */
@@ -141,7 +176,9 @@ static void on_ended(const struct dyno_info *i, void *arg)
 {
 	struct dep *d = arg;
 
-	if (i->exit_code == 0)
+	if (d->rs->closing)
+		return; /* how it ended is kept; the next start goes on from there */
+	if (i->exit_code == 0 && !d->canceled)
 		move(d, D_CUTOVER);
 	else
 		command_failed(d, i->exit_code);
@@ -186,12 +223,20 @@ static void on_up(const struct err *err, void *arg)
 static int write_end(struct tx *tx, void *arg, struct err *err)
 {
 	struct dep *d = arg;
+	AUTO(store_release_clear) struct store_release cur = {0};
+	struct err none = {0};
 
-	if (d->sm.state == D_FAILED)
-		return store_release_fail(tx, d->plan.release_id, STORE_FAILED, d->err.msg, err);
-	if (store_release_make_current(tx, d->plan.release_id, err) < 0)
+	if (d->sm.state == D_FAILED) {
+		if (store_release_fail(tx, d->plan.release_id, STORE_FAILED, d->err.msg, err) < 0)
+			return -1;
+		if (store_release_current(tx, d->plan.app_id, &cur, &none) < 0 || !cur.slug_id[0])
+			return 0;
+		return read_wants(tx, d, cur.id, err);
+	}
+	if (store_release_make_current(tx, d->plan.release_id, err) < 0 ||
+	    rows_formation(tx, d->plan.release_id, err) < 0)
 		return -1;
-	return rows_formation(tx, d->plan.release_id, err);
+	return read_wants(tx, d, d->plan.release_id, err);
 }
 
 static void save_output_job(struct dep *d)
@@ -229,19 +274,24 @@ static void finish(struct dep *d)
 static void on_end_written(void *arg, const struct err *e)
 {
 	struct dep *d = arg;
-	struct rapp *a = rapp_get(d->rs, d->plan.app_id, false);
+	struct releases *r = d->rs;
+	struct rapp *a = rapp_get(r, d->plan.app_id, false);
 
 	if (e->status)
 		xlog_err(XLOG_ERROR, "release", e,
 			 "msg=\"end of a release not recorded\" release_id=%s", d->plan.release_id);
 	if (a && d->sm.state == D_LIVE) {
 		a->failed_first = false;
-		rapp_publish(d->rs, a, NULL, NULL);
+		rapp_publish(r, a, NULL, NULL);
 	} else if (a && !a->rel) {
 		a->failed_first = true;
-		rapp_publish(d->rs, a, NULL, NULL);
+		rapp_publish(r, a, NULL, NULL);
 	}
+	/* Scaled while the cut-over was under way. */
+	if (!e->status && a && a->rel && strcmp(a->rel->release_id, d->fresh.release_id) == 0)
+		dynos_scale(r->dy, a->rel, d->fresh.want, d->fresh.nwant);
 	finish(d);
+	way_end(r);
 }
 
 static int write_end_and_output(struct tx *tx, void *arg, struct err *err)
@@ -263,7 +313,7 @@ static void end(struct dep *d)
 			 d->plan.app_name, d->plan.version);
 	}
 	/* The output file is written on the writer's thread, before the row that points at it. */
-	store_tx_async(d->rs->st, write_end_and_output, d, d->rs->l, on_end_written);
+	commit(d, write_end_and_output, on_end_written);
 }
 
 static void take_up_command(struct dep *d)
@@ -284,6 +334,10 @@ static void take_up_command(struct dep *d)
 /* Each return is one wait; its end comes back through woken(). */
 static void dep_step(struct dep *d)
 {
+	if (d->rs->closing)
+		return; /* what is committed so far is taken up at the next start */
+	if (d->canceled && !d->err.status)
+		err_set(&d->err, ERR_CANCELED, "The app was destroyed");
 	if (d->err.status && !sm_final(&d->sm)) {
 		sm_move(&d->sm, D_FAILED);
 		end(d);
@@ -324,12 +378,19 @@ void deps_next(struct releases *r, const char *app_id)
 		if (strcmp(d->plan.app_id, app_id) == 0)
 			first = d;
 	pthread_mutex_unlock(&r->lock);
-	if (first && first->sm.id[0]) {
-		if (first->plan.current) /* marks "running": see dep_enqueue */
-			return;
-		first->plan.current = true;
+	if (first && !first->running) {
+		first->running = true;
 		dep_step(first);
 	}
+}
+
+void deps_cancel(struct releases *r, const char *app_id)
+{
+	pthread_mutex_lock(&r->lock);
+	for (struct dep *d = r->deps; d; d = d->next)
+		if (strcmp(d->plan.app_id, app_id) == 0)
+			d->canceled = true;
+	pthread_mutex_unlock(&r->lock);
 }
 
 void dep_enqueue(void *arg)

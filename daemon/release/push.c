@@ -490,7 +490,9 @@ void push_collect_slugs(struct pusher *ps)
 	if (store_read(ps->store, read_collect, &c, &err) < 0)
 		xlog_err(XLOG_WARN, "push", &err, "msg=\"slugs not collected\"");
 	for (int i = 0; i < c.all.n && !err.status; i++) {
-		if (store_ids_has(&c.in_use, c.all.v[i]))
+		/* A one-off may run, and a dyno drain, from a slug that no release needs now. */
+		if (store_ids_has(&c.in_use, c.all.v[i]) ||
+		    dynos_use_slug(releases_dynos(ps->releases), c.all.v[i]))
 			continue;
 		c.drop = c.all.v[i];
 		if (slug_remove(ps->slugs, c.drop, &err) < 0 ||

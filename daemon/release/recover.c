@@ -134,7 +134,8 @@ static void recovered(void *arg)
 	struct recovery *rc = arg;
 	struct releases *r = rc->r;
 
-	r->recovered(r->recovered_arg);
+	if (!r->closing)
+		r->recovered(r->recovered_arg);
 	for (int i = 0; i < rc->napps; i++) {
 		store_app_clear(&rc->apps[i].app);
 		plan_clear(&rc->apps[i].current);
@@ -146,6 +147,7 @@ static void recovered(void *arg)
 	free(rc->known);
 	free(rc->pending);
 	free(rc);
+	way_end(r);
 }
 
 /* Every dyno that was running is known now. */
@@ -154,6 +156,10 @@ static void adopted(void *arg)
 	struct recovery *rc = arg;
 	struct releases *r = rc->r;
 
+	if (r->closing) { /* told to stop meanwhile */
+		recovered(rc);
+		return;
+	}
 	for (int i = 0; i < rc->napps; i++) {
 		struct rapp_plan *p = &rc->apps[i];
 
@@ -214,6 +220,7 @@ void releases_recover(struct releases *r, void (*done)(void *arg), void *arg)
 {
 	struct recovery *rc = xcalloc(1, sizeof *rc);
 
+	way_begin(r);
 	rc->r = r;
 	r->recovered = done;
 	r->recovered_arg = arg;

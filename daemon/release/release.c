@@ -31,6 +31,7 @@ int releases_new(struct loop *l, const struct config *cfg, struct store *st, str
 	r->sl = sl;
 	r->la = la;
 	r->output_dir = STEAL(dir);
+	pthread_mutex_init(&r->making, NULL);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	ops.arg = r;
@@ -44,14 +45,41 @@ struct dynos *releases_dynos(struct releases *r)
 	return r->dy;
 }
 
+/* Each of these waits is short: a commit, an answer of the router, a launch, a kill. */
+void way_begin(struct releases *r)
+{
+	ASSERT_ON(r->l);
+	r->under_way++;
+}
+
+void way_end(struct releases *r)
+{
+	void (*stopped)(void *arg) = r->stopped;
+
+	ASSERT_ON(r->l);
+	if (--r->under_way > 0 || !stopped)
+		return;
+	r->stopped = NULL;
+	dynos_stop_all(r->dy, r->keep_dynos, stopped, r->stopped_arg);
+}
+
 void releases_stop(struct releases *r, bool keep_dynos, void (*done)(void *arg), void *arg)
 {
 	ASSERT_ON(r->l);
-	r->closing = true;
+	r->keep_dynos = keep_dynos;
+	r->stopped = done;
+	r->stopped_arg = arg;
+	way_begin(r);
 	pthread_mutex_lock(&r->lock);
+	r->closing = true;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
-	dynos_stop_all(r->dy, keep_dynos, done, arg);
+	way_end(r);
+}
+
+static int is_closing(struct err *err)
+{
+	return err_set(err, ERR_UNAVAILABLE, "paasd is stopping; try again in a moment");
 }
 
 void releases_free(struct releases *r)
@@ -68,6 +96,7 @@ void releases_free(struct releases *r)
 	apps_free(r);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);
+	pthread_mutex_destroy(&r->making);
 	free(r->output_dir);
 	free(r);
 }
@@ -85,29 +114,35 @@ static void log_created(struct releases *r, const struct rows_new *n)
 		    n->out->version, who);
 }
 
+/* Under r->making: two releases of an app that are made at once are deployed in the order of their
+ * versions, and none slips in behind release_app_destroy. */
+static int make(struct releases *r, struct rows_new *n, struct err *err)
+{
+	if (store_tx(r->st, rows_create, n, err) < 0)
+		return -1;
+	if (n->out->unchanged)
+		return 0;
+	log_created(r, n);
+	if (!n->plan.slug_id[0]) /* nothing to run: live already */
+		return 0;
+	if (!loop_post(r->l, dep_enqueue, dep_new(r, &n->plan)))
+		return err_set(err, ERR_UNAVAILABLE,
+			       "paasd is stopping; the release goes on at the next start");
+	return 0;
+}
+
 int release_create(struct releases *r, const struct release_new *in, struct release_out *out,
 		   struct err *err)
 {
 	struct rows_new n = {.in = in, .cfg = r->cfg, .out = out};
-	struct dep *d;
+	int rc;
 
 	*out = (struct release_out){0};
-	if (store_tx(r->st, rows_create, &n, err) < 0) {
-		plan_clear(&n.plan);
-		return -1;
-	}
-	if (out->unchanged)
-		return 0;
-	log_created(r, &n);
-	if (!n.plan.slug_id[0]) { /* nothing to run: live already */
-		plan_clear(&n.plan);
-		return 0;
-	}
-	d = dep_new(r, &n.plan);
-	if (!loop_post(r->l, dep_enqueue, d))
-		return err_set(err, ERR_UNAVAILABLE,
-			       "paasd is stopping; the release goes on at the next start");
-	return 0;
+	pthread_mutex_lock(&r->making);
+	rc = make(r, &n, err);
+	pthread_mutex_unlock(&r->making);
+	plan_clear(&n.plan);
+	return rc;
 }
 
 /* --- wait, output --- */
@@ -166,14 +201,14 @@ int release_wait(struct releases *r, const char *release_id,
 	bool final = false;
 	size_t pos = 0;
 
-	while (d && !final && !r->closing && !(gone && gone(arg))) {
+	while (d && !final && !(gone && gone(arg))) {
 		AUTO(buf_clear) struct buf chunk = {0};
 
 		pthread_mutex_lock(&r->lock);
-		if (d->output.len == pos && !d->final)
+		if (d->output.len == pos && !d->final && !r->closing)
 			cond_wait_ms(&r->changed, &r->lock, 1000);
 		buf_add(&chunk, buf_str(&d->output) + pos, d->output.len - pos);
-		final = d->final;
+		final = d->final || r->closing;
 		pthread_mutex_unlock(&r->lock);
 		pos += chunk.len;
 		if (chunk.len && out)
@@ -244,8 +279,8 @@ static void formation_apply(void *arg)
 	struct formation_tx *f = arg;
 	struct rapp *a = rapp_get(f->r, f->app_id, false);
 
-	/* A deploy under way reads the formation again when it ends. */
-	if (a && a->rel && strcmp(a->rel->release_id, f->plan.release_id) == 0)
+	/* A cut-over under way reads the formation again when it ends. */
+	if (a && a->rel && !f->r->closing && strcmp(a->rel->release_id, f->plan.release_id) == 0)
 		dynos_scale(f->r->dy, a->rel, f->plan.want, f->plan.nwant);
 }
 
@@ -331,6 +366,7 @@ static void oneoff_started(const struct dyno_info *i, const struct err *err, voi
 	struct oneoff *o = arg;
 	struct releases *r = o->r;
 
+	way_end(r);
 	pthread_mutex_lock(&r->lock);
 	if (err)
 		o->err = *err;
@@ -351,6 +387,12 @@ static void oneoff_start(void *arg)
 	const struct oneoff_ops ops = {.started = oneoff_started, .arg = o};
 	struct err e = {0};
 
+	way_begin(o->r);
+	if (o->r->closing) {
+		is_closing(&e);
+		oneoff_started(NULL, &e, o);
+		return;
+	}
 	if (a && a->rel) {
 		dynos_oneoff(o->r->dy, a->rel, &o->req, &ops);
 		return;
@@ -370,7 +412,7 @@ int release_run_oneoff(struct releases *r, const char *app_id, const struct oneo
 	*o = (struct oneoff){.r = r, .app_id = app_id, .req = *req, .out = out, .refs = 2};
 	if (!loop_post(r->l, oneoff_start, o)) {
 		free(o);
-		return err_set(err, ERR_UNAVAILABLE, "paasd is stopping");
+		return is_closing(err);
 	}
 	pthread_mutex_lock(&r->lock);
 	while (!o->done)
@@ -391,7 +433,7 @@ struct app_tx {
 	const char *app_id;
 	char name[32];
 	bool maintenance;
-	bool done;
+	bool done, refused;
 };
 
 static int app_read(struct tx *tx, void *arg, struct err *err)
@@ -409,29 +451,45 @@ static int app_read(struct tx *tx, void *arg, struct err *err)
 static void app_told(void *arg)
 {
 	struct app_tx *t = arg;
+	struct releases *r = t->r;
 
-	pthread_mutex_lock(&t->r->lock);
+	pthread_mutex_lock(&r->lock);
 	t->done = true;
-	pthread_cond_broadcast(&t->r->changed);
-	pthread_mutex_unlock(&t->r->lock);
+	pthread_cond_broadcast(&r->changed);
+	pthread_mutex_unlock(&r->lock); /* t is the waiter's again */
+	way_end(r);
+}
+
+static bool refuse(struct app_tx *t)
+{
+	way_begin(t->r);
+	if (!t->r->closing)
+		return false;
+	t->refused = true;
+	app_told(t);
+	return true;
 }
 
 static void app_apply(void *arg)
 {
 	struct app_tx *t = arg;
-	struct rapp *a = rapp_get(t->r, t->app_id, true);
+	struct rapp *a;
 
+	if (refuse(t))
+		return;
+	a = rapp_get(t->r, t->app_id, true);
 	snprintf(a->name, sizeof a->name, "%s", t->name);
 	a->maintenance = t->maintenance;
 	rapp_publish(t->r, a, app_told, t);
 }
 
-static void wait_told(struct app_tx *t)
+static int wait_told(struct app_tx *t, struct err *err)
 {
 	pthread_mutex_lock(&t->r->lock);
 	while (!t->done)
 		pthread_cond_wait(&t->r->changed, &t->r->lock);
 	pthread_mutex_unlock(&t->r->lock);
+	return t->refused ? is_closing(err) : 0;
 }
 
 int release_app_changed(struct releases *r, const char *app_id, struct err *err)
@@ -440,10 +498,7 @@ int release_app_changed(struct releases *r, const char *app_id, struct err *err)
 
 	if (store_read(r->st, app_read, &t, err) < 0)
 		return -1;
-	if (!loop_post(r->l, app_apply, &t))
-		return err_set(err, ERR_UNAVAILABLE, "paasd is stopping");
-	wait_told(&t);
-	return 0;
+	return loop_post(r->l, app_apply, &t) ? wait_told(&t, err) : is_closing(err);
 }
 
 static void app_unrouted(void *arg)
@@ -467,15 +522,21 @@ static void app_drop(void *arg)
 {
 	struct app_tx *t = arg;
 
+	if (refuse(t))
+		return;
+	deps_cancel(t->r, t->app_id);
 	routes_del(t->r->ro, t->app_id, app_unrouted, t);
 }
 
 int release_app_destroy(struct releases *r, const char *app_id, struct err *err)
 {
 	struct app_tx t = {.r = r, .app_id = app_id};
+	bool posted;
 
-	if (!loop_post(r->l, app_drop, &t))
-		return err_set(err, ERR_UNAVAILABLE, "paasd is stopping");
-	wait_told(&t);
-	return 0;
+	/* The app is marked already: a release made before that is in the queue once we hold this.
+	 */
+	pthread_mutex_lock(&r->making);
+	posted = loop_post(r->l, app_drop, &t);
+	pthread_mutex_unlock(&r->making);
+	return posted ? wait_told(&t, err) : is_closing(err);
 }

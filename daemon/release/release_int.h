@@ -13,7 +13,7 @@ struct plan {
 	char app_id[37], app_name[32], release_id[37], slug_id[37]; /* slug_id "" = none */
 	int version;
 	unsigned app_uid;
-	bool maintenance, current;
+	bool maintenance;
 	char phase[32];
 	char command_dyno[37];	/* "" = none */
 	char *command;		/* of type release; NULL = no release phase */
@@ -54,7 +54,10 @@ struct dep {
 	struct dyno_release *rel; /* owned reference */
 	char dyno_id[37];	  /* of the release command */
 	struct err err;
-	bool started;
+	bool running;	   /* its turn has come */
+	bool started;	   /* the state's work may start: the move to it is committed by us */
+	bool canceled;	   /* the app is being destroyed */
+	struct plan fresh; /* read with a move or the end: the formation of that moment */
 	/* guarded by rs->lock */
 	int refs; /* the machine, and each waiting thread */
 	bool final;
@@ -80,14 +83,23 @@ struct releases {
 	struct slugs *sl;
 	struct launcher *la;
 	struct rapp *apps;
-	struct dep *deps; /* oldest first; guarded by lock for adding and removing */
+	struct dep *deps;	/* oldest first; guarded by lock for adding and removing */
+	pthread_mutex_t making; /* held from a release's commit to its place in the queue */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool closing;
+	bool closing;  /* set on the loop under lock */
+	int under_way; /* loop thread: what comes back to the loop and must not be left hanging */
+	bool keep_dynos;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
 	void (*recovered)(void *arg);
 	void *recovered_arg;
 	char *output_dir; /* owned */
 };
+
+/* release.c, loop thread: around each wait of this module; releases_stop awaits their end */
+void way_begin(struct releases *r);
+void way_end(struct releases *r);
 
 /* apps.c, loop thread */
 struct rapp *rapp_get(struct releases *r, const char *app_id, bool make);
@@ -104,5 +116,6 @@ void dep_unref(struct dep *d);				 /* any thread */
 struct dep *dep_find(struct releases *r,
 		     const char *release_id); /* any thread; a reference or NULL */
 void deps_next(struct releases *r, const char *app_id);
+void deps_cancel(struct releases *r, const char *app_id); /* the app is being destroyed */
 
 #endif

@@ -276,6 +276,7 @@ int rows_create(struct tx *tx, void *arg, struct err *err)
 	struct rows_new *n = arg;
 	const struct release_new *in = n->in;
 	AUTO(base_clear) struct base b = {0};
+	AUTO(store_app_clear) struct store_app app = {0};
 	AUTO(store_release_clear) struct store_release made = {0};
 	AUTO(json_decref) json_t *types = NULL;
 	struct store_release_new row = {
@@ -284,6 +285,10 @@ int rows_create(struct tx *tx, void *arg, struct err *err)
 	/* The writer may run this again when a commit of several fails: start afresh. */
 	plan_clear(&n->plan);
 	*n = (struct rows_new){.in = in, .cfg = n->cfg, .out = n->out};
+	if (store_app_get(tx, in->app_id, &app, err) < 0)
+		return -1;
+	if (app.destroying)
+		return err_not_found(err, "app");
 	if (read_base(tx, in, &b, err) < 0 || change_config(n, b.config, err) < 0)
 		return -1;
 	n->out->unchanged = in->nset > 0 && !n->changed[0] && !in->slug_id && !in->rollback_to;

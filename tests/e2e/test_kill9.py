@@ -7,7 +7,7 @@ import time
 
 from platform_under_test import wait_for
 
-PUSHES = 20
+PUSHES = int(os.environ.get('PUSHES', '20'))
 
 
 def left_behind(paas):

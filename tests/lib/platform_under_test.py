@@ -1,4 +1,6 @@
-"""A paasd of the test's own: start, stop, kill, and the clients that users have."""
+"""A paasd of the test's own: start, stop, kill, and the clients that users have.
+
+PAAS_FLAVOUR=debug or tsan runs the programs that sanitizers watch; what they find fails the test."""
 import json
 import os
 import re
@@ -13,6 +15,10 @@ import urllib.request
 
 class Failed(AssertionError):
     pass
+
+
+# What the sanitizers write, in any program's log.
+FINDING = re.compile(r'ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer|: runtime error: ')
 
 
 def wait_for(what, condition, timeout=30, step=0.05):
@@ -42,7 +48,8 @@ def free_port():
 
 
 class Platform:
-    def __init__(self, root, *options, flavour='', environ=None):
+    def __init__(self, root, *options, flavour=None, environ=None):
+        flavour = os.environ.get('PAAS_FLAVOUR', '') if flavour is None else flavour
         self.root = root
         self.bin = os.path.join(root, 'build', flavour)
         self.dir = tempfile.mkdtemp(prefix='paas-e2e-', dir='/tmp')
@@ -54,6 +61,9 @@ class Platform:
         self.options = list(options)
         self.environ = {**os.environ, **(environ or {})}
         self.prefix = []  # of paasd's command: setpriv and the like
+        if flavour == 'tsan':
+            supp = os.path.join(root, 'tests', 'tools', 'tsan.supp')
+            self.environ.setdefault('TSAN_OPTIONS', f'suppressions={supp}:exitcode=0')
         self.proc = None
         self.log = open(os.path.join(self.dir, 'paasd.log'), 'ab')
 
@@ -81,7 +91,7 @@ class Platform:
 
     def tail_log(self, n=6000):
         text = ''
-        for name in (self.log.name, os.path.join(self.state, 'launcher.log'), os.path.join(self.state, 'router.log')):
+        for name in self.log_names():
             if os.path.exists(name):
                 with open(name, 'rb') as f:
                     text += f'--- {os.path.basename(name)}\n' + f.read()[-n:].decode(errors='replace')
@@ -96,7 +106,21 @@ class Platform:
             except subprocess.TimeoutExpired:
                 self.proc.kill()
                 raise Failed('paasd did not stop:\n' + self.tail_log())
+        self.check_findings()
         return self.proc.returncode if self.proc else None
+
+    def log_names(self):
+        return [self.log.name] + [os.path.join(self.state, n) for n in ('launcher.log', 'router.log')]
+
+    def check_findings(self):
+        for name in self.log_names():
+            if not os.path.exists(name):
+                continue
+            with open(name, errors='replace') as f:
+                text = f.read()
+            found = FINDING.search(text)
+            if found:
+                raise Failed(f'{os.path.basename(name)}:\n' + text[max(0, found.start() - 200):][:12000])
 
     def kill9(self):
         self.proc.kill()

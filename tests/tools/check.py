@@ -44,6 +44,7 @@ STEPS = [
     ('fuzz', make('-j1', 'run-fuzz-corpus'), 'one'),
     ('harness', make('harnesses'), 'one'),
     ('integration', pytest('tests/integration'), 'pytest'),
+    ('e2e-asan', ['env', 'PAAS_FLAVOUR=debug', *pytest('tests/e2e/test_c_app.py')], 'pytest'),
     ('e2e', pytest('tests/e2e'), 'pytest'),
 ]
 
