@@ -9,6 +9,8 @@ TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests
               python3-dj-database-url python3-psycopg2
 # A node of the machine's own is as good as Debian's, whose packages would conflict with it.
 TEST_DEPS  += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
+# Peers that benchmarks compare with.
+BENCH_DEPS := nginx-light haproxy wrk fcgiwrap node-llhttp
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Installs what is missing; says nothing and asks nothing when all is there.
@@ -17,11 +19,13 @@ install-packages = @missing=; for p in $(1); do \
 	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
-.PHONY: deps deps-test
+.PHONY: deps deps-test deps-bench
 deps:
 	$(call install-packages,$(BUILD_DEPS) $(RUN_DEPS))
 deps-test: deps
 	$(call install-packages,$(TEST_DEPS))
+deps-bench: deps
+	$(call install-packages,$(BENCH_DEPS))
 
 LIBEXEC := $(prefix)/libexec/paasd
 .PHONY: install

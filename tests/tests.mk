@@ -121,7 +121,9 @@ compile_commands.json: Makefile
 harnesses: $(HARNESS_BIN)
 	@$(MAKE) --no-print-directory -s FLAVOUR=debug build/debug/tests/gitd
 
+# Ratios to peers and floors, see docs/benchmarks.md:  make bench BENCH_ARGS='--only push,router'
+BENCH_BIN := $(addprefix $(BIN)/bench/,start_bench store_bench log_bench $(if $(wildcard $(LLHTTP_SRC)/api.c),http1_bench)) \
+             $(BIN)/tests/gitd
 .PHONY: bench
-bench: all
-	@$(PYTEST) --version >/dev/null
-	@/usr/bin/python3 tests/bench/bench.py
+bench: all $(BENCH_BIN)
+	@/usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)

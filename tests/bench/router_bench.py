@@ -223,60 +223,80 @@ def wrk(port, path, args):
     return int(n), float(sec)
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--seconds", type=int, default=4)
-    ap.add_argument("--rounds", type=int, default=3)
-    ap.add_argument("--connections", type=int, default=64)
-    ap.add_argument("--router", default=os.path.join(ROOT, "build", "paas-router"))
-    args = ap.parse_args()
-    for tool in ("wrk", "nginx", "haproxy"):
-        if not shutil.which(tool):
-            sys.exit("router_bench: %s is not installed" % tool)
+PROXIES = {"paas-router": start_router, "nginx": start_nginx, "haproxy": start_haproxy}
+
+
+def end(procs):
+    for p in procs:
+        p.send_signal(signal.SIGTERM)
+    for p in procs:
+        try:
+            p.wait(5)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+
+
+def rounds(proxies, path, args):
+    """{proxy: {cpu_us, rps: median, ..._span: (least, most)}} of interleaved rounds."""
+    cpu, rps = {n: [] for n in proxies}, {n: [] for n in proxies}
+    for _ in range(args.rounds):
+        for name, (pids, port) in proxies.items():
+            before = cpu_s(pids)
+            n, sec = wrk(port, path, args)
+            cpu[name].append((cpu_s(pids) - before) / n * 1e6)
+            rps[name].append(n / sec)
+    return {n: {"cpu_us": statistics.median(cpu[n]), "cpu_span": (min(cpu[n]), max(cpu[n])),
+                "rps": statistics.median(rps[n]), "rps_span": (min(rps[n]), max(rps[n]))}
+            for n in proxies}
+
+
+def compare(args, note=lambda text: None):
+    """Yields (path, what rounds() returns) for each size of answer."""
     tmp = tempfile.mkdtemp(prefix="router-bench-")
     procs = []
     try:
         up, upstream = start_upstream(tmp)
         procs.append(up)
         proxies = {}
-        for name, start in (("paas-router", start_router), ("nginx", start_nginx),
-                            ("haproxy", start_haproxy)):
+        for name, start in PROXIES.items():
             p, port = start(tmp, args, upstream)
             procs.append(p)
-            time.sleep(0.2)
+            time.sleep(0.2)  # workers are forked after the listener is there
             proxies[name] = (family(p.pid), port)
-            print("%-12s idle PSS %6d KB" % (name, pss_kb(proxies[name][0])))
-        for path in ("/small", "/large"):
-            cpu = {n: [] for n in proxies}
-            rps = {n: [] for n in proxies}
-            for _ in range(args.rounds):
-                for name, (pids, port) in proxies.items():
-                    before = cpu_s(pids)
-                    n, sec = wrk(port, path, args)
-                    cpu[name].append((cpu_s(pids) - before) / n * 1e6)
-                    rps[name].append(n / sec)
-            print("\n%s, %d connections, %d x %d s, medians (least..most)" %
-                  (path[1:], args.connections, args.rounds, args.seconds))
-            cpu_m = {n: statistics.median(v) for n, v in cpu.items()}
-            rps_m = {n: statistics.median(v) for n, v in rps.items()}
-            for n in proxies:
-                print("  %-12s %6.2f us CPU/request (%.2f..%.2f)   %7.0f requests/s (%.0f..%.0f)" %
-                      (n, cpu_m[n], min(cpu[n]), max(cpu[n]), rps_m[n], min(rps[n]), max(rps[n])))
-            best_cpu = min(cpu_m["nginx"], cpu_m["haproxy"])
-            best_rps = max(rps_m["nginx"], rps_m["haproxy"])
-            print("  ratio to the better peer: CPU %.2f, requests/s %.2f" %
-                  (cpu_m["paas-router"] / best_cpu, rps_m["paas-router"] / best_rps))
+            note("%-12s idle PSS %6d KB" % (name, pss_kb(proxies[name][0])))
+        for path in ("small", "large"):
+            yield path, rounds(proxies, "/" + path, args)
         for name, (pids, _) in proxies.items():
-            print("%-12s PSS after it all %6d KB" % (name, pss_kb(pids)))
+            note("%-12s PSS after it all %6d KB" % (name, pss_kb(pids)))
     finally:
-        for p in procs:
-            p.send_signal(signal.SIGTERM)
-        for p in procs:
-            try:
-                p.wait(5)
-            except subprocess.TimeoutExpired:
-                p.kill()
+        end(procs)
         shutil.rmtree(tmp, ignore_errors=True)
+
+
+def arguments(argv=None):
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("--seconds", type=int, default=4)
+    ap.add_argument("--rounds", type=int, default=3)
+    ap.add_argument("--connections", type=int, default=64)
+    ap.add_argument("--router", default=os.path.join(ROOT, "build", "paas-router"))
+    return ap.parse_args(argv)
+
+
+def main():
+    args = arguments()
+    for tool in ("wrk", "nginx", "haproxy"):
+        if not shutil.which(tool):
+            sys.exit("router_bench: %s is not installed" % tool)
+    for path, got in compare(args, print):
+        print("\n%s, %d connections, %d x %d s, medians (least..most)" %
+              (path, args.connections, args.rounds, args.seconds))
+        for n, r in got.items():
+            print("  %-12s %6.2f us CPU/request (%.2f..%.2f)   %7.0f requests/s (%.0f..%.0f)" %
+                  (n, r["cpu_us"], *r["cpu_span"], r["rps"], *r["rps_span"]))
+        ours, peers = got["paas-router"], [got["nginx"], got["haproxy"]]
+        print("  ratio to the better peer: CPU %.2f, requests/s %.2f" %
+              (ours["cpu_us"] / min(p["cpu_us"] for p in peers), ours["rps"] / max(p["rps"] for p in peers)))
 
 
 if __name__ == "__main__":

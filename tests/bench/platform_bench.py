@@ -1,0 +1,219 @@
+"""What a whole paasd takes: from push to serving, logs, the API, memory."""
+import os
+import re
+import subprocess
+import sys
+import time
+
+from benchlib import ROOT, Row, await_true, children, end, exe, free_port, get, median, need, pss_kb
+
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
+from platform_under_test import Platform  # noqa: E402
+
+APP = 'bench'
+GIT = ['git', '-c', 'user.name=Dev', '-c', 'user.email=dev@example.com']
+LINE = 'x' * 89  # with its number and the newline: 100 bytes
+
+
+class Deployed:
+    """A paasd with the procfile app on it, and that app's repository."""
+
+    def __init__(self):
+        self.p = Platform(ROOT)
+        try:
+            self.p.start()
+            self.folder = self.p.make_app('procfile', os.path.join(self.p.dir, 'app'))
+            self.p.login()
+            self.fresh = platform_pss(self.p.proc.pid)
+            self.p.create(APP, self.folder)
+            self.p.push(self.folder)
+            self.serving(self.p.git('rev-parse', 'HEAD', cwd=self.folder).stdout.strip())
+        except BaseException:
+            self.p.close()
+            raise
+
+    def serving(self, commit):
+        await_true('the new release', lambda: commit.encode() in get(self.p.port, '/', f'{APP}.localhost'))
+
+    def close(self):
+        self.p.close()
+
+
+def platform_pss(paasd):
+    """KB of paasd, router and launcher."""
+    names = {'paasd': pss_kb(paasd)}
+    for pid in children(paasd):
+        if exe(pid) in ('paas-router', 'paas-launcher'):
+            names[exe(pid)] = pss_kb(pid)
+    return names
+
+
+def dyno_pss(paasd):
+    """KB of shim and init of the one dyno that runs; the app's own processes are not ours."""
+    shims = [s for launcher in children(paasd) for s in children(launcher) if exe(s) == 'paas-shim']
+    inits = [i for s in shims for i in children(s) if exe(i) == 'paas-shim']
+    if len(shims) != 1 or len(inits) != 1:
+        raise RuntimeError(f'one dyno was expected: shims {shims}, inits {inits}')
+    return pss_kb(shims[0]), pss_kb(inits[0])
+
+
+# --- push to serving ---------------------------------------------------------------------------
+
+def next_commit(folder, n):
+    with open(os.path.join(folder, 'count'), 'w') as f:
+        f.write(f'{n}\n')
+    subprocess.run([*GIT, 'add', '-A'], cwd=folder, check=True)
+    subprocess.run([*GIT, 'commit', '-q', '-m', f'commit {n}'], cwd=folder, check=True)
+    return subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=folder, check=True, capture_output=True,
+                          text=True).stdout.strip()
+
+
+def push_ours(d, n):
+    """(seconds until the new code answers, seconds that git push takes)."""
+    commit = next_commit(d.folder, n)
+    start = time.monotonic()
+    push = subprocess.Popen(['git', 'push', '-q', 'paasd', 'main'], cwd=d.folder, env=d.p.env(),
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        d.serving(commit)
+        served = time.monotonic() - start
+        if push.wait(60) != 0:
+            raise RuntimeError('the push failed\n' + d.p.tail_log())
+        return served, time.monotonic() - start
+    finally:
+        end(push)
+
+
+def push_by_hand(d, bare, n):
+    """The same commit to a bare repository, checked out, the process started. Seconds, in the same two parts."""
+    work, port = f'{bare}.work{n}', free_port()
+    os.mkdir(work)
+    env = {**d.p.env(), 'PORT': str(port)}
+    start = time.monotonic()
+    subprocess.run(['git', 'push', '-q', bare, 'main'], cwd=d.folder, env=env, check=True)
+    pushed = time.monotonic() - start
+    subprocess.run(['git', f'--git-dir={bare}', f'--work-tree={work}', 'checkout', '-q', '-f', 'main'], env=env, check=True)
+    app = subprocess.Popen([os.path.join(work, 'bin', 'server')], cwd=work, env=env, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+    try:
+        await_true('the process', lambda: get(port))
+        return time.monotonic() - start, pushed
+    finally:
+        end(app)
+
+
+def bench_push(d, pushes=8):
+    bare = os.path.join(d.p.dir, 'bare.git')
+    subprocess.run(['git', 'init', '-q', '--bare', '-b', 'main', bare], check=True)
+    ours, hand = [], []
+    for n in range(pushes):
+        ours.append(push_ours(d, n))
+        hand.append(push_by_hand(d, bare, n))
+    served, pushed = (median([1000 * t[i] for t in ours]) for i in (0, 1))
+    by_hand, bare_push = (median([1000 * t[i] for t in hand]) for i in (0, 1))
+    s = 'push to serving (procfile app, release command included)'
+    return [Row(s, 'until the new code answers', served, 'ms', 'git push to a bare repository + start by hand', by_hand),
+            Row(s, 'until git push returns', pushed, 'ms', 'git push to a bare repository', bare_push)]
+
+
+# --- logs ----------------------------------------------------------------------------------------
+
+def newest(d, lines=1):
+    """[(number in the stream, text)] of the newest lines of the app's log."""
+    _, session, _ = d.p.api('POST', f'/apps/{APP}/log-sessions', {'lines': lines})
+    path = '/' + session['logplex_url'].split('/', 3)[3]
+    _, text, _ = d.p.api('GET', path, headers={'Accept': 'text/event-stream'}, raw=True)
+    return [(int(m[1]), m[2]) for m in re.finditer(r'^id: (\d+)\ndata: (.*)$', text.decode(), re.M)]
+
+
+def writer(lines):
+    return f'seq -f "%09.0f {LINE}" 1 {lines}; echo all-written'
+
+
+def flood(d, lines):
+    """A one-off dyno writes lines. (seconds until the last is in the history, numbers given meanwhile)"""
+    before = newest(d)[-1][0]
+    start = time.monotonic()
+    d.p.api('POST', f'/apps/{APP}/dynos', {'command': writer(lines), 'attach': False})
+
+    def last():
+        return [i for i, t in newest(d, 5) if i > before and t.endswith(']: all-written')]
+
+    number = await_true('the last line', last, timeout=60)[0]
+    took = time.monotonic() - start
+    await_true('the end of the dyno', lambda: len(d.p.api('GET', f'/apps/{APP}/dynos')[1]) == 1)
+    return took, number - before
+
+
+def bench_logs(d):
+    """A run of one line tells what the dyno's start, the question and the platform's own lines take."""
+    rows = []
+    for lines, rounds in ((20000, 5), (200000, 3)):
+        rates, lost, floor = [], [], []
+        for _ in range(rounds):
+            idle, frame = flood(d, 1)
+            took, numbers = flood(d, lines)
+            lost.append(max(0, lines - 1 - (numbers - frame)))
+            rates.append((lines - lost[-1]) / max(took - idle, 0.001))
+            start = time.monotonic()
+            with open(os.path.join(d.p.dir, 'lines'), 'w') as f:
+                subprocess.run(['/bin/sh', '-c', writer(lines)], stdout=f, check=True)
+            floor.append(lines / (time.monotonic() - start))
+        rows.append(Row('logs, lines of 100 bytes written at full speed by one dyno',
+                        f'{lines:,} lines until the last is in the history', median(rates), 'lines/s',
+                        'the same lines to a file', median(floor), more_is_better=True,
+                        note=f'lost, because the shim keeps a bounded number: {100 * median(lost) / lines:.1f} %'))
+    return rows
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+def bench_memory(d):
+    s = 'idle PSS'
+    fresh, used = d.fresh, platform_pss(d.p.proc.pid)
+    shim, init = dyno_pss(d.p.proc.pid)
+    mb = {k: v / 1024 for k, v in used.items()}
+    return [Row(s, 'paasd + router + launcher, just started', sum(fresh.values()) / 1024, 'MB', limit=20),
+            Row(s, 'paasd + router + launcher, after pushes and logs', sum(mb.values()), 'MB', limit=20),
+            Row(s, 'paasd', mb['paasd'], 'MB'), Row(s, 'paas-router', mb['paas-router'], 'MB', limit=5.5),
+            Row(s, 'paas-launcher', mb['paas-launcher'], 'MB'),
+            Row(s, 'shim + init of a dyno', (shim + init) / 1024, 'MB', note=f'shim {shim} KB, init {init} KB')]
+
+
+# --- the API -------------------------------------------------------------------------------------
+
+def wrk(port, path, seconds, headers=()):
+    """(p50, p99) in ms of one connection that asks again at once."""
+    out = subprocess.run(['wrk', '-t1', '-c1', f'-d{seconds}s', '--latency',
+                          *[a for h in headers for a in ('-H', h)], f'http://127.0.0.1:{port}{path}'],
+                         capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
+    if 'Non-2xx' in out or 'Socket errors' in out:
+        raise RuntimeError(out)
+    to_ms = {'us': 1e-3, 'ms': 1, 's': 1e3}
+    found = dict(re.findall(r'(50|99)%\s+([\d.]+\w+)', out))
+    return [float(re.match(r'[\d.]+', found[k])[0]) * to_ms[re.search(r'[a-z]+', found[k])[0]] for k in ('50', '99')]
+
+
+def bench_api(d, seconds=2, rounds=3):
+    need('nginx', 'wrk')
+    import router_bench
+    _, body, _ = d.p.api('GET', f'/apps/{APP}', raw=True)
+    web, port = os.path.join(d.p.dir, 'web'), free_port()
+    os.makedirs(web)
+    with open(os.path.join(web, 'app.json'), 'wb') as f:
+        f.write(body)
+    nginx = subprocess.Popen(router_bench.nginx(d.p.dir, 'static', f'access_log off; server {{ listen 127.0.0.1:{port}; root {web}; }}'))
+    headers = ['Host: localhost', f'Authorization: Bearer {d.p.token}', 'Accept: application/vnd.heroku+json; version=3']
+    ours, theirs = [], []
+    try:
+        await_true('nginx', lambda: get(port, '/app.json'))
+        for _ in range(rounds):
+            ours.append(wrk(d.p.port, f'/apps/{APP}', seconds, headers))
+            theirs.append(wrk(port, '/app.json', seconds))
+    finally:
+        end(nginx)
+    return [Row('API', f'GET /apps/:app through the router, {p}', median([t[i] for t in ours]), 'ms',
+                f'static file of nginx ({len(body)} bytes)', median([t[i] for t in theirs])) for i, p in enumerate(('p50', 'p99'))]
+
+
+BENCHES = {'push': bench_push, 'api': bench_api, 'logs': bench_logs, 'memory': bench_memory}
