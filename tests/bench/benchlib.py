@@ -163,9 +163,11 @@ def median(values):
     return statistics.median(values)
 
 
-def pss_kb(pid):
+def memory_kb(pid):
+    """(PSS, private pages): PSS is the smaller the more others share the libraries, private pages do not depend on them."""
     with open(f'/proc/{pid}/smaps_rollup') as f:
-        return int(re.search(r'^Pss:\s+(\d+)', f.read(), re.M)[1])
+        of = {k: int(v) for k, v in re.findall(r'^(\w+):\s+(\d+)', f.read(), re.M)}
+    return of['Pss'], of['Private_Clean'] + of['Private_Dirty']
 
 
 def children(pid):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from benchlib import ROOT, Row, await_true, children, end, exe, free_port, get, median, need, pss_kb
+from benchlib import ROOT, Row, await_true, children, end, exe, free_port, get, median, memory_kb, need
 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
 from platform_under_test import Platform  # noqa: E402
@@ -24,7 +24,7 @@ class Deployed:
             self.p.start()
             self.folder = self.p.make_app('procfile', os.path.join(self.p.dir, 'app'))
             self.p.login()
-            self.fresh = platform_pss(self.p.proc.pid)
+            self.fresh = platform_memory(self.p.proc.pid)
             self.p.create(APP, self.folder)
             self.p.push(self.folder)
             self.serving(self.p.git('rev-parse', 'HEAD', cwd=self.folder).stdout.strip())
@@ -39,22 +39,22 @@ class Deployed:
         self.p.close()
 
 
-def platform_pss(paasd):
-    """KB of paasd, router and launcher."""
-    names = {'paasd': pss_kb(paasd)}
+def platform_memory(paasd):
+    """{process: (PSS, private) in KB}."""
+    names = {'paasd': memory_kb(paasd)}
     for pid in children(paasd):
         if exe(pid) in ('paas-router', 'paas-launcher'):
-            names[exe(pid)] = pss_kb(pid)
+            names[exe(pid)] = memory_kb(pid)
     return names
 
 
-def dyno_pss(paasd):
-    """KB of shim and init of the one dyno that runs; the app's own processes are not ours."""
+def dyno_memory(paasd):
+    """(PSS, private) in KB of shim and init of the one dyno that runs; the app's own processes are not ours."""
     shims = [s for launcher in children(paasd) for s in children(launcher) if exe(s) == 'paas-shim']
     inits = [i for s in shims for i in children(s) if exe(i) == 'paas-shim']
     if len(shims) != 1 or len(inits) != 1:
         raise RuntimeError(f'one dyno was expected: shims {shims}, inits {inits}')
-    return pss_kb(shims[0]), pss_kb(inits[0])
+    return memory_kb(shims[0]), memory_kb(inits[0])
 
 
 # --- push to serving ---------------------------------------------------------------------------
@@ -169,15 +169,18 @@ def bench_logs(d):
 # --- memory --------------------------------------------------------------------------------------
 
 def bench_memory(d):
-    s = 'idle PSS'
-    fresh, used = d.fresh, platform_pss(d.p.proc.pid)
-    shim, init = dyno_pss(d.p.proc.pid)
-    mb = {k: v / 1024 for k, v in used.items()}
-    return [Row(s, 'paasd + router + launcher, just started', sum(fresh.values()) / 1024, 'MB', limit=20),
-            Row(s, 'paasd + router + launcher, after pushes and logs', sum(mb.values()), 'MB', limit=20),
-            Row(s, 'paasd', mb['paasd'], 'MB'), Row(s, 'paas-router', mb['paas-router'], 'MB', limit=5.5),
-            Row(s, 'paas-launcher', mb['paas-launcher'], 'MB'),
-            Row(s, 'shim + init of a dyno', (shim + init) / 1024, 'MB', note=f'shim {shim} KB, init {init} KB')]
+    s = 'memory when idle: PSS'
+    used = platform_memory(d.p.proc.pid)
+    dyno = dyno_memory(d.p.proc.pid)
+
+    def row(what, parts, limit=None):
+        pss, private = (sum(p[i] for p in parts) / 1024 for i in (0, 1))
+        return Row(s, what, pss, 'MB', limit=limit, note=f'of that private {private:.2f} MB')
+
+    return [row('paasd + router + launcher, just started', d.fresh.values(), 20),
+            row('paasd + router + launcher, after pushes and logs', used.values(), 20),
+            row('paasd', [used['paasd']]), row('paas-router', [used['paas-router']], 5.5),
+            row('paas-launcher', [used['paas-launcher']]), row('shim + init of a dyno', dyno)]
 
 
 # --- the API -------------------------------------------------------------------------------------
