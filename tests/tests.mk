@@ -112,10 +112,12 @@ check-docs: all
 	@$(BIN)/paasd api:docs | diff -u docs/api.md - >&2 || { echo "docs/api.md is stale: build/paasd api:docs > docs/api.md"; exit 1; }
 	@echo "docs: ok"
 
+# Written by make itself: the flags hold quotes that a shell would take.
+comma := ,
+json_cc = $(subst ",\",$(subst ',,$(subst \,\\,$(THIS_CC) $(CFLAGS))))
+json_one = {"directory":"$(CURDIR)","file":"$(1)","command":"$(json_cc) -c $(1)"}
 compile_commands.json: Makefile
-	@echo '[' > $@; sep=; for f in $(LIB_SRC) $(MAINS); do \
-	  printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}\n' "$$sep" "$(CURDIR)" "$$f" \
-	    "$$(printf '%s' '$(THIS_CC) $(CFLAGS)' | sed 's/\\/\\\\/g; s/"/\\"/g')" "$$f" >> $@; sep=,; done; echo ']' >> $@
+	$(file >$@,[$(subst } {,}$(comma){,$(strip $(foreach f,$(LIB_SRC) $(MAINS),$(call json_one,$(f)))))])
 
 .PHONY: harnesses
 harnesses: $(HARNESS_BIN)

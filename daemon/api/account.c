@@ -312,16 +312,14 @@ static int revoke_auth(struct tx *tx, void *arg, struct err *err)
 	return store_auth_revoke(tx, t->q->user.id, t->id, err);
 }
 
-/* "~" is the authorization of the request itself. */
-static const char *auth_param(struct api_req *q)
-{
-	return strcmp(q->params[0], "~") == 0 ? q->auth_id : q->params[0];
-}
-
 int api_auth_info(struct api_req *q, struct err *err)
 {
-	struct auth_tx t = {.q = q, .id = auth_param(q)};
+	struct auth_tx t = {.q = q, .id = q->params[0]};
 
+	/* "~" is the account's default authorization on Heroku; nobody has one here, and a client
+	 * that logs out takes an answer to it for "do not revoke this one". */
+	if (strcmp(q->params[0], "~") == 0)
+		return err_not_found(err, "authorization");
 	if (store_read(q->d->store, read_auth, &t, err) < 0)
 		return -1;
 	api_ok(q, 200, auth_json(&t.auth, NULL));
@@ -331,7 +329,8 @@ int api_auth_info(struct api_req *q, struct err *err)
 
 int api_auth_delete(struct api_req *q, struct err *err)
 {
-	struct auth_tx t = {.q = q, .id = auth_param(q)};
+	struct auth_tx t = {.q = q,
+			    .id = strcmp(q->params[0], "~") == 0 ? q->auth_id : q->params[0]};
 
 	if (store_read(q->d->store, read_auth, &t, err) < 0)
 		return -1;

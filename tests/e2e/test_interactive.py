@@ -42,6 +42,18 @@ class Terminal:
         before, _, self.text = self.text.partition(what)
         return before
 
+    def end(self, timeout=30):
+        """Waits until the program has ended by itself; its exit status."""
+        until = time.monotonic() + timeout
+        while select.select([self.fd], [], [], max(0, until - time.monotonic()))[0]:
+            try:
+                if not os.read(self.fd, 65536):
+                    break
+            except OSError:
+                break
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
     def close(self):
         os.close(self.fd)
         return os.waitpid(self.pid, 0)[1]

@@ -66,3 +66,32 @@ def test_a_collaborator_may(paas, two):
     assert status == 403 and body['id'] == 'forbidden'
     assert paas.api('DELETE', '/apps/app-of-a/collaborators/b@example.com', token=b)[0] == 200
     assert paas.api('GET', '/apps/app-of-a', token=b)[0] == 404
+
+
+def test_login_by_password_and_logout(paas, two, tmp_path):
+    """As a user does it: address and password at the terminal, then git without being asked, then logout."""
+    import os
+    from test_interactive import Terminal
+    env = paas.env(PAASCTL_API_KEY=None, HOME=str(tmp_path))
+    t = Terminal([os.path.join(paas.bin, 'paasctl'), 'login', '-i'], env)
+    t.expect('Email')
+    t.type('b@example.com\n')
+    t.expect('Password')
+    t.type('correct horse\n')
+    t.expect('Logged in as b@example.com')
+    assert t.end() == 0
+    assert os.stat(tmp_path / '.netrc').st_mode & 0o777 == 0o600
+    assert paas.ctl('whoami', env=env).stdout == 'b@example.com\n'
+    assert paas.run('git', 'ls-remote', f'{paas.url}/app-of-b.git', env=env).returncode == 0
+    with open(tmp_path / '.netrc') as f:
+        token = f.read().split('password ')[1].split()[0]
+    paas.ctl('logout', env=env)
+    assert paas.ctl('whoami', env=env, check=False).returncode == 100
+    assert paas.api('GET', '/account', token=token)[0] == 401  # revoked, not only forgotten
+    t = Terminal([os.path.join(paas.bin, 'paasctl'), 'login', '-i'], env)
+    t.expect('Email')
+    t.type('b@example.com\n')
+    t.expect('Password')
+    t.type('wrong\n')
+    t.expect('Invalid credentials')
+    assert t.end() != 0
