@@ -270,7 +270,7 @@ static void take_crashed(struct look *k, const struct slot *s)
 	struct dyno_info i = {.state = DYNO_CRASHED, .num = s->num, .exit_code = -1};
 
 	snprintf(i.app_id, sizeof i.app_id, "%s", s->app->id);
-	uuid_new(i.id);
+	memcpy(i.id, s->crash_id, sizeof i.id);
 	if (s->app->rel) {
 		snprintf(i.release_id, sizeof i.release_id, "%s", s->app->rel->release_id);
 		i.release_version = s->app->rel->version;

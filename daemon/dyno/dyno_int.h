@@ -73,6 +73,7 @@ struct slot {
 	int crashes;
 	struct loop_timer *retry;
 	mono_ms crashed_at;
+	char crash_id[37]; /* of the dyno that waits to be tried again, as the API shows it */
 };
 
 struct deploy {

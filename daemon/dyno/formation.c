@@ -70,6 +70,7 @@ struct slot *slot_get(struct app *a, const char *type, int num, bool make)
 		return NULL;
 	s = xcalloc(1, sizeof *s);
 	s->app = a;
+	uuid_new(s->crash_id);
 	snprintf(s->type, sizeof s->type, "%s", type);
 	s->num = num;
 	s->next = *p;
@@ -189,6 +190,7 @@ static void back_off(struct slot *s, const struct run *r)
 		s->crashes = 0;
 	s->crashes++;
 	s->crashed_at = clock_mono_ms();
+	uuid_new(s->crash_id);
 	wait = s->crashes == 1 ? 0 : unit << (s->crashes - 2 < 5 ? s->crashes - 2 : 5);
 	remember_crash(s, clock_wall_ms() + wait);
 	s->retry = loop_timer_start(s->app->d->l, (uint64_t)wait, retry, s);
