@@ -537,6 +537,8 @@ int main(int argc, char **argv)
 		return config_print_docs(), 0;
 	if (argc == 2 && strcmp(argv[1], "api:docs") == 0)
 		return api_print_docs(), 0;
+	if (argc == 2 && strcmp(argv[1], "api:routes") == 0)
+		return api_print_routes(), 0;
 	codec_init();
 	config_init(&p.cfg);
 	signal(SIGPIPE, SIG_IGN);

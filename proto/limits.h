@@ -22,6 +22,11 @@
 #define LIM_HTTP_HEAD_MS   10000
 #define LIM_HTTP_IDLE_MS   65000
 #define LIM_API_BODY	   MiB(1)
+/* guesses of passwords: so many at once, then one every so often */
+#define LIM_LOGIN_PER_ADDRESS 30
+#define LIM_LOGIN_PER_ACCOUNT 10
+#define LIM_LOGIN_REFILL_MS   30000
+#define LIM_LOGIN_WAITING     4 /* passwords being checked or waiting for it */
 /* router (Dev Center: HTTP Routing) */
 #define LIM_ROUTE_CONNECT_MS 5000
 #define LIM_ROUTE_FIRST_MS   30000

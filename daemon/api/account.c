@@ -6,14 +6,22 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
-int api_account_info(struct api_req *q, struct err *err)
+int api_own_account(struct api_req *q, struct err *err)
 {
 	const char *who = q->params[0];
 
 	if (who && strcmp(who, "~") != 0 && strcmp(who, q->user.id) != 0 &&
-	    strcmp(who, q->user.email) != 0)
+	    strcasecmp(who, q->user.email) != 0)
 		return err_not_found(err, "user");
+	return 0;
+}
+
+int api_account_info(struct api_req *q, struct err *err)
+{
+	if (api_own_account(q, err) < 0)
+		return -1;
 	return api_ok(q, 200, json_account(&q->user));
 }
 
@@ -45,29 +53,49 @@ static int check_password(const char *p, struct err *err)
 	return 0;
 }
 
+/* A stolen token alone must not be able to lock the owner out, or to guess on for ever. */
+static int check_present(struct api_req *q, const char *password, struct err *err)
+{
+	if (!q->user.password)
+		return 0;
+	if (!password)
+		return err_set(err, ERR_INVALID_PARAMS, "Missing required parameter: password.");
+	if (api_password_check(q, q->user.email, q->user.password, password, err) == 0)
+		return 0;
+	if (err->code != ERR_UNAUTHORIZED)
+		return -1;
+	api_audit(q, "account.password.refused", "%s", "");
+	return err_set(err, ERR_FORBIDDEN, "The present password is wrong.");
+}
+
+static int new_password(struct api_req *q, char hash[128], struct err *err)
+{
+	const char *old, *fresh;
+
+	if (api_str(q, "password", false, &old, err) < 0 ||
+	    api_str(q, "new_password", false, &fresh, err) < 0)
+		return -1;
+	if (!fresh)
+		return 0;
+	if (check_password(fresh, err) < 0 || check_present(q, old, err) < 0)
+		return -1;
+	return api_password_hash(q, fresh, hash, err);
+}
+
 int api_account_update(struct api_req *q, struct err *err)
 {
 	static const char *const fields[] = {"name",	       "password", "new_password",
 					     "allow_tracking", "beta",	   NULL};
 	struct account_tx t = {.q = q};
-	const char *old, *fresh;
 
-	if (api_known(q, fields, err) < 0 || api_str(q, "name", false, &t.name, err) < 0 ||
-	    api_str(q, "password", false, &old, err) < 0 ||
-	    api_str(q, "new_password", false, &fresh, err) < 0)
+	if (api_known(q->body, fields, err) < 0 ||
+	    api_line(q, "name", false, 255, &t.name, err) < 0 || new_password(q, t.hash, err) < 0)
 		return -1;
-	if (fresh) {
-		if (check_password(fresh, err) < 0)
-			return -1;
-		/* A stolen token alone must not be able to lock the owner out. */
-		if (q->user.password && (!old || !password_ok(q->user.password, old)))
-			return err_set(err, ERR_FORBIDDEN,
-				       "The present password is missing or wrong.");
-		password_hash(fresh, t.hash);
+	if (store_tx(q->d->store, write_account, &t, err) < 0) {
+		store_user_clear(&t.out);
+		return -1;
 	}
-	if (store_tx(q->d->store, write_account, &t, err) < 0)
-		return -1;
-	api_audit(q, "account.update", "%s%s", t.name ? "name " : "", fresh ? "password" : "");
+	api_audit(q, "account.update", "%s%s", t.name ? "name " : "", t.hash[0] ? "password" : "");
 	api_ok(q, 200, json_account(&t.out));
 	store_user_clear(&t.out);
 	return 0;
@@ -95,17 +123,20 @@ int api_user_create(struct api_req *q, struct err *err)
 	const char *password;
 	int admin;
 
-	if (api_known(q, fields, err) < 0 || api_str(q, "email", true, &t.email, err) < 0 ||
-	    api_str(q, "name", false, &t.name, err) < 0 ||
+	if (api_known(q->body, fields, err) < 0 || api_str(q, "email", true, &t.email, err) < 0 ||
+	    api_line(q, "name", false, 255, &t.name, err) < 0 ||
 	    api_str(q, "password", true, &password, err) < 0 ||
 	    api_bool(q, "admin", &admin, err) < 0 || check_password(password, err) < 0)
 		return -1;
 	if (!name_is_email(t.email))
 		return err_set(err, ERR_INVALID_PARAMS, "email is not an e-mail address.");
 	t.admin = admin == 1;
-	password_hash(password, t.hash);
-	if (store_tx(q->d->store, write_user, &t, err) < 0)
+	if (api_password_hash(q, password, t.hash, err) < 0)
 		return -1;
+	if (store_tx(q->d->store, write_user, &t, err) < 0) {
+		store_user_clear(&t.out);
+		return -1;
+	}
 	api_audit(q, "user.create", "%s", t.email);
 	api_ok(q, 201, json_account(&t.out));
 	store_user_clear(&t.out);
@@ -114,27 +145,30 @@ int api_user_create(struct api_req *q, struct err *err)
 
 /* --- authorizations --- */
 
-/* token NULL: masked, as in lists. */
+/* token NULL: masked, as those that the caller does not have. */
 static json_t *auth_json(const struct store_auth *a, const char *token)
 {
 	char masked[40];
-	json_t *scope = json_array(), *expires = json_null();
+	json_t *scope = json_array(), *expires = NULL;
 	AUTO(auto_str) char *list = xstrdup(a->scope);
 	char *save = NULL;
 
 	for (char *s = strtok_r(list, " ", &save); s; s = strtok_r(NULL, " ", &save))
 		json_array_append_new(scope, json_string(s));
-	if (a->expires_ms)
-		expires = json_integer((a->expires_ms - clock_wall_ms()) / 1000);
+	if (a->expires_ms) {
+		wall_ms left = a->expires_ms - clock_wall_ms();
+
+		expires = json_integer(left > 0 ? left / 1000 : 0);
+	}
 	snprintf(masked, sizeof masked, "%s**********", a->token_prefix);
-	return json_pack("{s:{s:o, s:s, s:s}, s:n, s:o, s:s, s:n, s:s, s:n, s:o, s:n, s:o, s:{s:s, "
-			 "s:s, s:o}}",
-			 "access_token", "expires_in", expires, "id", a->token_id, "token",
-			 token ? token : masked, "client", "created_at", json_time(a->created_ms),
-			 "description", a->description, "grant", "id", a->id, "refresh_token",
-			 "scope", scope, "session", "updated_at", json_time(a->updated_ms), "user",
-			 "id", a->user_id, "email", a->user_email ? a->user_email : "", "full_name",
-			 json_str_or_null(a->user_name));
+	return json_pack("{s:{s:o, s:s, s:s}, s:n, s:o, s:o, s:n, s:s, s:n, s:o, s:n, s:o, s:{s:s, "
+			 "s:o, s:o}}",
+			 "access_token", "expires_in", expires ? expires : json_null(), "id",
+			 a->token_id, "token", token ? token : masked, "client", "created_at",
+			 json_time(a->created_ms), "description", json_text(a->description),
+			 "grant", "id", a->id, "refresh_token", "scope", scope, "session",
+			 "updated_at", json_time(a->updated_ms), "user", "id", a->user_id, "email",
+			 json_text(a->user_email), "full_name", json_str_or_null(a->user_name));
 }
 
 struct auth_tx {
@@ -162,35 +196,31 @@ static int read_login(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
-/* An unknown address costs as much time as a wrong password. */
-static bool password_login(const struct auth_tx *t)
+/* A failed login of an account that exists is in the audit trail; those are few, by the limit. */
+static int password_login(struct auth_tx *t, struct err *err)
 {
-	static _Thread_local char dummy[128];
+	const char *email = t->email ? t->email : "";
 
-	if (t->user.password)
-		return password_ok(t->user.password, t->secret);
-	if (!dummy[0])
-		password_hash("no such account", dummy);
-	password_ok(dummy, t->secret);
-	return false;
+	if (api_password_check(t->q, email, t->user.password, t->secret, err) == 0)
+		return 0;
+	if (err->code == ERR_UNAUTHORIZED && t->user.id[0]) {
+		t->q->user = t->user; /* freed with the request */
+		t->user = (struct store_user){0};
+		api_audit(t->q, "login.failed", "%s", "");
+	}
+	return -1;
 }
 
 static int login(struct auth_tx *t, struct err *err)
 {
 	if (store_read(t->q->d->store, read_login, t, err) < 0)
 		return -1;
-	if (t->by_token) {
-		bool global = strstr(t->auth.scope, "global") != NULL;
-
-		store_auth_clear(&t->auth);
-		return global ? 0
-			      : err_set(err, ERR_FORBIDDEN,
-					"The scope of this OAuth authorization does not allow "
-					"that.");
-	}
-	if (!password_login(t))
-		return err_set(err, ERR_UNAUTHORIZED, "Invalid credentials provided.");
-	return 0;
+	if (!t->by_token)
+		return password_login(t, err);
+	if (api_scope_allows(t->auth.scope, SCOPE_GLOBAL))
+		return 0;
+	return err_set(err, ERR_FORBIDDEN,
+		       "The scope of this OAuth authorization does not allow that.");
 }
 
 static int write_auth(struct tx *tx, void *arg, struct err *err)
@@ -206,8 +236,6 @@ static int write_auth(struct tx *tx, void *arg, struct err *err)
 
 static int read_scope(struct api_req *q, char *out, size_t cap, struct err *err)
 {
-	static const char *const known[] = {"global", "identity",	"read",
-					    "write",  "read-protected", "write-protected"};
 	json_t *list = json_object_get(q->body, "scope"), *v;
 	size_t i, n = 0;
 
@@ -219,11 +247,7 @@ static int read_scope(struct api_req *q, char *out, size_t cap, struct err *err)
 			       "Parameter scope must be a list of scopes.");
 	json_array_foreach(list, i, v)
 	{
-		bool ok = false;
-
-		for (size_t k = 0; k < ARRAY_LEN(known) && json_is_string(v); k++)
-			ok = ok || strcmp(known[k], json_string_value(v)) == 0;
-		if (!ok)
+		if (!json_is_string(v) || !api_scope_known(json_string_value(v)))
 			return err_set(err, ERR_INVALID_PARAMS,
 				       "Parameter scope takes global, identity, read, write, "
 				       "read-protected, write-protected.");
@@ -234,19 +258,19 @@ static int read_scope(struct api_req *q, char *out, size_t cap, struct err *err)
 
 static int create_auth(struct auth_tx *t, struct err *err)
 {
+	/* client: of OAuth applications, which there are none of; clients send it all the same */
+	static const char *const fields[] = {"description", "expires_in", "scope", "client", NULL};
 	struct api_req *q = t->q;
 	int64_t expires = 0;
 	bool given;
 
-	if (api_str(q, "description", false, &t->description, err) < 0 ||
+	if (api_known(q->body, fields, err) < 0 ||
+	    api_line(q, "description", false, 300, &t->description, err) < 0 ||
 	    api_int(q, "expires_in", 1, 10LL * 365 * 86400, &expires, &given, err) < 0 ||
 	    read_scope(q, t->scope, sizeof t->scope, err) < 0)
 		return -1;
 	if (!t->description)
 		t->description = "Long-lived user authorization";
-	if (strlen(t->description) > 300)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter description has at most 300 characters.");
 	if (given)
 		t->expires_ms = clock_wall_ms() + expires * 1000;
 	memcpy(t->token, "PAAS-", 5);
@@ -285,17 +309,25 @@ static int read_auths(struct tx *tx, void *arg, struct err *err)
 
 int api_auth_list(struct api_req *q, struct err *err)
 {
+	AUTO(auto_str) char *token = api_credentials(q->x, NULL);
 	struct auth_tx t = {.q = q};
-	json_t *list = json_array();
+	wall_ms now = clock_wall_ms();
+	json_t *list;
 
-	if (store_read(q->d->store, read_auths, &t, err) < 0) {
-		json_decref(list);
+	if (store_read(q->d->store, read_auths, &t, err) < 0)
 		return -1;
+	list = json_array();
+	for (int i = 0; i < t.list.n; i++) {
+		const struct store_auth *a = &t.list.v[i];
+
+		/* What the caller sent is no secret from it, and `auth:token`, `logout` look for
+		 * it. */
+		if (!a->expires_ms || a->expires_ms > now)
+			json_array_append_new(
+				list, auth_json(a, strcmp(a->id, q->auth_id) == 0 ? token : NULL));
 	}
-	for (int i = 0; i < t.list.n; i++)
-		json_array_append_new(list, auth_json(&t.list.v[i], NULL));
 	store_auths_clear(&t.list);
-	return api_list(q, list, "id", err);
+	return api_list(q, list, "id created_at updated_at", err);
 }
 
 static int read_auth(struct tx *tx, void *arg, struct err *err)
@@ -312,36 +344,67 @@ static int revoke_auth(struct tx *tx, void *arg, struct err *err)
 	return store_auth_revoke(tx, t->q->user.id, t->id, err);
 }
 
+static int read_default(struct tx *tx, void *arg, struct err *err)
+{
+	struct auth_tx *t = arg;
+
+	return store_auth_by_token(tx, t->secret, &t->auth, NULL, err);
+}
+
+/* "~" is the account's default authorization, which logging out leaves alone: the one whose token
+ * the platform keeps in a file for its administrator. Other accounts have none. */
+static int default_auth(struct auth_tx *t, struct err *err)
+{
+	AUTO(auto_str) char *path = xasprintf("%s/admin-token", t->q->d->cfg->state_dir);
+	AUTO(buf_clear) struct buf b = {0};
+
+	if (fs_read(path, 256, &b, NULL) < 0 || b.len == 0)
+		return err_not_found(err, "authorization");
+	b.data[strcspn(buf_str(&b), "\n")] = 0;
+	t->secret = buf_str(&b);
+	if (store_read(t->q->d->store, read_default, t, NULL) < 0 ||
+	    strcmp(t->auth.user_id, t->q->user.id) != 0)
+		return err_not_found(err, "authorization");
+	return 0;
+}
+
+static int one_auth(struct auth_tx *t, struct err *err)
+{
+	t->id = t->q->params[0];
+	if (strcmp(t->id, "~") != 0)
+		return store_read(t->q->d->store, read_auth, t, err);
+	if (default_auth(t, err) < 0)
+		return -1;
+	t->id = t->auth.id;
+	return 0;
+}
+
 int api_auth_info(struct api_req *q, struct err *err)
 {
-	struct auth_tx t = {.q = q, .id = q->params[0]};
+	AUTO(auto_str) char *token = api_credentials(q->x, NULL);
+	struct auth_tx t = {.q = q};
+	int rc = one_auth(&t, err);
 
-	/* "~" is the account's default authorization on Heroku; nobody has one here, and a client
-	 * that logs out takes an answer to it for "do not revoke this one". */
-	if (strcmp(q->params[0], "~") == 0)
-		return err_not_found(err, "authorization");
-	if (store_read(q->d->store, read_auth, &t, err) < 0)
-		return -1;
-	api_ok(q, 200, auth_json(&t.auth, NULL));
+	if (rc == 0)
+		api_ok(q, 200,
+		       auth_json(&t.auth, strcmp(t.auth.id, q->auth_id) == 0 ? token : NULL));
 	store_auth_clear(&t.auth);
-	return 0;
+	return rc;
 }
 
 int api_auth_delete(struct api_req *q, struct err *err)
 {
-	struct auth_tx t = {.q = q,
-			    .id = strcmp(q->params[0], "~") == 0 ? q->auth_id : q->params[0]};
+	struct auth_tx t = {.q = q};
+	int rc = one_auth(&t, err);
 
-	if (store_read(q->d->store, read_auth, &t, err) < 0)
-		return -1;
-	if (store_tx(q->d->store, revoke_auth, &t, err) < 0) {
-		store_auth_clear(&t.auth);
-		return -1;
+	if (rc == 0)
+		rc = store_tx(q->d->store, revoke_auth, &t, err);
+	if (rc == 0) {
+		api_audit(q, "authorization.revoke", "%s", t.id);
+		api_ok(q, 200, auth_json(&t.auth, NULL));
 	}
-	api_audit(q, "authorization.revoke", "%s", t.id);
-	api_ok(q, 200, auth_json(&t.auth, NULL));
 	store_auth_clear(&t.auth);
-	return 0;
+	return rc;
 }
 
 int api_session_delete(struct api_req *q, struct err *err)
@@ -424,7 +487,7 @@ int api_git_login(struct store *st, const char *token, char user_id[37], char em
 	struct git_login g = {.token = token};
 	int rc = store_read(st, read_git_login, &g, err);
 
-	if (rc == 0 && !strstr(g.auth.scope, "global") && !strstr(g.auth.scope, "write"))
+	if (rc == 0 && !api_scope_allows(g.auth.scope, SCOPE_WRITE))
 		rc = err_set(err, ERR_FORBIDDEN,
 			     "The scope of this OAuth authorization does not allow git.");
 	if (rc == 0) {

@@ -37,6 +37,7 @@ int api_git_app(struct store *st, const char *user_id, const char *name, bool wr
 		char app_id[37], struct err *err);
 /* Finishes destroying the apps that a crash left marked. Idempotent; blocking. */
 int api_finish_destroys(struct api *a, struct err *err);
-void api_print_docs(void); /* docs/api.md on stdout, from the route table */
+void api_print_docs(void);   /* docs/api.md on stdout, from the route table */
+void api_print_routes(void); /* the table for tests, on stdout */
 
 #endif

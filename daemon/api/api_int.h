@@ -3,10 +3,13 @@
 #define API_API_INT_H
 
 #include "daemon/api/api.h"
+#include "daemon/api/limiter.h"
 #include "daemon/core/pool.h"
 #include "daemon/store/app.h"
 #include "daemon/store/user.h"
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 DEFINE_AUTO(json_t *, json_decref)
 
@@ -17,21 +20,29 @@ struct api {
 	struct pool *pool;
 	struct pool *streams;	       /* long answers: build and release output */
 	struct attach_ticket *tickets; /* attach.c; loop thread */
+	/* wrong passwords (password.c) */
+	struct api_limiter *by_address, *by_account;
+	pthread_mutex_t hashing; /* one at a time: each takes 64 MiB */
+	atomic_int hash_waiting;
 };
 
-/* What a caller needs on the app named in the path: deny by default, one table (routes.c). */
+/* What a caller needs, one table (routes.c). Deny by default: a route that says nothing admits
+ * nobody.
+ */
 enum api_need {
+	NEED_UNSET,
 	NEED_NONE,  /* no credentials: the URL carries its own secret */
 	NEED_BASIC, /* the handler checks e-mail and password, or a token */
 	NEED_USER,  /* any account */
 	NEED_ADMIN,
-	NEED_VIEW, /* on :app */
+	NEED_VIEW, /* on :app, which is the path's first parameter from here on */
 	NEED_DEPLOY,
 	NEED_OPERATE,
 	NEED_MANAGE,
 	NEED_OWNER,
 };
 enum api_scope { /* Heroku OAuth: read and write leave config vars and the like to -protected */
+		 SCOPE_UNSET,
 		 SCOPE_ANY, /* identity is enough */
 		 SCOPE_READ,
 		 SCOPE_WRITE,
@@ -69,28 +80,74 @@ struct api_route {
 #define API_ON_LOOP 1u /* runs on the loop and must not block */
 #define API_BODY    2u /* a JSON object is required */
 #define API_LONG    4u /* runs for minutes: own pool */
+#define API_STREAM  8u /* the answer has no end of its own: no HEAD */
 
 extern const struct api_route api_routes[]; /* ends with method NULL */
 
+/* --- matching and access, without side effects (match.c) --- */
+struct api_span {
+	const char *p;
+	size_t n;
+};
+/* path against "/apps/:app/x"; params get the raw text of each :x. */
+bool api_match(const char *pattern, const char *path, struct api_span params[API_PARAMS]);
+/* scopes: separated by blanks, of a token. Unknown ones give nothing. */
+bool api_scope_allows(const char *scopes, enum api_scope need);
+bool api_scope_known(const char *scope);
+/* False: the client wants another version than 3, or cannot take JSON of this API. */
+bool api_accepts(const char *accept_header);
+/* False: a browser sends this for a page of another site. */
+bool api_own_site(const char *sec_fetch_site_header);
+/* The etag is in an If-None-Match header. */
+bool api_etag_known(const char *header, const char *etag);
+
+/* --- who (access.c); UNAUTHORIZED, FORBIDDEN, or NOT_FOUND for apps of others --- */
+int api_authenticate(struct api_req *q, struct err *err);
+int api_authorise(struct api_req *q, struct err *err);
+/* Credentials of the request: the token or password; user gets the part before ':' of Basic. */
+char *api_credentials(struct http_x *x, char **user);
+
+/* --- passwords (password.c): not on the loop --- */
+void api_passwords_init(struct api *a);
+void api_passwords_free(struct api *a);
+/* UNAUTHORIZED when wrong, RATE_LIMIT after too many wrong ones, UNAVAILABLE when many are being
+ * checked. hash NULL: no such account, or one without password; takes as long. */
+int api_password_check(struct api_req *q, const char *email, const char *hash, const char *password,
+		       struct err *err);
+int api_password_hash(struct api_req *q, const char *password, char out[128], struct err *err);
+extern const char api_password_none[]; /* hash of nothing, as costly as a real one */
+
 /* --- answers --- */
 int api_ok(struct api_req *q, int status, json_t *body); /* takes body */
-/* Sorted and cut by the Range header; key is the property sorted by without one. Takes list. */
-int api_list(struct api_req *q, json_t *list, const char *key, struct err *err);
+/* Sorted and cut by the Range header (range.h); fields: what it can be sorted by, the default
+ * first. Every item must have them all, as text, or as numbers. Takes list. */
+int api_list(struct api_req *q, json_t *list, const char *fields, struct err *err);
 void api_error(struct http_x *x, const struct err *e);
 /* Audit row: detail names keys, never values. */
 void api_audit(struct api_req *q, const char *action, const char *fmt, ...) PRINTF(3, 4);
 
-/* --- reading the body; each complains with INVALID_PARAMS naming the field --- */
-int api_known(struct api_req *q, const char *const *fields, struct err *err); /* NULL-terminated */
+/* --- reading the body (body.c); each complains with INVALID_PARAMS naming the field --- */
+int api_body_parse(const char *data, size_t len, json_t **out, struct err *err);
+/* of: the body, or an object in it; fields end with NULL. */
+int api_known(const json_t *of, const char *const *fields, struct err *err);
 int api_str(struct api_req *q, const char *field, bool required, const char **out, struct err *err);
+/* One line: at most max bytes, no control characters. */
+int api_line(struct api_req *q, const char *field, bool required, size_t max, const char **out,
+	     struct err *err);
 int api_bool(struct api_req *q, const char *field, int *out, struct err *err); /* -1 = absent */
 int api_int(struct api_req *q, const char *field, int64_t min, int64_t max, int64_t *out,
 	    bool *given, struct err *err);
-/* Credentials of the request: the token or password; user gets the part before ':' of Basic. */
-char *api_credentials(struct http_x *x, char **user);
+/* A number from an integer or from text of digits, which clients send too; signed: text may have +
+ * or -, and *relative says that it had. -1 when it is none; out of int64 saturates. */
+int api_number(const json_t *v, int64_t *out, bool *relative);
+
+/* :account of the path is the caller: "~", id or address. NOT_FOUND otherwise. */
+int api_own_account(struct api_req *q, struct err *err);
 
 /* --- resources as JSON (json.c) --- */
 json_t *json_time(wall_ms t); /* null for 0 */
+/* Never NULL: what is not UTF-8 in s (of commits, Procfiles) becomes U+FFFD; NULL becomes "". */
+json_t *json_text(const char *s);
 json_t *json_str_or_null(const char *s);
 json_t *json_id_or_null(const char *id); /* {"id": id}, null for "" */
 json_t *json_user_ref(const char *id, const char *email);
@@ -102,29 +159,17 @@ char *api_public_url(struct api_req *q, const char *path_fmt, ...) PRINTF(2, 3);
 char *api_web_url(struct api_req *q, const char *app_name);			 /* owned */
 
 /* --- handlers --- */
-#define API_HANDLERS(X)                                                                            \
-	X(account_info)                                                                            \
-	X(account_update) X(user_create) X(auth_create) X(auth_list) X(auth_info) X(               \
-		auth_delete) X(session_delete) X(rate_limits) X(apps_list) X(apps_create)          \
-		X(apps_info) X(apps_update) X(apps_destroy) X(config_get) X(config_patch) X(       \
-			release_config) X(formation_list) X(formation_info) X(formation_batch)     \
-			X(formation_patch) X(dynos_list) X(dynos_info) X(dynos_create) X(          \
-				dynos_restart) X(formation_restart) X(dynos_stop)                  \
-				X(formation_stop) X(dyno_sizes) X(releases_list) X(                \
-					releases_info) X(releases_create) X(release_stream)        \
-					X(builds_list) X(builds_info) X(builds_cancel) X(          \
-						build_cache_delete) X(build_stream) X(slugs_info)  \
-						X(buildpacks_list) X(buildpacks_put) X(            \
-							log_session_create) X(log_stream)          \
-							X(attach_open) X(collab_list) X(           \
-								collab_create) X(collab_info)      \
-								X(collab_delete) X(stacks_list) X( \
-									stacks_info)               \
-									X(regions_list) X(         \
-										regions_info)      \
-										X(audit_list)
-#define X(n) api_fn api_##n;
-API_HANDLERS(X)
-#undef X
+api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, api_auth_create,
+	api_auth_list, api_auth_info, api_auth_delete, api_session_delete, api_apps_list,
+	api_apps_create, api_apps_info, api_apps_update, api_apps_destroy, api_collab_list,
+	api_collab_create, api_collab_info, api_collab_delete, api_audit_list, api_config_get,
+	api_config_patch, api_release_config, api_formation_list, api_formation_batch,
+	api_formation_info, api_formation_patch, api_dynos_list, api_dynos_create,
+	api_dynos_restart, api_dynos_info, api_dynos_stop, api_formation_restart,
+	api_formation_stop, api_dyno_sizes, api_attach_open, api_releases_list, api_releases_create,
+	api_releases_info, api_release_stream, api_builds_list, api_builds_info, api_builds_cancel,
+	api_build_cache_delete, api_build_stream, api_slugs_info, api_buildpacks_list,
+	api_buildpacks_put, api_log_session_create, api_log_stream, api_stacks_list,
+	api_stacks_info, api_regions_list, api_regions_info;
 
 #endif

@@ -46,6 +46,16 @@ void attach_ticket_new(struct api *a, const char *dyno_id, char secret[65])
 		free(t);
 }
 
+void attach_tickets_free(struct api *a)
+{
+	while (a->tickets) {
+		struct attach_ticket *t = a->tickets;
+
+		a->tickets = t->next;
+		free(t);
+	}
+}
+
 static bool ticket_take(struct api *a, const char *secret, char dyno_id[37])
 {
 	char hash[65];

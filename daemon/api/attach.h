@@ -5,5 +5,6 @@
 struct api;
 /* Any thread but the loop. secret gets 64 hex digits. */
 void attach_ticket_new(struct api *a, const char *dyno_id, char secret[65]);
+void attach_tickets_free(struct api *a); /* after the loop has ended */
 
 #endif

@@ -1,6 +1,6 @@
 /* Formation and dynos. */
-#include "daemon/api/attach.h"
 #include "daemon/api/api_int.h"
+#include "daemon/api/attach.h"
 #include "daemon/store/dyno.h"
 #include "daemon/store/release.h"
 #include "proto/limits.h"
@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* --- formation --- */
 
@@ -16,8 +17,8 @@ static json_t *formation_json(struct api_req *q, const struct store_formation *f
 	const struct dyno_size *s = dyno_size_find(f->size);
 	const char *size = s ? s->name : f->size;
 
-	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:i, s:s, s:s, s:o}", "app",
-			 json_app_ref(&q->app), "command", f->command, "created_at",
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:i, s:s, s:s, s:o}", "app",
+			 json_app_ref(&q->app), "command", json_text(f->command), "created_at",
 			 json_time(f->created_ms), "dyno_size", json_named_ref("dyno-size", size),
 			 "id", f->id, "quantity", f->quantity, "size", size, "type", f->type,
 			 "updated_at", json_time(f->updated_ms));
@@ -62,7 +63,7 @@ int api_formation_list(struct api_req *q, struct err *err)
 {
 	json_t *list = formation_array(q, err);
 
-	return list ? api_list(q, list, "type", err) : -1;
+	return list ? api_list(q, list, "type id created_at updated_at", err) : -1;
 }
 
 int api_formation_info(struct api_req *q, struct err *err)
@@ -76,25 +77,20 @@ int api_formation_info(struct api_req *q, struct err *err)
 	return 0;
 }
 
+/* 2, "2", "+1", "-1" */
 static int quantity(const json_t *v, int present, int *out, struct err *err)
 {
-	const char *s = json_string_value(v);
-	char *end = NULL;
-	long long n;
+	int64_t n;
+	bool relative;
 
 	*out = -1;
 	if (!v || json_is_null(v))
 		return 0;
-	if (json_is_integer(v)) {
-		n = json_integer_value(v);
-	} else {
-		n = s ? strtoll(s, &end, 10) : 0;
-		if (!s || end == s || *end)
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "Parameter quantity must be a number, +N or -N.");
-		if (*s == '+' || *s == '-')
-			n += present;
-	}
+	if (api_number(v, &n, &relative) < 0)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter quantity must be a number, +N or -N.");
+	if (n >= -LIM_DYNOS_PER_TYPE && n <= LIM_DYNOS_PER_TYPE)
+		n += relative ? present : 0;
 	if (n < 0 || n > LIM_DYNOS_PER_TYPE)
 		return err_set(err, ERR_INVALID_PARAMS,
 			       "Parameter quantity must be between 0 and %d.", LIM_DYNOS_PER_TYPE);
@@ -102,34 +98,59 @@ static int quantity(const json_t *v, int present, int *out, struct err *err)
 	return 0;
 }
 
+/* "size": "basic", or "dyno_size": "basic" or {name} or {id} as in the answers. "" = none given. */
+static int size_of(const json_t *u, char out[32], struct err *err)
+{
+	const json_t *size = json_object_get(u, "size"), *ds = json_object_get(u, "dyno_size");
+	const json_t *v = size && !json_is_null(size) ? size : ds;
+	const char *name;
+
+	out[0] = 0;
+	if (!v || json_is_null(v))
+		return 0;
+	if (json_is_object(v))
+		v = json_object_get(v, json_object_get(v, "name") ? "name" : "id");
+	name = json_string_value(v);
+	if (!name)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter size must be the name of a dyno size.");
+	for (const struct dyno_size *s = dyno_sizes; s->name; s++) {
+		AUTO(json_decref) json_t *ref = json_named_ref("dyno-size", s->name);
+
+		if (strcasecmp(s->name, name) == 0 ||
+		    strcmp(json_string_value(json_object_get(ref, "id")), name) == 0) {
+			snprintf(out, 32, "%s", s->name);
+			return 0;
+		}
+	}
+	return err_set(err, ERR_INVALID_PARAMS, "No such dyno size: %.40s. See GET /dyno-sizes.",
+		       name);
+}
+
+/* type NULL: it is in u. */
 static int read_change(struct api_req *q, const char *type, const json_t *u,
 		       struct formation_change *c, struct err *err)
 {
-	struct formation_q t = {.q = q, .type = type};
-	const char *size = json_string_value(json_object_get(u, "size"));
-	const json_t *ds = json_object_get(u, "dyno_size");
-	const struct dyno_size *s = NULL;
+	static const char *const with_type[] = {"type", "quantity", "size", "dyno_size", NULL};
+	struct formation_q t = {.q = q};
 	int rc;
 
-	if (store_read(q->d->store, read_one, &t, err) < 0) {
-		if (err->code == ERR_NOT_FOUND)
-			err_set(err, ERR_NOT_FOUND, "Couldn't find that process type (%.60s).",
-				type);
+	t.type = type ? type : json_string_value(json_object_get(u, "type"));
+	if (!t.type)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter updates must be a list of {type, quantity, size}, type "
+			       "being a string.");
+	if (api_known(u, type ? with_type + 1 : with_type, err) < 0)
 		return -1;
-	}
+	if (store_read(q->d->store, read_one, &t, err) < 0)
+		return err->code == ERR_NOT_FOUND
+			       ? err_set(err, ERR_NOT_FOUND,
+					 "Couldn't find that process type (%.60s).", t.type)
+			       : -1;
 	snprintf(c->type, sizeof c->type, "%s", t.one.type);
 	rc = quantity(json_object_get(u, "quantity"), t.one.quantity, &c->quantity, err);
 	store_formation_clear(&t.one);
-	if (rc < 0)
-		return -1;
-	if (!size && ds)
-		size = json_is_string(ds) ? json_string_value(ds)
-					  : json_string_value(json_object_get(ds, "name"));
-	if (size && !(s = dyno_size_find(size)))
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "No such dyno size: %.40s. See GET /dyno-sizes.", size);
-	snprintf(c->size, sizeof c->size, "%s", s ? s->name : "");
-	return 0;
+	return rc < 0 ? -1 : size_of(u, c->size, err);
 }
 
 static void audit_scale(struct api_req *q, const struct formation_change *c, int n)
@@ -144,10 +165,13 @@ static void audit_scale(struct api_req *q, const struct formation_change *c, int
 
 int api_formation_batch(struct api_req *q, struct err *err)
 {
+	static const char *const fields[] = {"updates", NULL};
 	json_t *updates = json_object_get(q->body, "updates"), *u, *list;
 	size_t n = json_array_size(updates), i;
 	struct formation_change *c;
 
+	if (api_known(q->body, fields, err) < 0)
+		return -1;
 	if (!json_is_array(updates) || n < 1 || n > 100)
 		return err_set(
 			err, ERR_INVALID_PARAMS,
@@ -155,12 +179,7 @@ int api_formation_batch(struct api_req *q, struct err *err)
 	c = http_alloc(q->x, n * sizeof *c);
 	json_array_foreach(updates, i, u)
 	{
-		const char *type = json_string_value(json_object_get(u, "type"));
-
-		if (!type)
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "Parameter updates[%zu].type must be a string.", i);
-		if (read_change(q, type, u, &c[i], err) < 0)
+		if (read_change(q, NULL, u, &c[i], err) < 0)
 			return -1;
 	}
 	if (formation_update(q->d->releases, q->app.id, q->user.email, c, (int)n, err) < 0)
@@ -197,7 +216,7 @@ int api_dyno_sizes(struct api_req *q, struct err *err)
 		json_decref(more);
 		json_array_append_new(list, one);
 	}
-	return api_list(q, list, "name", err);
+	return api_list(q, list, "name id", err);
 }
 
 /* --- dynos --- */
@@ -209,12 +228,12 @@ static json_t *dyno_json(struct api_req *q, const struct dyno_info *i, const cha
 		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down",
 	};
 
-	return json_pack("{s:o, s:s, s:o, s:s, s:s, s:{s:s, s:i}, s:o, s:s, s:s, s:s, s:o}",
-			 "attach_url", json_str_or_null(attach_url), "command", i->command,
-			 "created_at", json_time(i->created_ms), "id", i->id, "name", i->name,
-			 "release", "id", i->release_id, "version", i->release_version, "app",
-			 json_app_ref(&q->app), "size", i->size, "state", states[i->state], "type",
-			 i->type, "updated_at", json_time(i->state_ms));
+	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:{s:s, s:i}, s:o, s:s, s:s, s:s, s:o}",
+			 "attach_url", json_str_or_null(attach_url), "command",
+			 json_text(i->command), "created_at", json_time(i->created_ms), "id", i->id,
+			 "name", i->name, "release", "id", i->release_id, "version",
+			 i->release_version, "app", json_app_ref(&q->app), "size", i->size, "state",
+			 states[i->state], "type", i->type, "updated_at", json_time(i->state_ms));
 }
 
 int api_dynos_list(struct api_req *q, struct err *err)
@@ -226,7 +245,7 @@ int api_dynos_list(struct api_req *q, struct err *err)
 	for (int i = 0; i < n; i++)
 		json_array_append_new(list, dyno_json(q, &v[i], NULL));
 	dyno_infos_free(v, n);
-	return api_list(q, list, "name", err);
+	return api_list(q, list, "name id created_at updated_at", err);
 }
 
 int api_dynos_info(struct api_req *q, struct err *err)
@@ -301,15 +320,20 @@ static int type_verb(struct api_req *q, const char *action,
 		     struct err *err)
 {
 	struct formation_q t = {.q = q, .type = q->params[1]};
+	int rc;
 
 	if (store_read(q->d->store, read_one, &t, err) < 0)
 		return -1;
-	store_formation_clear(&t.one);
+	rc = fn(q->d->releases, q->app.id, t.one.type, err);
 	/* A type at quantity 0 has nothing to act on, which is no mistake. */
-	if (fn(q->d->releases, q->app.id, q->params[1], err) < 0 && err->code != ERR_NOT_FOUND)
-		return -1;
-	api_audit(q, action, "%s", q->params[1]);
-	return api_ok(q, 202, json_object());
+	if (rc < 0 && err->code == ERR_NOT_FOUND)
+		rc = 0;
+	if (rc == 0) {
+		api_audit(q, action, "%s", t.one.type);
+		api_ok(q, 202, json_object());
+	}
+	store_formation_clear(&t.one);
+	return rc;
 }
 
 int api_formation_restart(struct api_req *q, struct err *err)
@@ -328,7 +352,7 @@ struct run_req {
 	struct api_req *q;
 	struct oneoff_req req;
 	const char *command, *type, *size;
-	char *full_command; /* in the arena */
+	char *full_command; /* in the arena; NULL = command is what runs */
 	char **env;	    /* in the arena */
 	int num;
 };
@@ -356,7 +380,6 @@ static int read_run(struct tx *tx, void *arg, struct err *err)
 
 		t->full_command = http_alloc(t->q->x, n);
 		snprintf(t->full_command, n, "%s%s", cmd, t->command + word);
-		t->command = t->full_command;
 	}
 	return 0;
 }
@@ -417,7 +440,8 @@ static int read_run_request(struct run_req *t, struct err *err)
 	int64_t ttl = LIM_ONEOFF_TTL_S;
 	bool given;
 
-	if (api_known(q, fields, err) < 0 || api_str(q, "command", true, &t->command, err) < 0 ||
+	if (api_known(q->body, fields, err) < 0 ||
+	    api_str(q, "command", true, &t->command, err) < 0 ||
 	    api_str(q, "type", false, &t->type, err) < 0 ||
 	    api_str(q, "size", false, &t->size, err) < 0 ||
 	    api_bool(q, "attach", &attach, err) < 0 ||
@@ -454,7 +478,7 @@ int api_dynos_create(struct api_req *q, struct err *err)
 		return -1;
 	t.req.type = "run";
 	t.req.num = t.num;
-	t.req.command = t.command;
+	t.req.command = t.full_command ? t.full_command : t.command;
 	if (release_run_oneoff(q->d->releases, q->app.id, &t.req, &info, err) < 0)
 		return -1;
 	if (t.req.attach) {

@@ -30,7 +30,7 @@ int api_log_session_create(struct api_req *q, struct err *err)
 	bool given;
 	int tail, rc;
 
-	if (api_known(q, fields, err) < 0 || api_str(q, "dyno", false, &dyno, err) < 0 ||
+	if (api_known(q->body, fields, err) < 0 || api_str(q, "dyno", false, &dyno, err) < 0 ||
 	    api_str(q, "dyno_name", false, &dyno_name, err) < 0 ||
 	    api_str(q, "type", false, &type, err) < 0 ||
 	    api_str(q, "source", false, &source, err) < 0 || api_bool(q, "tail", &tail, err) < 0 ||
@@ -169,6 +169,10 @@ static void start_tail(void *arg)
 
 	http_on_gone(t->x, on_gone, t);
 	http_on_drain(t->x, on_drain, t);
+	if (http_client_gone(t->x)) { /* before somebody could be told */
+		on_gone(t->x, t);
+		return;
+	}
 	t->ping = loop_timer_start(t->l, PING_MS, on_ping, t);
 	t->t = logd_tail(t->log, t->app_id, &t->f, t->lines, t->after, t->l, on_lines, t);
 }

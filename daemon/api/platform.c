@@ -45,7 +45,7 @@ static int one_of(struct api_req *q, json_t *j, const char *what, struct err *er
 
 int api_stacks_list(struct api_req *q, struct err *err)
 {
-	return api_list(q, json_pack("[o]", stack_json(q)), "name", err);
+	return api_list(q, json_pack("[o]", stack_json(q)), "name id created_at updated_at", err);
 }
 
 int api_stacks_info(struct api_req *q, struct err *err)
@@ -55,7 +55,7 @@ int api_stacks_info(struct api_req *q, struct err *err)
 
 int api_regions_list(struct api_req *q, struct err *err)
 {
-	return api_list(q, json_pack("[o]", region_json()), "name", err);
+	return api_list(q, json_pack("[o]", region_json()), "name id created_at updated_at", err);
 }
 
 int api_regions_info(struct api_req *q, struct err *err)

@@ -15,13 +15,14 @@ static json_t *release_json(struct api_req *q, const struct store_release *r)
 			    ? api_public_url(q, "/streams/releases/%s/%s", r->id, r->output_secret)
 			    : NULL;
 
-	return json_pack("{s:[], s:[], s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:i, s:b, s:o, s:b}",
+	return json_pack("{s:[], s:[], s:o, s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:i, s:b, s:o, s:b}",
 			 "addon_plan_names", "artifacts", "app", json_app_ref(&q->app),
-			 "created_at", json_time(r->created_ms), "description", r->description,
-			 "id", r->id, "updated_at", json_time(r->updated_ms), "slug",
-			 json_id_or_null(r->slug_id), "status", store_status_name(r->status),
-			 "user", json_user_ref(r->user_id, r->user_email), "version", r->version,
-			 "current", r->current, "output_stream_url", json_str_or_null(url),
+			 "created_at", json_time(r->created_ms), "description",
+			 json_text(r->description), "id", r->id, "updated_at",
+			 json_time(r->updated_ms), "slug", json_id_or_null(r->slug_id), "status",
+			 store_status_name(r->status), "user",
+			 json_user_ref(r->user_id, r->user_email), "version", r->version, "current",
+			 r->current, "output_stream_url", json_str_or_null(url),
 			 "eligible_for_rollback", r->eligible_for_rollback);
 }
 
@@ -51,7 +52,7 @@ int api_releases_list(struct api_req *q, struct err *err)
 	for (int i = 0; i < t.list.n; i++)
 		json_array_append_new(list, release_json(q, &t.list.v[i]));
 	store_releases_clear(&t.list);
-	return api_list(q, list, "version", err);
+	return api_list(q, list, "version id created_at updated_at", err);
 }
 
 static int read_release(struct tx *tx, void *arg, struct err *err)
@@ -98,19 +99,20 @@ static int rollback_version(struct api_req *q, const json_t *v, int *out, struct
 
 int api_releases_create(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"release", "slug", "description", "oci_image", NULL};
+	static const char *const fields[] = {"release", "slug", "description", NULL};
 	struct release_new in = {
 		.app_id = q->app.id, .user_id = q->user.id, .user_email = q->user.email};
 	json_t *release = json_object_get(q->body, "release");
 	struct release_q t = {.q = q};
 	struct release_out out;
 
-	if (api_known(q, fields, err) < 0 || api_str(q, "slug", !release, &in.slug_id, err) < 0 ||
-	    api_str(q, "description", false, &in.description, err) < 0)
+	if (api_known(q->body, fields, err) < 0 ||
+	    api_str(q, "slug", !release, &in.slug_id, err) < 0 ||
+	    api_line(q, "description", false, 250, &in.description, err) < 0)
 		return -1;
-	if (in.description && strlen(in.description) > 250)
+	if (release && in.slug_id)
 		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter description has at most 250 characters.");
+			       "Give either release, to roll back to it, or slug.");
 	if (release && rollback_version(q, release, &in.rollback_to, err) < 0)
 		return -1;
 	if (release_create(q->d->releases, &in, &out, err) < 0)
@@ -134,16 +136,16 @@ static json_t *build_json(struct api_req *q, const struct store_build *b)
 	json_t *buildpacks = json_loads(b->buildpacks, 0, NULL);
 
 	return json_pack(
-		"{s:{s:s}, s:o, s:o, s:s, s:s, s:{s:o, s:s, s:o, s:o}, s:o, s:o, s:s, s:s, s:o, "
+		"{s:{s:s}, s:o, s:o, s:s, s:s, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:s, s:s, s:o, "
 		"s:o}",
 		"app", "id", q->app.id, "buildpacks", buildpacks ? buildpacks : json_null(),
 		"created_at", json_time(b->created_ms), "id", b->id, "output_stream_url", url,
-		"source_blob", "checksum", json_str_or_null(b->checksum), "url", b->source_url,
-		"version", json_str_or_null(b->version), "version_description",
-		json_str_or_null(b->version_description), "release", json_id_or_null(b->release_id),
-		"slug", json_id_or_null(b->slug_id), "stack", b->stack, "status",
-		store_status_name(b->status), "updated_at", json_time(b->updated_ms), "user",
-		json_user_ref(b->user_id, b->user_email));
+		"source_blob", "checksum", json_str_or_null(b->checksum), "url",
+		json_text(b->source_url), "version", json_str_or_null(b->version),
+		"version_description", json_str_or_null(b->version_description), "release",
+		json_id_or_null(b->release_id), "slug", json_id_or_null(b->slug_id), "stack",
+		b->stack, "status", store_status_name(b->status), "updated_at",
+		json_time(b->updated_ms), "user", json_user_ref(b->user_id, b->user_email));
 }
 
 struct build_q {
@@ -171,7 +173,7 @@ int api_builds_list(struct api_req *q, struct err *err)
 	for (int i = 0; i < t.list.n; i++)
 		json_array_append_new(list, build_json(q, &t.list.v[i]));
 	store_builds_clear(&t.list);
-	return api_list(q, list, "created_at", err);
+	return api_list(q, list, "created_at id updated_at", err);
 }
 
 static int read_build(struct tx *tx, void *arg, struct err *err)

@@ -54,23 +54,23 @@ const struct api_route api_routes[] = {
 	{ D, A "/formations/:type", NEED_OPERATE, SCOPE_WRITE, api_formation_restart, 0, "Restart the dynos of a type" },
 	{ P, A "/formations/:type/actions/stop", NEED_OPERATE, SCOPE_WRITE, api_formation_stop, 0, "Stop the dynos of a type" },
 	{ G, "/dyno-sizes", NEED_USER, SCOPE_ANY, api_dyno_sizes, 0, "Limit classes" },
-	{ G, "/attach/:secret", NEED_NONE, SCOPE_ANY, api_attach_open, API_ON_LOOP, "Terminal of a one-off dyno (upgrade)" },
+	{ G, "/attach/:secret", NEED_NONE, SCOPE_ANY, api_attach_open, API_ON_LOOP | API_STREAM, "Terminal of a one-off dyno (upgrade)" },
 	/* releases, builds */
 	{ G, A "/releases", NEED_VIEW, SCOPE_READ, api_releases_list, 0, "List releases" },
 	{ P, A "/releases", NEED_DEPLOY, SCOPE_WRITE, api_releases_create, API_BODY, "Roll back, or release a slug again" },
 	{ G, A "/releases/:release", NEED_VIEW, SCOPE_READ, api_releases_info, 0, "One release" },
-	{ G, "/streams/releases/:release/:secret", NEED_NONE, SCOPE_ANY, api_release_stream, API_LONG, "Output of a release command" },
+	{ G, "/streams/releases/:release/:secret", NEED_NONE, SCOPE_ANY, api_release_stream, API_LONG | API_STREAM, "Output of a release command" },
 	{ G, A "/builds", NEED_VIEW, SCOPE_READ, api_builds_list, 0, "List builds" },
 	{ G, A "/builds/:build", NEED_VIEW, SCOPE_READ, api_builds_info, 0, "One build" },
 	{ D, A "/builds/:build", NEED_DEPLOY, SCOPE_WRITE, api_builds_cancel, 0, "Cancel a build" },
 	{ D, A "/build-cache", NEED_DEPLOY, SCOPE_WRITE, api_build_cache_delete, 0, "Empty the build cache" },
-	{ G, "/streams/builds/:build/:secret", NEED_NONE, SCOPE_ANY, api_build_stream, API_LONG, "Output of a build" },
+	{ G, "/streams/builds/:build/:secret", NEED_NONE, SCOPE_ANY, api_build_stream, API_LONG | API_STREAM, "Output of a build" },
 	{ G, A "/slugs/:slug", NEED_VIEW, SCOPE_READ, api_slugs_info, 0, "One slug" },
 	{ G, A "/buildpack-installations", NEED_VIEW, SCOPE_READ, api_buildpacks_list, 0, "List buildpacks" },
 	{ U, A "/buildpack-installations", NEED_OPERATE, SCOPE_WRITE, api_buildpacks_put, API_BODY, "Set the list of buildpacks" },
 	/* logs */
 	{ P, A "/log-sessions", NEED_VIEW, SCOPE_READ, api_log_session_create, 0, "URL of a log stream" },
-	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, 0, "Log stream (server-sent events, or text)" },
+	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, API_STREAM, "Log stream (server-sent events, or text)" },
 	/* the platform */
 	{ G, "/stacks", NEED_USER, SCOPE_ANY, api_stacks_list, 0, "List stacks" },
 	{ G, "/stacks/:stack", NEED_USER, SCOPE_ANY, api_stacks_info, 0, "One stack" },
@@ -99,6 +99,18 @@ static const char *const scope_names[] = {
 	[SCOPE_WRITE_PROTECTED] = "write-protected",
 	[SCOPE_GLOBAL] = "global",
 };
+
+/* For tests: a route a line, as JSON. */
+void api_print_routes(void)
+{
+	for (const struct api_route *r = api_routes; r->method; r++)
+		printf("{\"method\": \"%s\", \"path\": \"%s\", \"need\": \"%s\", \"scope\": "
+		       "\"%s\", "
+		       "\"body\": %s, \"stream\": %s}\n",
+		       r->method, r->path, need_names[r->need], scope_names[r->scope],
+		       r->flags & API_BODY ? "true" : "false",
+		       r->flags & API_STREAM ? "true" : "false");
+}
 
 void api_print_docs(void)
 {

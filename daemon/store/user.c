@@ -159,7 +159,7 @@ static void fill_auth(struct stmt *s, void *out)
 /* Tokens are long and random: a plain hash is enough, and short prefixes give nothing away. */
 static void bind_token(struct stmt *s, int at, const char *token)
 {
-	char id[37], hash[65], prefix[9];
+	char id[37], hash[65], prefix[14];
 
 	uuid_new(id);
 	sha256_hex(token, strlen(token), hash);

@@ -55,7 +55,7 @@ void store_auths_clear(struct store_auths *l);
 #define store_auth_clear_p  store_auth_clear
 #define store_auths_clear_p store_auths_clear
 
-/* token: the caller's random text, of which only the SHA-256 and the first 8 characters are kept.
+/* token: the caller's random text, of which only the SHA-256 and the first 13 characters are kept.
  */
 int store_auth_create(struct tx *tx, const char *user_id, const char *token,
 		      const char *description, const char *scope, wall_ms expires_ms,

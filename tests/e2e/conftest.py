@@ -72,7 +72,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope='module')
 def paas():
     from platform_under_test import Platform
-    p = Platform(ROOT)
+    # PAAS_FLAVOUR=debug: with the address sanitiser
+    p = Platform(ROOT, flavour=os.environ.get('PAAS_FLAVOUR', ''))
     try:
         p.start()
         yield p

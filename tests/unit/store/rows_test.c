@@ -108,7 +108,7 @@ static int auths_tx(struct tx *tx, void *arg, struct err *err)
 		return -1;
 	CHECK(store_auth_create(tx, s.owner.id, "HRKU-token-one", "laptop", "global", 0, &a, err) ==
 	      0);
-	CHECK(IS(a.token_prefix, "HRKU-tok") && IS(a.user_email, "owner@example.com"));
+	CHECK(IS(a.token_prefix, "HRKU-token-on") && IS(a.user_email, "owner@example.com"));
 	CHECK(IS(a.scope, "global") && IS(a.description, "laptop") && a.expires_ms == 0);
 	CHECK(store_auth_create(tx, s.owner.id, "HRKU-token-two", "ci", "read", soon, &b, err) ==
 	      0);

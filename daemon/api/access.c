@@ -1,0 +1,102 @@
+/* Who asks, and what they may: the one place of both. */
+#include "daemon/api/api_int.h"
+
+#include <string.h>
+#include <strings.h>
+
+char *api_credentials(struct http_x *x, char **user)
+{
+	const char *h = http_header(x, "authorization");
+	AUTO(buf_clear) struct buf b = {0};
+	const char *colon;
+
+	if (!h)
+		return NULL;
+	if (strncasecmp(h, "bearer ", 7) == 0)
+		return xstrdup(h + 7 + strspn(h + 7, " "));
+	if (strncasecmp(h, "basic ", 6) != 0)
+		return NULL;
+	h += 6 + strspn(h + 6, " ");
+	if (base64_decode(h, strlen(h), &b) < 0 || memchr(buf_str(&b), 0, b.len) ||
+	    !(colon = strchr(buf_str(&b), ':')))
+		return NULL;
+	if (user)
+		*user = xstrndup(b.data, (size_t)(colon - b.data));
+	return xstrdup(colon + 1);
+}
+
+struct who {
+	struct api_req *q;
+	const char *token;
+	struct store_auth auth;
+};
+
+static int read_who(struct tx *tx, void *arg, struct err *err)
+{
+	struct who *w = arg;
+
+	return store_auth_by_token(tx, w->token, &w->auth, &w->q->user, err);
+}
+
+int api_authenticate(struct api_req *q, struct err *err)
+{
+	AUTO(auto_str) char *token = api_credentials(q->x, NULL);
+	struct who w = {.q = q, .token = token};
+	bool ok;
+
+	if (!token || !*token)
+		return err_set(err, ERR_UNAUTHORIZED, "Invalid credentials provided.");
+	if (store_read(q->d->store, read_who, &w, err) < 0) {
+		store_auth_clear(&w.auth);
+		return -1;
+	}
+	memcpy(q->auth_id, w.auth.id, sizeof q->auth_id);
+	ok = api_scope_allows(w.auth.scope, q->route->scope);
+	store_auth_clear(&w.auth);
+	return ok ? 0
+		  : err_set(err, ERR_FORBIDDEN,
+			    "The scope of this OAuth authorization does not allow that.");
+}
+
+static const struct {
+	unsigned perm;
+	const char *name;
+} needs[] = {
+	[NEED_VIEW] = {STORE_VIEW, "view"},	     [NEED_DEPLOY] = {STORE_DEPLOY, "deploy"},
+	[NEED_OPERATE] = {STORE_OPERATE, "operate"}, [NEED_MANAGE] = {STORE_MANAGE, "manage"},
+	[NEED_OWNER] = {STORE_OWNER, "owner"},
+};
+
+static int read_access(struct tx *tx, void *arg, struct err *err)
+{
+	struct api_req *q = arg;
+
+	if (store_app_find(tx, q->params[0], &q->app, err) < 0)
+		return -1;
+	return store_app_access(tx, q->user.id, q->app.id, &q->perms, err);
+}
+
+int api_authorise(struct api_req *q, struct err *err)
+{
+	enum api_need need = q->route->need;
+
+	if (need == NEED_NONE || need == NEED_BASIC)
+		return 0;
+	if (need == NEED_UNSET || !q->user.id[0])
+		return err_set(err, ERR_FORBIDDEN, "Nobody can do that.");
+	if (need == NEED_USER)
+		return 0;
+	if (need == NEED_ADMIN)
+		return q->user.admin
+			       ? 0
+			       : err_set(err, ERR_FORBIDDEN, "Only administrators can do that.");
+	if (store_read(q->d->store, read_access, q, err) < 0)
+		return -1;
+	/* Without any right the app does not exist for the caller: names must not leak. */
+	if (q->perms == 0)
+		return err_not_found(err, "app");
+	if (!(q->perms & needs[need].perm))
+		return err_set(err, ERR_FORBIDDEN, "You do not have the %s permission on %s.",
+			       needs[need].name, q->app.name);
+	return 0;
+}

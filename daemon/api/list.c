@@ -1,0 +1,89 @@
+/* Lists, cut by the Range header. */
+#include "daemon/api/api_int.h"
+#include "daemon/api/range.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const char *text_of(const json_t *item, const char *field)
+{
+	const char *s = json_string_value(json_object_get(item, field));
+
+	return s ? s : "";
+}
+
+static void accept_ranges(struct api_req *q, const char *fields)
+{
+	AUTO(buf_clear) struct buf b = {0};
+
+	for (const char *f = fields; *f; f++)
+		buf_adds(&b, *f == ' ' ? ", " : (const char[]){*f, 0});
+	http_set(q->x, "Accept-Ranges", buf_str(&b));
+}
+
+static void content_range(struct api_req *q, const struct api_range *r, bool numeric,
+			  const struct api_row *first, const struct api_row *last)
+{
+	if (numeric)
+		http_setf(q->x, "Content-Range", "%s %lld..%lld", r->field, (long long)first->num,
+			  (long long)last->num);
+	else
+		http_setf(q->x, "Content-Range", "%s %s..%s", r->field, first->key, last->key);
+}
+
+static bool fill_rows(json_t *list, const char *field, struct api_row *rows)
+{
+	bool numeric = false;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		const json_t *v = json_object_get(item, field);
+
+		assert(json_is_string(v) || json_is_integer(v));
+		numeric = json_is_integer(v);
+		rows[i] = (struct api_row){.key = text_of(item, field),
+					   .num = json_integer_value(v),
+					   .id = text_of(item, "id"),
+					   .item = item};
+	}
+	return numeric;
+}
+
+static json_t *page_of(const struct api_row *rows, const struct api_page *page)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < page->shown; i++)
+		json_array_append(out, rows[page->first + i].item);
+	return out;
+}
+
+int api_list(struct api_req *q, json_t *list, const char *fields, struct err *err)
+{
+	size_t n = json_array_size(list);
+	AUTO(json_decref) json_t *owned = list;
+	AUTO(auto_str) char *mem = xcalloc(n + 1, sizeof(struct api_row));
+	struct api_row *rows = (void *)mem;
+	struct api_range r;
+	struct api_page page;
+	char next[800];
+	bool numeric;
+
+	if (api_range_parse(http_header(q->x, "range"), fields, &r, err) < 0)
+		return -1;
+	numeric = fill_rows(list, r.field, rows);
+	if (api_range_page(&r, numeric, rows, n, &page, err) < 0)
+		return -1;
+	accept_ranges(q, fields);
+	if (page.shown)
+		content_range(q, &r, numeric, &rows[page.first],
+			      &rows[page.first + page.shown - 1]);
+	/* A Next-Range on a complete list would make clients ask for ever. */
+	if (page.more) {
+		api_range_next(&r, numeric, &rows[page.first + page.shown - 1], next, sizeof next);
+		http_set(q->x, "Next-Range", next);
+	}
+	return api_ok(q, page.more ? 206 : 200, page_of(rows, &page));
+}
