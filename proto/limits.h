@@ -22,6 +22,7 @@
 #define LIM_HTTP_HEAD_MS   10000
 #define LIM_HTTP_IDLE_MS   65000
 #define LIM_API_BODY	   MiB(1)
+#define LIM_API_BODY_MS	   20000 /* all of it */
 /* guesses of passwords: so many at once, then one every so often */
 #define LIM_LOGIN_PER_ADDRESS 30
 #define LIM_LOGIN_PER_ACCOUNT 10

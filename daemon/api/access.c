@@ -58,6 +58,40 @@ int api_authenticate(struct api_req *q, struct err *err)
 			    "The scope of this OAuth authorization does not allow that.");
 }
 
+static int read_user(struct tx *tx, void *arg, struct err *err)
+{
+	struct who *w = arg;
+	struct err e = {0};
+
+	if (store_user_by_email(tx, w->token, &w->q->user, &e) == 0 || e.code == ERR_NOT_FOUND)
+		return 0; /* no such account: no user, which the password's check takes */
+	*err = e;
+	return -1;
+}
+
+int api_login(struct api_req *q, struct err *err)
+{
+	AUTO(auto_str) char *email = NULL;
+	AUTO(auto_str) char *password = NULL;
+	struct who w = {.q = q};
+	int rc = api_authenticate(q, err);
+
+	if (rc == 0 || err->code != ERR_UNAUTHORIZED)
+		return rc;
+	password = api_credentials(q->x, &email);
+	if (!email || !*email || !*password)
+		return rc;
+	w.token = email;
+	if (store_read(q->d->store, read_user, &w, err) < 0)
+		return -1;
+	rc = api_password_check(q, email, q->user.password, password, err);
+	explicit_bzero(password, strlen(password));
+	/* Of accounts that exist; those rows are few, by the limit on guesses. */
+	if (rc < 0 && err->code == ERR_UNAUTHORIZED && q->user.id[0])
+		api_audit(q, "login.failed", "%s", "");
+	return rc;
+}
+
 static const struct {
 	unsigned perm;
 	const char *name;
@@ -80,11 +114,11 @@ int api_authorise(struct api_req *q, struct err *err)
 {
 	enum api_need need = q->route->need;
 
-	if (need == NEED_NONE || need == NEED_BASIC)
+	if (need == NEED_NONE)
 		return 0;
 	if (need == NEED_UNSET || !q->user.id[0])
 		return err_set(err, ERR_FORBIDDEN, "Nobody can do that.");
-	if (need == NEED_USER)
+	if (need == NEED_BASIC || need == NEED_USER)
 		return 0;
 	if (need == NEED_ADMIN)
 		return q->user.admin

@@ -173,65 +173,24 @@ static json_t *auth_json(const struct store_auth *a, const char *token)
 
 struct auth_tx {
 	struct api_req *q;
-	const char *email;
-	const char *secret; /* token or password */
-	struct store_user user;
+	const char *secret; /* a token */
 	struct store_auth auth;
-	bool by_token;
 	const char *description, *id;
 	char scope[200], token[64];
 	wall_ms expires_ms;
 	struct store_auths list;
 };
 
-static int read_login(struct tx *tx, void *arg, struct err *err)
-{
-	struct auth_tx *t = arg;
-	struct err none = {0};
-
-	t->by_token = store_auth_by_token(tx, t->secret, &t->auth, &t->user, &none) == 0;
-	if (t->by_token || !t->email || !*t->email)
-		return 0;
-	store_user_by_email(tx, t->email, &t->user, &none);
-	return 0;
-}
-
-/* A failed login of an account that exists is in the audit trail; those are few, by the limit. */
-static int password_login(struct auth_tx *t, struct err *err)
-{
-	const char *email = t->email ? t->email : "";
-
-	if (api_password_check(t->q, email, t->user.password, t->secret, err) == 0)
-		return 0;
-	if (err->code == ERR_UNAUTHORIZED && t->user.id[0]) {
-		t->q->user = t->user; /* freed with the request */
-		t->user = (struct store_user){0};
-		api_audit(t->q, "login.failed", "%s", "");
-	}
-	return -1;
-}
-
-static int login(struct auth_tx *t, struct err *err)
-{
-	if (store_read(t->q->d->store, read_login, t, err) < 0)
-		return -1;
-	if (!t->by_token)
-		return password_login(t, err);
-	if (api_scope_allows(t->auth.scope, SCOPE_GLOBAL))
-		return 0;
-	return err_set(err, ERR_FORBIDDEN,
-		       "The scope of this OAuth authorization does not allow that.");
-}
-
 static int write_auth(struct tx *tx, void *arg, struct err *err)
 {
 	struct auth_tx *t = arg;
+	const struct api_req *q = t->q;
 
 	store_auth_clear(&t->auth);
-	if (store_auth_create(tx, t->user.id, t->token, t->description, t->scope, t->expires_ms,
+	if (store_auth_create(tx, q->user.id, t->token, t->description, t->scope, t->expires_ms,
 			      &t->auth, err) < 0)
 		return -1;
-	return t->by_token ? 0 : store_user_touch_login(tx, t->user.id, err);
+	return q->auth_id[0] ? 0 : store_user_touch_login(tx, q->user.id, err);
 }
 
 static int read_scope(struct api_req *q, char *out, size_t cap, struct err *err)
@@ -256,47 +215,33 @@ static int read_scope(struct api_req *q, char *out, size_t cap, struct err *err)
 	return 0;
 }
 
-static int create_auth(struct auth_tx *t, struct err *err)
+int api_auth_create(struct api_req *q, struct err *err)
 {
 	/* client: of OAuth applications, which there are none of; clients send it all the same */
 	static const char *const fields[] = {"description", "expires_in", "scope", "client", NULL};
-	struct api_req *q = t->q;
+	struct auth_tx t = {.q = q};
 	int64_t expires = 0;
 	bool given;
+	int rc;
 
 	if (api_known(q->body, fields, err) < 0 ||
-	    api_line(q, "description", false, 300, &t->description, err) < 0 ||
+	    api_line(q, "description", false, 300, &t.description, err) < 0 ||
 	    api_int(q, "expires_in", 1, 10LL * 365 * 86400, &expires, &given, err) < 0 ||
-	    read_scope(q, t->scope, sizeof t->scope, err) < 0)
+	    read_scope(q, t.scope, sizeof t.scope, err) < 0)
 		return -1;
-	if (!t->description)
-		t->description = "Long-lived user authorization";
+	if (!t.description)
+		t.description = "Long-lived user authorization";
 	if (given)
-		t->expires_ms = clock_wall_ms() + expires * 1000;
-	memcpy(t->token, "PAAS-", 5);
-	random_hex(t->token + 5, 48);
-	if (store_tx(q->d->store, write_auth, t, err) < 0)
-		return -1;
-	q->user = t->user; /* for the audit row; freed with the request */
-	t->user = (struct store_user){0};
-	api_audit(q, "authorization.create", "%s", t->scope);
-	return api_ok(q, 201, auth_json(&t->auth, t->token));
-}
-
-int api_auth_create(struct api_req *q, struct err *err)
-{
-	AUTO(auto_str) char *email = NULL;
-	AUTO(auto_str) char *secret = api_credentials(q->x, &email);
-	struct auth_tx t = {.q = q, .email = email, .secret = secret};
-	int rc = -1;
-
-	if (!secret || !*secret)
-		return err_set(err, ERR_UNAUTHORIZED, "Invalid credentials provided.");
-	if (login(&t, err) == 0)
-		rc = create_auth(&t, err);
-	store_user_clear(&t.user);
+		t.expires_ms = clock_wall_ms() + expires * 1000;
+	memcpy(t.token, "PAAS-", 5);
+	random_hex(t.token + 5, 48);
+	rc = store_tx(q->d->store, write_auth, &t, err);
+	if (rc == 0) {
+		api_audit(q, "authorization.create", "%s", t.scope);
+		api_ok(q, 201, auth_json(&t.auth, t.token));
+	}
+	explicit_bzero(t.token, sizeof t.token);
 	store_auth_clear(&t.auth);
-	explicit_bzero(secret, strlen(secret));
 	return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/api/attach.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/session.h"
+#include "proto/limits.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -149,9 +150,18 @@ static const struct api_route *find_route(struct api_req *q, struct err *err)
 static int read_body(struct api_req *q, struct err *err)
 {
 	AUTO(buf_clear) struct buf b = {0};
+	mono_ms until = clock_mono_ms() + LIM_API_BODY_MS;
+	ssize_t n;
 
-	if (http_read_all(q->x, &b, err) < 0)
-		return -1;
+	do { /* one that drips must not keep a thread for ever */
+		buf_reserve(&b, 16384);
+		n = http_read(q->x, b.data + b.len, 16384, err);
+		if (n < 0)
+			return -1;
+		b.len += (size_t)n;
+		if (n > 0 && clock_mono_ms() > until)
+			return err_set(err, ERR_REQUEST_TIMEOUT, "The body took too long to come.");
+	} while (n > 0);
 	if (b.len > 0)
 		return api_body_parse(b.data, b.len, &q->body, err);
 	return q->route->flags & API_BODY
@@ -199,8 +209,9 @@ static void req_free(struct api_req *q)
 
 static void fail(struct api_req *q, const struct err *e)
 {
-	/* Below 500 the caller is told; the daemon's own faults are for its log too. */
-	if (e->status >= 500)
+	/* Below 500 the caller is told; the daemon's own faults are for its log too. That it is
+	 * busy is neither. */
+	if (e->status >= 500 && e->code != ERR_UNAVAILABLE)
 		xlog_err(XLOG_ERROR, "api", e, "request_id=%s route=%s", http_request_id(q->x),
 			 q->route ? xlog_q(q->route->path) : "none");
 	api_error(q->x, e);
@@ -225,7 +236,9 @@ static int serve(struct api_req *q, struct err *err)
 
 	if (check_client(q, err) < 0)
 		return -1;
-	if (need != NEED_NONE && need != NEED_BASIC && api_authenticate(q, err) < 0)
+	/* Before the body: who may not, gets no thread to wait for it. */
+	if (need == NEED_BASIC ? api_login(q, err) < 0
+			       : need != NEED_NONE && api_authenticate(q, err) < 0)
 		return -1;
 	if (api_authorise(q, err) < 0)
 		return -1;

@@ -60,8 +60,8 @@ struct api_req {
 	const struct api_route *route;
 	char *params[API_PARAMS]; /* decoded :x of the path, in order; in x's arena */
 	struct store_user user;	  /* of the token */
-	char auth_id[37];
-	struct store_app app; /* when the route needs a permission on :app */
+	char auth_id[37];	  /* "" = by password */
+	struct store_app app;	  /* when the route needs a permission on :app */
 	unsigned perms;
 	json_t *body; /* parsed JSON; NULL = none */
 	bool answered;
@@ -102,7 +102,8 @@ bool api_own_site(const char *sec_fetch_site_header);
 bool api_etag_known(const char *header, const char *etag);
 
 /* --- who (access.c); UNAUTHORIZED, FORBIDDEN, or NOT_FOUND for apps of others --- */
-int api_authenticate(struct api_req *q, struct err *err);
+int api_authenticate(struct api_req *q, struct err *err); /* by token */
+int api_login(struct api_req *q, struct err *err);	  /* by token, or by address and password */
 int api_authorise(struct api_req *q, struct err *err);
 /* Credentials of the request: the token or password; user gets the part before ':' of Basic. */
 char *api_credentials(struct http_x *x, char **user);

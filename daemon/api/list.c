@@ -60,10 +60,10 @@ static json_t *page_of(const struct api_row *rows, const struct api_page *page)
 	return out;
 }
 
-int api_list(struct api_req *q, json_t *list, const char *fields, struct err *err)
+int api_list(struct api_req *q, json_t *taken, const char *fields, struct err *err)
 {
+	AUTO(json_decref) json_t *list = taken;
 	size_t n = json_array_size(list);
-	AUTO(json_decref) json_t *owned = list;
 	AUTO(auto_str) char *mem = xcalloc(n + 1, sizeof(struct api_row));
 	struct api_row *rows = (void *)mem;
 	struct api_range r;

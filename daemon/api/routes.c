@@ -1,6 +1,8 @@
 /* The route table: what exists, who may, what it does. docs/api.md and the test that walks every
  * route with every kind of caller are made from it. */
 #include "daemon/api/api_int.h"
+#include "daemon/api/range.h"
+#include "proto/limits.h"
 
 #include <stdio.h>
 
@@ -112,16 +114,84 @@ void api_print_routes(void)
 		       r->flags & API_STREAM ? "true" : "false");
 }
 
+static const char intro[] =
+	"# API\n"
+	"\n"
+	"The API is the Heroku Platform API v3: its paths, fields, errors and headers, so that its "
+	"clients work.\n"
+	"This page is generated from the route table by `paasd api:docs`.\n"
+	"\n"
+	"    curl -H 'Accept: application/vnd.heroku+json; version=3' -H \"Authorization: Bearer "
+	"TOKEN\" URL/apps\n"
+	"\n"
+	"A token goes as `Bearer`, or as the password of `Basic`. Bodies are JSON objects in "
+	"UTF-8, "
+	"at most %lld MB.\n"
+	"`:app` and the like take an id or a name. Deletions answer with what was deleted, actions "
+	"on "
+	"dynos 202 and\n"
+	"`{}`.\n"
+	"\n";
+
+static const char outro[] =
+	"\n"
+	"## Who may\n"
+	"Each token has scopes, each collaborator permissions; a request needs both that its row "
+	"names. `global`\n"
+	"includes all scopes; `write-protected` includes `write`, `read-protected` and `read`; "
+	"`write` and\n"
+	"`read-protected` include `read`; `identity` is enough for `any`. Config vars take a "
+	"`-protected` scope.\n"
+	"Owners and administrators have all permissions on an app; whoever has one may also "
+	"`view`. "
+	"An app on which the\n"
+	"caller has none answers 404, as one that does not exist.\n"
+	"\n"
+	"Logging in is `POST /oauth/authorizations` with e-mail and password as `Basic`. Wrong "
+	"passwords run out: %d of an\n"
+	"account, %d from an address, one more every %d seconds; then the answer is 429 with "
+	"`Retry-After`.\n"
+	"`/oauth/authorizations/~` is the account's default token: the administrator's in "
+	"STATE/admin-token; others have\n"
+	"none. Of other tokens than the caller's own only the start is shown.\n"
+	"\n"
+	"## Lists\n"
+	"`Range: FIELD START..END; max=N, order=desc` sorts and cuts; every part may be missing. "
+	"`Accept-Ranges` names a\n"
+	"list's fields, the first being the default. `]START` leaves START itself out. A page has "
+	"%d items, or `max` up to\n"
+	"%d; when there are more the status is 206 and `Next-Range` is the `Range` of the next "
+	"page, to be sent as it is.\n"
+	"\n"
+	"## Errors\n"
+	"`{\"id\", \"message\"}`, and `resource` where something was not found.\n"
+	"\n"
+	"| status | id | when |\n|---|---|---|\n"
+	"| 400 | `bad_request` | the body is no JSON object, or missing |\n"
+	"| 401 | `unauthorized` | no token, or not a good one |\n"
+	"| 403 | `forbidden` | a scope or permission is missing |\n"
+	"| 404 | `not_found` | no such thing, or not for the caller |\n"
+	"| 405 | `method_not_allowed` | `Allow` says what the path takes |\n"
+	"| 406 | `not_acceptable` | `Accept` asks for another version than 3 |\n"
+	"| 413 | `request_entity_too_large` | a body beyond %lld MB |\n"
+	"| 416 | `requested_range_not_satisfiable` | a `Range` that cannot be meant |\n"
+	"| 422 | `invalid_params` | a field is unknown, missing or wrong; text is not UTF-8, or "
+	"has a "
+	"NUL |\n"
+	"| 429 | `rate_limit` | wrong passwords have run out |\n"
+	"| 503 | `service_unavailable` | busy, or stopping |\n"
+	"\n"
+	"GET answers have an `ETag`; `If-None-Match` makes them 304. Every answer has a "
+	"`Request-Id`, which is also in the\n"
+	"platform's log and in the audit trail.\n";
+
 void api_print_docs(void)
 {
-	printf("# API\n\n"
-	       "The API is the Heroku Platform API v3: `Accept: application/vnd.heroku+json; "
-	       "version=3`, a token as\n"
-	       "`Authorization: Bearer TOKEN` (or Basic with the token as password). This page is "
-	       "generated from the\n"
-	       "route table by `paasd api:docs`.\n\n"
-	       "| request | needs | scope | does |\n|---|---|---|---|\n");
+	printf(intro, LIM_API_BODY >> 20);
+	printf("| request | needs | scope | does |\n|---|---|---|---|\n");
 	for (const struct api_route *r = api_routes; r->method; r++)
 		printf("| `%s %s` | %s | %s | %s |\n", r->method, r->path, need_names[r->need],
 		       scope_names[r->scope], r->text);
+	printf(outro, LIM_LOGIN_PER_ACCOUNT, LIM_LOGIN_PER_ADDRESS, LIM_LOGIN_REFILL_MS / 1000,
+	       API_PAGE, API_PAGE_MAX, LIM_API_BODY >> 20);
 }

@@ -3,6 +3,7 @@ import base64
 import concurrent.futures
 import gzip
 import json
+import os
 import re
 import socket
 import time
@@ -219,6 +220,15 @@ def test_bodies_where_none_is_needed(user):
     user('GET', '/account', want=200)
 
 
+def test_who_may_not_is_told_before_the_body(paas, user):
+    """So that nobody without an account can make the API wait for bodies that never come."""
+    for path, line in (('/apps', 'Authorization: Bearer nonsense'), ('/oauth/authorizations', 'X: y'),
+                       ('/oauth/authorizations', 'Authorization: Bearer nonsense')):
+        status, _, body = raw(paas, f'POST {path} HTTP/1.1\r\nHost: localhost:{paas.port}\r\n{line}\r\n'
+                                    'Content-Length: 1000\r\n\r\n{'.encode())
+        assert status == 401, body
+
+
 def test_bodies_that_are_too_large(paas, user):
     big = b'{"A": "' + b'x' * (1 << 20) + b'"}'
     assert user('PATCH', '/apps/app-01/config-vars', big, want=413).id == 'request_entity_too_large'
@@ -412,6 +422,32 @@ def test_destroying_at_once(user):
             got = sorted(pool.map(destroy, range(4)))
         assert got[0] == 200 and set(got[1:]) <= {200, 404}, got
         user('GET', '/apps/going-going', want=404)
+
+
+# --- failures ---
+
+def test_a_creation_that_fails_leaves_nothing(paas, user):
+    """The repository cannot be made: the name is free again, and no half app is listed."""
+    repos = f'{paas.state}/repos'
+    before = [a['name'] for a in user('GET', '/apps', want=200).json]
+    os.rename(repos, repos + '.away')
+    try:
+        open(repos, 'w').close()
+        a = user.send('POST', '/apps', {'name': 'half-made'})
+        assert a.status == 500 and json.loads(a.data)['id'], a
+    finally:
+        os.unlink(repos)
+        os.rename(repos + '.away', repos)
+    user('GET', '/apps/half-made', want=404)
+    assert [a['name'] for a in user('GET', '/apps', want=200).json] == before
+    a = user('POST', '/apps', {'name': 'half-made'})
+    assert a.status in (201, 422), a
+    if a.status == 422:  # its repository's folder was away when it was to go: the next start finishes that
+        paas.stop()
+        paas.start()
+        user.close()
+        user('POST', '/apps', {'name': 'half-made'}, want=201)
+    user('DELETE', '/apps/half-made', want=200)
 
 
 # --- hosts ---
