@@ -164,10 +164,10 @@ def median(values):
 
 
 def memory_kb(pid):
-    """(PSS, private pages): PSS is the smaller the more others share the libraries, private pages do not depend on them."""
+    """(PSS, written pages): PSS is less the more others map the same libraries, written pages are ours alone."""
     with open(f'/proc/{pid}/smaps_rollup') as f:
         of = {k: int(v) for k, v in re.findall(r'^(\w+):\s+(\d+)', f.read(), re.M)}
-    return of['Pss'], of['Private_Clean'] + of['Private_Dirty']
+    return of['Pss'], of['Private_Dirty']
 
 
 def children(pid):

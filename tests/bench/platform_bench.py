@@ -40,7 +40,7 @@ class Deployed:
 
 
 def platform_memory(paasd):
-    """{process: (PSS, private) in KB}."""
+    """{process: (PSS, written) in KB}."""
     names = {'paasd': memory_kb(paasd)}
     for pid in children(paasd):
         if exe(pid) in ('paas-router', 'paas-launcher'):
@@ -49,7 +49,7 @@ def platform_memory(paasd):
 
 
 def dyno_memory(paasd):
-    """(PSS, private) in KB of shim and init of the one dyno that runs; the app's own processes are not ours."""
+    """(PSS, written) in KB of shim and init of the one dyno that runs; the app's own processes are not ours."""
     shims = [s for launcher in children(paasd) for s in children(launcher) if exe(s) == 'paas-shim']
     inits = [i for s in shims for i in children(s) if exe(i) == 'paas-shim']
     if len(shims) != 1 or len(inits) != 1:
@@ -174,8 +174,8 @@ def bench_memory(d):
     dyno = dyno_memory(d.p.proc.pid)
 
     def row(what, parts, limit=None):
-        pss, private = (sum(p[i] for p in parts) / 1024 for i in (0, 1))
-        return Row(s, what, pss, 'MB', limit=limit, note=f'of that private {private:.2f} MB')
+        pss, written = (sum(p[i] for p in parts) / 1024 for i in (0, 1))
+        return Row(s, what, pss, 'MB', limit=limit, note=f'of that written {written:.2f} MB')
 
     return [row('paasd + router + launcher, just started', d.fresh.values(), 20),
             row('paasd + router + launcher, after pushes and logs', used.values(), 20),
