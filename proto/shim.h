@@ -28,9 +28,10 @@ enum shim_frame {
 	SHIM_STATE = 32,
 	SHIM_OUTPUT = 33, /* S_DATA, S_OFFSET of its first byte in the whole output */
 	SHIM_BOUND = 34,  /* the port is listened on: S_BOUND 1 = reachable, 2 = only on loopback */
-	SHIM_MEM = 35,	  /* S_MEM_TOTAL, S_MEM_RSS, S_MEM_CACHE, S_MEM_SWAP bytes; S_OOM so far. TOTAL is
-			     rss + swap + tmpfs: page cache can be taken back and is no reason for R14 */
-	SHIM_EXIT = 36,	  /* S_EXIT_CODE (128 + signal when killed), S_SIGNAL (0 = exited), S_OOM */
+	SHIM_MEM =
+		35, /* S_MEM_TOTAL, S_MEM_RSS, S_MEM_CACHE, S_MEM_SWAP bytes; S_OOM so far. TOTAL is
+		       rss + swap + tmpfs: page cache can be taken back and is no reason for R14 */
+	SHIM_EXIT = 36, /* S_EXIT_CODE (128 + signal when killed), S_SIGNAL (0 = exited), S_OOM */
 	SHIM_DETACHED =
 		37, /* R13: nobody attached in time; R16: did not obey SIGHUP. S_CODE 13 | 16 */
 };
