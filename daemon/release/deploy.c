@@ -271,6 +271,17 @@ static void finish(struct dep *d)
 	deps_next(r, app_id);
 }
 
+/* Who waited for the release may send requests at once: every router worker has the routes by now.
+ */
+static void on_routed(void *arg)
+{
+	struct dep *d = arg;
+	struct releases *r = d->rs;
+
+	finish(d);
+	way_end(r);
+}
+
 static void on_end_written(void *arg, const struct err *e)
 {
 	struct dep *d = arg;
@@ -280,18 +291,15 @@ static void on_end_written(void *arg, const struct err *e)
 	if (e->status)
 		xlog_err(XLOG_ERROR, "release", e,
 			 "msg=\"end of a release not recorded\" release_id=%s", d->plan.release_id);
-	if (a && d->sm.state == D_LIVE) {
-		a->failed_first = false;
-		rapp_publish(r, a, NULL, NULL);
-	} else if (a && !a->rel) {
-		a->failed_first = true;
-		rapp_publish(r, a, NULL, NULL);
+	if (!a) {
+		on_routed(d);
+		return;
 	}
+	a->failed_first = d->sm.state != D_LIVE && !a->rel;
 	/* Scaled while the cut-over was under way. */
-	if (!e->status && a && a->rel && strcmp(a->rel->release_id, d->fresh.release_id) == 0)
+	if (!e->status && a->rel && strcmp(a->rel->release_id, d->fresh.release_id) == 0)
 		dynos_scale(r->dy, a->rel, d->fresh.want, d->fresh.nwant);
-	finish(d);
-	way_end(r);
+	rapp_publish(r, a, on_routed, d);
 }
 
 static int write_end_and_output(struct tx *tx, void *arg, struct err *err)
