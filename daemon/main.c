@@ -32,6 +32,7 @@ struct paasd {
 	struct api *api;
 	struct http_server *http;
 	struct pusher pusher;
+	struct thread *tidier;
 	uv_signal_t sigs[2];
 	bool stopping;
 	int exit_status;
@@ -439,7 +440,9 @@ static void tidy(void *arg)
 
 static void on_recovered(void *arg)
 {
-	thread_start("tidy", tidy, arg);
+	struct paasd *p = arg;
+
+	p->tidier = thread_new("tidy", tidy, p);
 }
 
 static void watch_signals(struct paasd *p)
@@ -469,6 +472,7 @@ static void boot(void *arg)
 static void close_all(struct paasd *p)
 {
 	dev_watch_stop(STEAL(p->watch));
+	thread_join(p->tidier);
 	if (p->http)
 		http_server_free(p->http);
 	git_close(p->git);

@@ -148,3 +148,26 @@ void thread_start(const char *name, void (*fn)(void *arg), void *arg)
 	spawn(&tid, &attr, start_main, s);
 	pthread_attr_destroy(&attr);
 }
+
+struct thread {
+	pthread_t tid;
+};
+
+struct thread *thread_new(const char *name, void (*fn)(void *arg), void *arg)
+{
+	struct thread *t = xmalloc(sizeof *t);
+	struct start *s = xmalloc(sizeof *s);
+
+	*s = (struct start){.fn = fn, .arg = arg};
+	snprintf(s->name, sizeof s->name, "%s", name);
+	spawn(&t->tid, NULL, start_main, s);
+	return t;
+}
+
+void thread_join(struct thread *t)
+{
+	if (!t)
+		return;
+	pthread_join(t->tid, NULL);
+	free(t);
+}

@@ -135,6 +135,20 @@ static void meta_field(struct found *f, const struct wire_field *x)
 	}
 }
 
+/* paasd may have been killed before it wrote down what the launcher answered: the launcher has a
+ * record of its own. A web dyno without address is of no use, and its route would be none. */
+static void read_address(const char *run_dir, struct found *f)
+{
+	struct launch_spec spec = {0};
+
+	if (!f->known || f->info.ip[0])
+		return;
+	if (sandbox_spec(run_dir, f->info.id, &spec, f->info.ip, NULL) == 0)
+		launch_spec_clear(&spec);
+	if (!f->info.ip[0] && strcmp(f->info.type, "web") == 0)
+		f->known = false;
+}
+
 static void read_found(const char *run_dir, struct found *f)
 {
 	AUTO(buf_clear) struct buf b = {0};
@@ -150,6 +164,7 @@ static void read_found(const char *run_dir, struct found *f)
 			meta_field(f, &x);
 		f->known = name_split_dyno(f->info.name, f->info.type, &f->info.num);
 	}
+	read_address(run_dir, f);
 	snprintf(path, sizeof path, "%s/dynos/%s/status", run_dir, f->info.id);
 	if (fs_read(path, 4096, &st, NULL) < 0)
 		return;

@@ -574,7 +574,7 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 			settle(s);
 			if (!s->cur && !s->fresh && !s->retry)
 				slot_start(s);
-			else if (s->cur && want[i].size &&
+			else if (s->cur && want[i].size && *want[i].size &&
 				 strcasecmp(s->cur->info.size, want[i].size) != 0)
 				slot_restart(s, "Restarting");
 		}

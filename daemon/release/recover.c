@@ -224,5 +224,5 @@ void releases_recover(struct releases *r, void (*done)(void *arg), void *arg)
 	rc->r = r;
 	r->recovered = done;
 	r->recovered_arg = arg;
-	thread_start("recover", read_job, rc);
+	r->recoverer = thread_new("recover", read_job, rc);
 }

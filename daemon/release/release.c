@@ -86,6 +86,7 @@ void releases_free(struct releases *r)
 {
 	if (!r)
 		return;
+	thread_join(r->recoverer);
 	dynos_free(r->dy);
 	while (r->deps) {
 		struct dep *d = r->deps;

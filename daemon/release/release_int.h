@@ -92,6 +92,7 @@ struct releases {
 	bool keep_dynos;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
+	struct thread *recoverer;
 	void (*recovered)(void *arg);
 	void *recovered_arg;
 	char *output_dir; /* owned */
