@@ -867,6 +867,7 @@ static void both_directions_flow_at_once(void **state)
 	assert_int_equal(receive(fd, &out, NULL), 0);
 	assert_has(out.data, "progress\n");
 	assert_has(out.data, "\r\n0\r\n\r\n");
+	wait_for(&reads_done, 1);
 	assert_int_equal(bytes_read, sizeof chunk * (size_t)chunks);
 	assert_string_equal(read_error, "");
 }
