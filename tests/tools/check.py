@@ -21,8 +21,9 @@ def make(*args):
 
 
 def pytest(*paths):
-    return [PY, '-m', 'pytest', '-q', '-x' if os.environ.get('FAIL_FAST') else '-q', '--color=no',
-            '-p', 'no:cacheprovider', '--durations=15', '-n', JOBS, '--dist', 'loadfile', *paths]
+    fast = ['-x'] if os.environ.get('FAIL_FAST') else []
+    return [PY, '-m', 'pytest', '-q', *fast, '--color=no', '-p', 'no:cacheprovider', '--durations=15', '-n', JOBS,
+            '--dist', 'loadfile', *paths]
 
 
 # name, command, counter: 'one' = the step is one test; 'cmocka', 'pytest' = read its output
