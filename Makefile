@@ -29,7 +29,8 @@ PKG_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
 L_uv := -luv
 L_all := $(if $(HAVE_PKGS),$(shell pkg-config --libs $(PKGS))) -lpthread
 
-WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
+# Tables name what they set; the rest is zero.
+WARN := -Wall -Wextra -Wno-missing-field-initializers -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
         -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter -Wno-format-nonliteral
 BASE := -std=c11 -D_GNU_SOURCE -DPAASD_VERSION='"$(VERSION)"' -I. -I$(GEN) $(WARN) $(PKG_CFLAGS) \
         -fno-strict-aliasing -MMD -MP

@@ -244,6 +244,8 @@ static int serve(struct api_req *q, struct err *err)
 		return -1;
 	if (strcmp(q->route->method, "GET") != 0 && read_body(q, err) < 0)
 		return -1;
+	if (q->route->body && api_fields_check(q->route->body, q->body, err) < 0)
+		return -1;
 	return q->route->fn(q, err);
 }
 

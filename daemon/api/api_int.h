@@ -3,6 +3,7 @@
 #define API_API_INT_H
 
 #include "daemon/api/api.h"
+#include "daemon/api/fields.h"
 #include "daemon/api/limiter.h"
 #include "daemon/core/pool.h"
 #include "daemon/store/app.h"
@@ -76,6 +77,9 @@ struct api_route {
 	api_fn *fn;
 	unsigned flags;
 	const char *text; /* for docs/api.md */
+	/* What the body may hold: checked before fn. NULL: nothing, whatever is sent is passed
+	 * over, as clients send empty objects. */
+	const struct api_field *body;
 };
 #define API_ON_LOOP 1u /* runs on the loop and must not block */
 #define API_BODY    2u /* a JSON object is required */
@@ -158,6 +162,9 @@ json_t *json_account(const struct store_user *u);
 json_t *json_named_ref(const char *kind, const char *name); /* {id, name}, id made of the name */
 char *api_public_url(struct api_req *q, const char *path_fmt, ...) PRINTF(2, 3); /* owned */
 char *api_web_url(struct api_req *q, const char *app_name);			 /* owned */
+
+/* --- request bodies: in the file of their handler --- */
+extern const struct api_field api_fields_app_create[], api_fields_app_update[];
 
 /* --- handlers --- */
 api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, api_auth_create,

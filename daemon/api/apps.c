@@ -205,17 +205,28 @@ static int create_row(struct api_req *q, struct apps_tx *t, struct err *err)
 	return rc;
 }
 
+/* feature_flags, kernel: clients send them; there is nothing for them to choose */
+const struct api_field api_fields_app_create[] = {
+	{"name", F_LINE, .min = 1, .text = "made up when absent"},
+	{"region", F_REF},
+	{"stack", F_REF},
+	{"feature_flags", F_ANY},
+	{"kernel", F_ANY},
+	{0},
+};
+const struct api_field api_fields_app_update[] = {
+	{"name", F_LINE, .min = 1},
+	{"maintenance", F_BOOL},
+	{"build_stack", F_REF},
+	{0},
+};
+
 static int read_create(struct api_req *q, struct apps_tx *t, struct err *err)
 {
-	/* feature_flags, kernel: clients send them; there is nothing for them to choose */
-	static const char *const fields[] = {"name",	      "region", "stack",
-					     "feature_flags", "kernel", NULL};
-	const char *region;
+	const char *region = api_get_ref(q->body, "region");
 
-	if (api_known(q->body, fields, err) < 0 || api_str(q, "name", false, &t->name, err) < 0 ||
-	    api_str(q, "stack", false, &t->stack, err) < 0 ||
-	    api_str(q, "region", false, &region, err) < 0)
-		return -1;
+	t->name = api_get_str(q->body, "name");
+	t->stack = api_get_ref(q->body, "stack");
 	if (region && strcmp(region, "us") != 0)
 		return err_set(err, ERR_INVALID_PARAMS,
 			       "Region %.40s does not exist here; this platform has us.", region);
@@ -271,15 +282,13 @@ static int write_update(struct tx *tx, void *arg, struct err *err)
 
 int api_apps_update(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"name", "maintenance", "build_stack", NULL};
 	static const char *const modes[] = {"maintenance=off ", "maintenance=on "};
-	struct apps_tx t = {.q = q};
+	struct apps_tx t = {.q = q,
+			    .name = api_get_str(q->body, "name"),
+			    .maintenance = api_get_bool(q->body, "maintenance", -1),
+			    .stack = api_get_ref(q->body, "build_stack")};
 	int rc;
 
-	if (api_known(q->body, fields, err) < 0 || api_str(q, "name", false, &t.name, err) < 0 ||
-	    api_bool(q, "maintenance", &t.maintenance, err) < 0 ||
-	    api_str(q, "build_stack", false, &t.stack, err) < 0)
-		return -1;
 	if ((t.name && check_name(q, t.name, err) < 0) ||
 	    (t.stack && check_stack(q, t.stack, err) < 0))
 		return -1;

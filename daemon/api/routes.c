@@ -29,9 +29,9 @@ const struct api_route api_routes[] = {
 	/* apps */
 	{ G, "/apps", NEED_USER, SCOPE_READ, api_apps_list, 0, "List apps" },
 	{ G, "/users/:account/apps", NEED_USER, SCOPE_READ, api_apps_list, 0, "List apps" },
-	{ P, "/apps", NEED_USER, SCOPE_WRITE, api_apps_create, 0, "Make an app" },
+	{ P, "/apps", NEED_USER, SCOPE_WRITE, api_apps_create, 0, "Make an app", api_fields_app_create },
 	{ G, A, NEED_VIEW, SCOPE_READ, api_apps_info, 0, "One app" },
-	{ T, A, NEED_OPERATE, SCOPE_WRITE, api_apps_update, API_BODY, "Rename, maintenance mode, build stack" },
+	{ T, A, NEED_OPERATE, SCOPE_WRITE, api_apps_update, API_BODY, "Rename, maintenance mode, build stack", api_fields_app_update },
 	{ D, A, NEED_OWNER, SCOPE_WRITE, api_apps_destroy, 0, "Destroy an app and all it has" },
 	{ G, A "/collaborators", NEED_VIEW, SCOPE_READ, api_collab_list, 0, "List collaborators" },
 	{ P, A "/collaborators", NEED_MANAGE, SCOPE_WRITE, api_collab_create, API_BODY, "Add a collaborator" },
@@ -189,9 +189,15 @@ void api_print_docs(void)
 {
 	printf(intro, LIM_API_BODY >> 20);
 	printf("| request | needs | scope | does |\n|---|---|---|---|\n");
-	for (const struct api_route *r = api_routes; r->method; r++)
-		printf("| `%s %s` | %s | %s | %s |\n", r->method, r->path, need_names[r->need],
-		       scope_names[r->scope], r->text);
+	for (const struct api_route *r = api_routes; r->method; r++) {
+		AUTO(buf_clear) struct buf body = {0};
+
+		if (r->body)
+			api_fields_text(r->body, &body);
+		printf("| `%s %s` | %s | %s | %s%s%s%s |\n", r->method, r->path,
+		       need_names[r->need], scope_names[r->scope], r->text, body.len ? ": `" : "",
+		       buf_str(&body), body.len ? "`" : "");
+	}
 	printf(outro, LIM_LOGIN_PER_ACCOUNT, LIM_LOGIN_PER_ADDRESS, LIM_LOGIN_REFILL_MS / 1000,
 	       API_PAGE, API_PAGE_MAX, LIM_API_BODY >> 20);
 }
