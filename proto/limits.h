@@ -35,6 +35,10 @@
 #define LIM_ROUTE_QUEUE_MS   75000
 #define LIM_ROUTE_PER_DYNO   200
 #define LIM_UPSTREAM_IDLE_MS 4000 /* below node's own 5 s keepAliveTimeout */
+/* TLS */
+#define LIM_TLS_PEM   KiB(64) /* a chain, or a key */
+#define LIM_TLS_CHAIN 10      /* certificates */
+#define LIM_TLS_NAMES 1000    /* of one certificate */
 /* git */
 #define LIM_GIT_COMMANDS     2000
 #define LIM_GIT_REF_NAME     1024
