@@ -1,6 +1,7 @@
 #include "daemon/build/source.h"
 #include "daemon/build/tarball.h"
 #include "daemon/core/fsx.h"
+#include "daemon/core/netaddr.h"
 #include "proto/buf.h"
 #include "proto/limits.h"
 
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -34,8 +34,8 @@ DEFINE_AUTO(CURLM *, multi_free)
 struct download {
 	int fd;
 	uint64_t left;
-	bool too_large, refused, no_disk;
-	bool any_address;
+	bool too_large, no_disk;
+	struct netaddr_guard guard;
 	char msg[CURL_ERROR_SIZE];
 };
 
@@ -63,17 +63,11 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 	return total;
 }
 
-/* Called for every connection with the address that was resolved for it: redirects and names that
- * change their answer are covered. */
 static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct download *d = arg;
 
-	if (!d->any_address && source_addr_is_private(&a->addr)) {
-		d->refused = true;
-		return CURL_SOCKET_BAD;
-	}
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	return netaddr_socket(&d->guard, &a->addr, a->socktype, a->protocol);
 }
 
 static void set_options(CURL *c, const struct config *cfg, const char *url, struct download *d,
@@ -138,7 +132,7 @@ static int verdict(const struct download *d, CURLcode rc, uint64_t max_bytes, st
 			       (unsigned long long)(max_bytes / (uint64_t)MiB(1)));
 	if (d->no_disk)
 		return err_set(err, ERR_DISK_FULL, "no space left for the download");
-	if (d->refused && rc != CURLE_OK)
+	if (d->guard.refused && rc != CURLE_OK)
 		return err_set(err, ERR_BUILD_FAILED, "its host has a private address");
 	if (rc != CURLE_OK)
 		return err_set(err, ERR_BUILD_FAILED, "%s",
@@ -153,7 +147,7 @@ int tarball_download(const struct config *cfg, const char *url, const char *path
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct download d = {.fd = fd,
 			     .left = max_bytes,
-			     .any_address = cfg->allow_private_urls || source_behind_proxy()};
+			     .guard.any = cfg->allow_private_urls || netaddr_behind_proxy()};
 	AUTO(multi_free) CURLM *m = NULL; /* freed last */
 	AUTO(easy_free) CURL *c = NULL;
 	CURLcode result = CURLE_OK;

@@ -3,7 +3,6 @@
 #include "proto/limits.h"
 
 #include <ctype.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -182,87 +181,6 @@ char *source_shown(const char *text)
 	if (!at)
 		return xstrdup(text);
 	return xasprintf("%.*s***%s", (int)(host - text), text, at);
-}
-
-static bool in4(uint32_t a, uint32_t net, int bits)
-{
-	return (a ^ net) >> (32 - bits) == 0;
-}
-
-static bool private4(uint32_t a)
-{
-	static const struct {
-		uint32_t net;
-		int bits;
-	} nets[] = {
-		{0x00000000, 8},  /* this host */
-		{0x0a000000, 8},  /* private */
-		{0x64400000, 10}, /* shared, RFC 6598 */
-		{0x7f000000, 8},  /* loopback */
-		{0xa9fe0000, 16}, /* link-local, cloud metadata */
-		{0xac100000, 12}, /* private */
-		{0xc0000000, 24}, /* protocol assignments */
-		{0xc0a80000, 16}, /* private */
-		{0xc6120000, 15}, /* benchmarking */
-		{0xe0000000, 3},  /* multicast, reserved, broadcast */
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(nets); i++)
-		if (in4(a, nets[i].net, nets[i].bits))
-			return true;
-	return false;
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static bool private6(const uint8_t *a)
-{
-	static const uint8_t v4mapped[12] = {[10] = 0xff, [11] = 0xff};
-	static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
-	static const uint8_t zero[12] = {0};
-
-	if (!memcmp(a, v4mapped, 12) || !memcmp(a, nat64, 12))
-		return private4(be32(a + 12));
-	if (!memcmp(a, zero, 12)) /* ::, ::1, the old form of mapped addresses */
-		return true;
-	if (a[0] == 0x20 && a[1] == 0x02) /* 6to4 */
-		return private4(be32(a + 2));
-	/* unique local, link- and site-local, multicast */
-	return (a[0] & 0xfe) == 0xfc || (a[0] == 0xfe && (a[1] & 0x80)) || a[0] == 0xff;
-}
-
-bool source_addr_is_private(const struct sockaddr *sa)
-{
-	struct sockaddr_in6 a6;
-	struct sockaddr_in a4;
-
-	switch (sa->sa_family) {
-	case AF_INET:
-		memcpy(&a4, sa, sizeof(a4));
-		return private4(ntohl(a4.sin_addr.s_addr));
-	case AF_INET6:
-		memcpy(&a6, sa, sizeof(a6));
-		return private6(a6.sin6_addr.s6_addr);
-	default:
-		return true;
-	}
-}
-
-bool source_behind_proxy(void)
-{
-	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
-					    "ALL_PROXY"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const char *v = getenv(names[i]);
-
-		if (v && *v)
-			return true;
-	}
-	return false;
 }
 
 static int fetch_folder(const char *from, const char *dir, struct err *err)

@@ -40,11 +40,4 @@ int source_fetch(const struct source *s, const struct fetch *f, struct err *err)
 int source_fetch_git(const struct source *s, const struct fetch *f, struct err *err);
 int source_fetch_tarball(const struct source *s, const struct fetch *f, struct err *err);
 
-/* Address of a host that users' URLs may not reach: loopback, private, link-local, shared,
- * multicast. */
-struct sockaddr;
-bool source_addr_is_private(const struct sockaddr *sa);
-/* Whether outgoing connections go through a proxy, which then is what says where they may go. */
-bool source_behind_proxy(void);
-
 #endif

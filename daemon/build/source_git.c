@@ -3,6 +3,7 @@
 #include "daemon/build/source.h"
 #include "daemon/core/codec.h"
 #include "daemon/core/fsx.h"
+#include "daemon/core/netaddr.h"
 #include "daemon/core/proc.h"
 #include "proto/limits.h"
 
@@ -101,7 +102,7 @@ static int pin_host(const struct url *u, struct buf *pin, struct err *err)
 	for (const struct addrinfo *a = list; a; a = a->ai_next) {
 		char ip[64];
 
-		if (source_addr_is_private(a->ai_addr)) {
+		if (netaddr_is_private(a->ai_addr)) {
 			freeaddrinfo(list);
 			return err_set(err, ERR_BUILD_FAILED, "%s is a private address", u->host);
 		}
@@ -125,7 +126,7 @@ static int write_config(const struct fetch *f, const struct url *u, struct err *
 		     "[advice]\n\tdetachedHead = false\n"
 		     "[gc]\n\tauto = 0\n[credential]\n\thelper =\n"
 		     "[http]\n\tlowSpeedLimit = 1000\n\tlowSpeedTime = 60\n");
-	if (u->host && !f->cfg->allow_private_urls && !source_behind_proxy()) {
+	if (u->host && !f->cfg->allow_private_urls && !netaddr_behind_proxy()) {
 		if (pin_host(u, &pin, err) < 0)
 			return -1;
 		buf_addf(&b, "\tcurloptResolve = \"%s\"\n", buf_str(&pin));

@@ -178,8 +178,5 @@ int git_url_resolve(const char *url, const char *base, struct buf *out, struct e
  * address is private and not allowed. */
 int git_url_probe(const char *url, bool allow_private, mono_ms deadline, struct buf *final,
 		  struct buf *pin, struct err *err);
-/* Loopback, private, link-local, multicast, carrier-grade NAT, documentation ... */
-struct sockaddr;
-bool git_address_is_private(const struct sockaddr *sa);
 
 #endif

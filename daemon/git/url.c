@@ -1,15 +1,13 @@
 /* URLs that users write into .gitmodules. They are fetched from inside the operator's network, so:
  * https only, public addresses only (unless the configuration allows others), and the address that
  * was checked is the one that is used. libcurl parses them, as it does for git itself. */
+#include "daemon/core/netaddr.h"
 #include "daemon/git/git_int.h"
 
 #include <curl/curl.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum { URL_MAX = 2048, PROBE_MAX = 4096 };
 
@@ -17,92 +15,6 @@ enum { URL_MAX = 2048, PROBE_MAX = 4096 };
 
 DEFINE_AUTO(CURLU *, curl_url_cleanup)
 DEFINE_AUTO(CURL *, curl_easy_cleanup)
-
-/* --- addresses (RFC 6890, RFC 6598, RFC 5771, RFC 4291) --- */
-
-static const struct {
-	uint32_t net;
-	int bits;
-} private4[] = {
-	{0x00000000, 8},				      /* this host */
-	{0x0a000000, 8},  {0x64400000, 10},		      /* carrier-grade NAT */
-	{0x7f000000, 8},  {0xa9fe0000, 16},		      /* link-local, cloud metadata */
-	{0xac100000, 12}, {0xc0000000, 24},		      /* IETF protocols */
-	{0xc0000200, 24},				      /* documentation, 3 of them */
-	{0xc6336400, 24}, {0xcb007100, 24}, {0xc0586300, 24}, /* 6to4 relays */
-	{0xc0a80000, 16}, {0xc6120000, 15},		      /* benchmarks */
-	{0xe0000000, 4},				      /* multicast */
-	{0xf0000000, 4},				      /* reserved, broadcast */
-};
-
-static const struct {
-	uint8_t net[16];
-	int bits;
-} private6[] = {
-	{{0}, 127},   /* :: and ::1 */
-	{{0x01}, 64}, /* discard */
-	{{0x20, 0x01, 0x0d, 0xb8}, 32},
-	{{0xfc}, 7},
-	{{0xfe, 0x80}, 10},
-	{{0xfe, 0xc0}, 10},
-	{{0xff}, 8},
-};
-
-static bool v4_is_private(uint32_t a)
-{
-	for (size_t i = 0; i < ARRAY_LEN(private4); i++) {
-		if ((a ^ private4[i].net) >> (32 - private4[i].bits) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool same_prefix(const uint8_t *a, const uint8_t *b, int bits)
-{
-	int bytes = bits / 8, rest = bits % 8;
-
-	return !memcmp(a, b, (size_t)bytes) &&
-	       (!rest || ((a[bytes] ^ b[bytes]) >> (8 - rest)) == 0);
-}
-
-static uint32_t be32_at(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/* Forms that carry a version 4 address: mapped, compatible, NAT64, 6to4. */
-static bool v6_is_private(const uint8_t a[16])
-{
-	static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff}, zero[16];
-	static const uint8_t nat64[16] = {0x00, 0x64, 0xff, 0x9b}, sixto4[2] = {0x20, 0x02};
-
-	for (size_t i = 0; i < ARRAY_LEN(private6); i++) {
-		if (same_prefix(a, private6[i].net, private6[i].bits))
-			return true;
-	}
-	if (!memcmp(a, mapped, 12) || !memcmp(a, zero, 12) || !memcmp(a, nat64, 12))
-		return v4_is_private(be32_at(a + 12));
-	if (!memcmp(a, nat64, 4)) /* 64:ff9b:1::/48, local use */
-		return true;
-	return !memcmp(a, sixto4, 2) && v4_is_private(be32_at(a + 2));
-}
-
-bool git_address_is_private(const struct sockaddr *sa)
-{
-	if (sa->sa_family == AF_INET) {
-		struct sockaddr_in in;
-
-		memcpy(&in, sa, sizeof(in));
-		return v4_is_private(ntohl(in.sin_addr.s_addr));
-	}
-	if (sa->sa_family == AF_INET6) {
-		struct sockaddr_in6 in6;
-
-		memcpy(&in6, sa, sizeof(in6));
-		return v6_is_private(in6.sin6_addr.s6_addr);
-	}
-	return true;
-}
 
 /* --- what was written --- */
 
@@ -179,7 +91,7 @@ int git_url_resolve(const char *url, const char *base, struct buf *out, struct e
 /* --- where it leads --- */
 
 struct probe {
-	bool allow_private, refused;
+	struct netaddr_guard guard;
 	size_t got;
 };
 
@@ -187,11 +99,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 {
 	struct probe *p = arg;
 
-	if (!p->allow_private && git_address_is_private(&a->addr)) {
-		p->refused = true;
-		return CURL_SOCKET_BAD;
-	}
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	return netaddr_socket(&p->guard, &a->addr, a->socktype, a->protocol);
 }
 
 /* The answer itself does not matter; a large one ends the transfer. */
@@ -274,7 +182,7 @@ int git_url_probe(const char *url, bool allow_private, mono_ms deadline, struct 
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	AUTO(auto_str) char *full = xasprintf("%s" TAIL, url);
-	struct probe p = {.allow_private = allow_private};
+	struct probe p = {.guard.any = allow_private};
 
 	pthread_once(&once, curl_once);
 	AUTO(curl_easy_cleanup) CURL *c = curl_easy_init();
@@ -284,7 +192,7 @@ int git_url_probe(const char *url, bool allow_private, mono_ms deadline, struct 
 	set_options(c, full, &p, deadline);
 	CURLcode rc = curl_easy_perform(c);
 
-	if (p.refused)
+	if (p.guard.refused)
 		return err_set(err, ERR_INVALID_PARAMS, "its server has a private address");
 	if (rc != CURLE_OK && !(rc == CURLE_WRITE_ERROR && p.got > PROBE_MAX))
 		return err_set(err, ERR_IO, "%s", curl_easy_strerror(rc));
