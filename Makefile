@@ -54,7 +54,7 @@ LDFLAGS := -Wl,--as-needed $(LD_$(FLAVOUR))
 # --- what is built -------------------------------------------------------------------------
 DIRS := proto daemon $(patsubst %/,%,$(wildcard daemon/*/)) router launcher shim fileserver cli
 MAINS := daemon/main.c router/main.c launcher/main.c shim/main.c fileserver/main.c cli/main.c
-LIB_SRC := $(filter-out $(MAINS),$(foreach d,$(DIRS),$(wildcard $(d)/*.c))) $(GEN)/sql_table.c
+LIB_SRC := $(filter-out $(MAINS),$(foreach d,$(DIRS),$(wildcard $(d)/*.c))) $(GEN)/sql_table.c $(GEN)/api_schema.c
 LIB_OBJ := $(patsubst %.c,$(O)/%.o,$(LIB_SRC))
 LIB := $(O)/libpaas.a
 HEADERS := $(foreach d,$(DIRS),$(wildcard $(d)/*.h))
@@ -71,13 +71,17 @@ PROGRAMS := $(foreach p,paasd paas-router paas-launcher paas-shim paas-static pa
 .PHONY: all
 all: $(addprefix $(BIN)/,$(PROGRAMS))
 
-GEN_FILES := $(GEN)/sql_table.h $(GEN)/sql_table.c
+GEN_FILES := $(GEN)/sql_table.h $(GEN)/sql_table.c $(GEN)/api_schema.c
 $(GEN)/sql_table.h: sql/gen.awk $(wildcard sql/queries/*.sql sql/migrations/*.sql)
 	@mkdir -p $(@D)
 	awk -v out=h -f sql/gen.awk $(sort $(wildcard sql/migrations/*.sql)) $(sort $(wildcard sql/queries/*.sql)) > $@
 $(GEN)/sql_table.c: sql/gen.awk $(wildcard sql/queries/*.sql sql/migrations/*.sql)
 	@mkdir -p $(@D)
 	awk -v out=c -f sql/gen.awk $(sort $(wildcard sql/migrations/*.sql)) $(sort $(wildcard sql/queries/*.sql)) > $@
+
+$(GEN)/api_schema.c: proto/embed.awk proto/api_schema.json
+	@mkdir -p $(@D)
+	awk -v name=api_schema_text -f proto/embed.awk proto/api_schema.json > $@
 
 $(O)/%.o: %.c | $(GEN_FILES) check-tools
 	@mkdir -p $(@D)

@@ -114,7 +114,7 @@ int api_authorise(struct api_req *q, struct err *err)
 {
 	enum api_need need = q->route->need;
 
-	if (need == NEED_NONE)
+	if (need == NEED_NONE || need == NEED_PUBLIC)
 		return 0;
 	if (need == NEED_UNSET || !q->user.id[0])
 		return err_set(err, ERR_FORBIDDEN, "Nobody can do that.");

@@ -237,8 +237,9 @@ static int serve(struct api_req *q, struct err *err)
 	if (check_client(q, err) < 0)
 		return -1;
 	/* Before the body: who may not, gets no thread to wait for it. */
-	if (need == NEED_BASIC ? api_login(q, err) < 0
-			       : need != NEED_NONE && api_authenticate(q, err) < 0)
+	if (need == NEED_BASIC
+		    ? api_login(q, err) < 0
+		    : need != NEED_NONE && need != NEED_PUBLIC && api_authenticate(q, err) < 0)
 		return -1;
 	if (api_authorise(q, err) < 0)
 		return -1;

@@ -32,9 +32,10 @@ struct api {
  */
 enum api_need {
 	NEED_UNSET,
-	NEED_NONE,  /* no credentials: the URL carries its own secret */
-	NEED_BASIC, /* the handler checks e-mail and password, or a token */
-	NEED_USER,  /* any account */
+	NEED_PUBLIC, /* anyone at all */
+	NEED_NONE,   /* no credentials: the URL carries its own secret */
+	NEED_BASIC,  /* the handler checks e-mail and password, or a token */
+	NEED_USER,   /* any account */
 	NEED_ADMIN,
 	NEED_VIEW, /* on :app, which is the path's first parameter from here on */
 	NEED_DEPLOY,
@@ -178,6 +179,6 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 	api_releases_info, api_release_stream, api_builds_list, api_builds_info, api_builds_cancel,
 	api_build_cache_delete, api_build_stream, api_slugs_info, api_buildpacks_list,
 	api_buildpacks_put, api_log_session_create, api_log_stream, api_stacks_list,
-	api_stacks_info, api_regions_list, api_regions_info;
+	api_stacks_info, api_regions_list, api_regions_info, api_schema;
 
 #endif

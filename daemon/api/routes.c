@@ -74,6 +74,7 @@ const struct api_route api_routes[] = {
 	{ P, A "/log-sessions", NEED_VIEW, SCOPE_READ, api_log_session_create, 0, "URL of a log stream" },
 	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, API_STREAM, "Log stream (server-sent events, or text)" },
 	/* the platform */
+	{ G, "/schema", NEED_PUBLIC, SCOPE_ANY, api_schema, 0, "This API as a JSON hyper-schema" },
 	{ G, "/stacks", NEED_USER, SCOPE_ANY, api_stacks_list, 0, "List stacks" },
 	{ G, "/stacks/:stack", NEED_USER, SCOPE_ANY, api_stacks_info, 0, "One stack" },
 	{ G, "/regions", NEED_USER, SCOPE_ANY, api_regions_list, 0, "List regions" },
@@ -83,6 +84,7 @@ const struct api_route api_routes[] = {
 /* clang-format on */
 
 static const char *const need_names[] = {
+	[NEED_PUBLIC] = "anyone",
 	[NEED_NONE] = "secret in the URL",
 	[NEED_BASIC] = "e-mail and password, or token",
 	[NEED_USER] = "any account",

@@ -59,7 +59,7 @@ def people(paas):
 
 def expected(route, *, user, perms=frozenset(), scope='global', admin=False):
     """401, 403, 404 (the app is hidden), or 'in' (the handler had it)."""
-    if route.need == 'secret in the URL':
+    if route.need in ('anyone', 'secret in the URL'):
         return 'in'
     if not user:
         return 401
@@ -134,7 +134,7 @@ def test_of_several_scopes(people):
         if route.name == 'DELETE /apps/:app':
             continue
         a = c(route.method, target(route, people.app), None if route.method == 'GET' else UNKNOWN)
-        secret = route.need == 'secret in the URL'
+        secret = route.need in ('anyone', 'secret in the URL')
         want = 'in' if (secret or route.scope in both) and route.need != 'administrator' else 403
         assert outcome(a) == want, (route.name, a)
 

@@ -1,8 +1,10 @@
 """Every resource with every field, from an app that really was pushed: each route of the table answers
 once, and the client holds each answer against the schema."""
+import re
 import socket
 import subprocess
 
+import jsonschema
 import pytest
 
 from api_client import SCHEMA, Client
@@ -301,6 +303,27 @@ def test_the_rest(paas, c):
     assert [x['buildpack']['url'] for x in put.json] == packs and [x['ordinal'] for x in put.json] == [0, 1]
     assert c('GET', p + '/buildpack-installations', want=200).json == put.json
     assert c('PUT', p + '/buildpack-installations', {'updates': []}, want=200).json == []
+
+
+def test_the_hyper_schema(paas, c):
+    """Somebody else's implementation of JSON Schema holds the answers against what /schema says."""
+    schema = c.with_token(None)('GET', '/schema', want=200).json
+    c.seen.add('GET /schema')
+    jsonschema.Draft4Validator.check_schema(schema)
+    links = {(x['method'], x['href']): x for d in schema['definitions'].values() for x in d['links']}
+    assert set(links) == {(r.method, re.sub(r':([^/]+)', r'{\1}', r.path)) for r in c.routes}
+    apps = c('GET', '/apps', want=200).json or [c('POST', '/apps', {}, want=201).json]
+
+    def valid(value, part):
+        jsonschema.Draft4Validator({**schema, **part}, format_checker=jsonschema.draft4_format_checker).validate(value)
+    valid(apps, links['GET', '/apps']['targetSchema'])
+    for field, value in (('maintenance', None), ('id', 5), ('released_at', {})):
+        with pytest.raises(jsonschema.ValidationError):
+            valid([{**apps[0], field: value}], links['GET', '/apps']['targetSchema'])
+    update = links['PATCH', '/apps/{app}']['schema']
+    valid({'maintenance': True}, update)
+    with pytest.raises(jsonschema.ValidationError):
+        valid({'maintenance': 'yes'}, update)
 
 
 def test_every_route_has_answered(c, request):

@@ -10,7 +10,7 @@ import subprocess
 from urllib.parse import urlsplit
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-with open(os.path.join(HERE, 'api_schema.json')) as _f:
+with open(os.path.join(HERE, '..', '..', 'proto', 'api_schema.json')) as _f:
     SCHEMA = json.load(_f)
 
 FORMS = {
@@ -35,6 +35,8 @@ def check_scalar(kind, value, at):
         if value is None:
             return
         kind = kind[:-1]
+    if kind == 'any':
+        return
     if kind == 'null':
         ok = value is None
     elif kind in KINDS:
