@@ -23,6 +23,12 @@
 #define LIM_HTTP_IDLE_MS   65000
 #define LIM_API_BODY	   MiB(1)
 #define LIM_API_BODY_MS	   20000 /* all of it */
+/* answers kept for requests that come again (daemon/api/replay.h) */
+#define LIM_REPLAYS	   256
+#define LIM_REPLAY_TEXT	   KiB(64)
+#define LIM_REPLAY_BYTES   MiB(1)
+#define LIM_REPLAY_MS	   120000
+#define LIM_REPLAY_WAIT_MS 30000
 /* guesses of passwords: so many at once, then one every so often */
 #define LIM_LOGIN_PER_ADDRESS 30
 #define LIM_LOGIN_PER_ACCOUNT 10

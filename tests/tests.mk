@@ -63,7 +63,7 @@ run-unit:
 	@rc=0; for t in $(UNIT_DEBUG); do echo "# $$t"; timeout -k 5 120 $$t 2>&1 || rc=1; done; exit $$rc
 
 # Those with threads run once more under the thread sanitiser.
-TSAN_UNITS := $(foreach d,store log http route git build dyno,$(patsubst tests/unit/%.c,build/tsan/tests/unit/%,\
+TSAN_UNITS := $(foreach d,store log http route git build dyno api,$(patsubst tests/unit/%.c,build/tsan/tests/unit/%,\
               $(filter tests/unit/$(d)/%,$(UNIT_SRC))))
 .PHONY: tsan-bins run-tsan
 tsan-bins: $(TSAN_UNITS)

@@ -359,7 +359,7 @@ int api_session_delete(struct api_req *q, struct err *err)
 
 int api_rate_limits(struct api_req *q, struct err *err)
 {
-	return api_ok(q, 200, json_pack("{s:i}", "remaining", 4500));
+	return api_ok(q, 200, json_pack("{s:i}", "remaining", (int)api_requests_left(q)));
 }
 
 /* --- first start --- */

@@ -20,6 +20,10 @@ struct api *api_new(const struct api_deps *deps)
 	api_passwords_init(a);
 	a->pool = pool_new("api", 8, 256);
 	a->streams = pool_new("stream", 8, 64);
+	a->replays = api_replays_new();
+	if (deps->cfg->api_rate_limit)
+		a->requests = api_limiter_new((unsigned)deps->cfg->api_rate_limit,
+					      3600000 / deps->cfg->api_rate_limit);
 	return a;
 }
 
@@ -31,6 +35,8 @@ void api_free(struct api *a)
 	pool_free(a->streams);
 	attach_tickets_free(a);
 	api_passwords_free(a);
+	api_replays_free(a->replays);
+	api_limiter_free(a->requests);
 	free(a);
 }
 
@@ -81,6 +87,8 @@ int api_ok(struct api_req *q, int status, json_t *body)
 			return 0;
 		}
 	}
+	api_replay_end(q->api->replays, &q->replay, status, text, clock_mono_ms());
+	q->replay.hex[0] = 0;
 	http_reply(q->x, status, "application/json", text, strlen(text));
 	return 0;
 }
@@ -149,24 +157,90 @@ static const struct api_route *find_route(struct api_req *q, struct err *err)
 
 static int read_body(struct api_req *q, struct err *err)
 {
-	AUTO(buf_clear) struct buf b = {0};
+	struct buf *b = &q->raw;
 	mono_ms until = clock_mono_ms() + LIM_API_BODY_MS;
 	ssize_t n;
 
 	do { /* one that drips must not keep a thread for ever */
-		buf_reserve(&b, 16384);
-		n = http_read(q->x, b.data + b.len, 16384, err);
+		buf_reserve(b, 16384);
+		n = http_read(q->x, b->data + b->len, 16384, err);
 		if (n < 0)
 			return -1;
-		b.len += (size_t)n;
+		b->len += (size_t)n;
 		if (n > 0 && clock_mono_ms() > until)
 			return err_set(err, ERR_REQUEST_TIMEOUT, "The body took too long to come.");
 	} while (n > 0);
-	if (b.len > 0)
-		return api_body_parse(b.data, b.len, &q->body, err);
+	return 0;
+}
+
+static int parse_body(struct api_req *q, struct err *err)
+{
+	if (q->raw.len > 0)
+		return api_body_parse(q->raw.data, q->raw.len, &q->body, err);
 	return q->route->flags & API_BODY
 		       ? err_set(err, ERR_BAD_REQUEST, "The request needs a JSON body.")
 		       : 0;
+}
+
+/* --- requests that come twice (replay.h) --- */
+
+static struct replay_key replay_key(struct api_req *q)
+{
+	struct replay_key k = {""};
+	AUTO(auto_str) char *caller = xasprintf("%s %s", q->user.id, q->auth_id);
+	AUTO(auto_str) char *target = xasprintf("%s?%s", http_path(q->x), http_query(q->x));
+
+	if (q->user.id[0] && strcmp(q->route->method, "GET") != 0 &&
+	    !(q->route->flags & API_STREAM))
+		api_replay_key(caller, q->route->method, target,
+			       http_header(q->x, "idempotency-key"),
+			       http_header(q->x, "request-id"), &k);
+	return k;
+}
+
+/* 1: answered as before. 0: it is new. */
+static int replay(struct api_req *q, struct replay_key *k, struct err *err)
+{
+	struct replay_answer a;
+	int rc = api_replay_begin(q->api->replays, k, http_header(q->x, "idempotency-key") != NULL,
+				  buf_str(&q->raw), q->raw.len, clock_mono_ms(), LIM_REPLAY_WAIT_MS,
+				  &a, err);
+
+	if (rc == 1) {
+		http_set(q->x, "Idempotency-Replayed", "true");
+		q->answered = true;
+		http_reply(q->x, a.status, "application/json", a.text, strlen(a.text));
+		free(a.text);
+	} else if (rc == 0) {
+		q->replay = *k;
+	}
+	return rc;
+}
+
+/* --- how many requests an account may make --- */
+
+static int count_request(struct api_req *q, struct err *err)
+{
+	struct api_limiter *l = q->api->requests;
+	int64_t limit = q->d->cfg->api_rate_limit;
+	unsigned wait_s = 0;
+
+	if (l && !api_limiter_take(l, q->user.id, clock_mono_ms(), &wait_s)) {
+		http_set(q->x, "RateLimit-Remaining", "0");
+		http_setf(q->x, "Retry-After", "%u", wait_s);
+		return err_set(err, ERR_RATE_LIMIT,
+			       "Your account reached the API rate limit of %lld requests an hour: "
+			       "try again in %u s.",
+			       (long long)limit, wait_s);
+	}
+	http_setf(q->x, "RateLimit-Remaining", "%u", api_requests_left(q));
+	return 0;
+}
+
+unsigned api_requests_left(struct api_req *q)
+{
+	return q->api->requests ? api_limiter_left(q->api->requests, q->user.id, clock_mono_ms())
+				: 4500;
 }
 
 /* --- audit --- */
@@ -201,7 +275,9 @@ void api_audit(struct api_req *q, const char *action, const char *fmt, ...)
 
 static void req_free(struct api_req *q)
 {
+	api_replay_end(q->api->replays, &q->replay, 0, NULL, clock_mono_ms());
 	json_decref(q->body);
+	buf_clear(&q->raw);
 	store_user_clear(&q->user);
 	store_app_clear(&q->app);
 	free(q);
@@ -233,6 +309,9 @@ static int check_client(struct api_req *q, struct err *err)
 static int serve(struct api_req *q, struct err *err)
 {
 	enum api_need need = q->route->need;
+	struct replay_key k;
+	bool known;
+	int rc;
 
 	if (check_client(q, err) < 0)
 		return -1;
@@ -241,9 +320,19 @@ static int serve(struct api_req *q, struct err *err)
 		    ? api_login(q, err) < 0
 		    : need != NEED_NONE && need != NEED_PUBLIC && api_authenticate(q, err) < 0)
 		return -1;
-	if (api_authorise(q, err) < 0)
+	if (q->user.id[0] && count_request(q, err) < 0)
 		return -1;
-	if (strcmp(q->route->method, "GET") != 0 && read_body(q, err) < 0)
+	k = replay_key(q);
+	/* What was done already may have taken the right to it away: who deleted an app. */
+	known = api_replay_has(q->api->replays, &k, clock_mono_ms());
+	if (!known && api_authorise(q, err) < 0)
+		return -1;
+	if (strcmp(q->route->method, "GET") != 0 && !(q->route->flags & API_UPLOAD) &&
+	    read_body(q, err) < 0)
+		return -1;
+	if ((rc = replay(q, &k, err)) != 0)
+		return rc < 0 ? -1 : 0;
+	if ((known && api_authorise(q, err) < 0) || parse_body(q, err) < 0)
 		return -1;
 	if (q->route->body && api_fields_check(q->route->body, q->body, err) < 0)
 		return -1;
@@ -264,7 +353,6 @@ static void common_headers(struct http_x *x)
 {
 	http_set(x, "Request-Id", http_request_id(x));
 	http_set(x, "Cache-Control", "private, no-cache");
-	http_set(x, "RateLimit-Remaining", "4500");
 	http_set(x, "X-Content-Type-Options", "nosniff");
 }
 

@@ -5,6 +5,7 @@
 #include "daemon/api/api.h"
 #include "daemon/api/fields.h"
 #include "daemon/api/limiter.h"
+#include "daemon/api/replay.h"
 #include "daemon/core/pool.h"
 #include "daemon/store/app.h"
 #include "daemon/store/user.h"
@@ -21,6 +22,8 @@ struct api {
 	struct pool *pool;
 	struct pool *streams;	       /* long answers: build and release output */
 	struct attach_ticket *tickets; /* attach.c; loop thread */
+	struct api_limiter *requests;  /* of each account; NULL = no limit */
+	struct api_replays *replays;
 	/* wrong passwords (password.c) */
 	struct api_limiter *by_address, *by_account;
 	pthread_mutex_t hashing; /* one at a time: each takes 64 MiB */
@@ -65,7 +68,9 @@ struct api_req {
 	char auth_id[37];	  /* "" = by password */
 	struct store_app app;	  /* when the route needs a permission on :app */
 	unsigned perms;
-	json_t *body; /* parsed JSON; NULL = none */
+	json_t *body;		  /* parsed JSON; NULL = none */
+	struct buf raw;		  /* the body as it came */
+	struct replay_key replay; /* being carried out; "" = not remembered */
 	bool answered;
 };
 
@@ -82,10 +87,11 @@ struct api_route {
 	 * over, as clients send empty objects. */
 	const struct api_field *body;
 };
-#define API_ON_LOOP 1u /* runs on the loop and must not block */
-#define API_BODY    2u /* a JSON object is required */
-#define API_LONG    4u /* runs for minutes: own pool */
-#define API_STREAM  8u /* the answer has no end of its own: no HEAD */
+#define API_ON_LOOP 1u	/* runs on the loop and must not block */
+#define API_BODY    2u	/* a JSON object is required */
+#define API_LONG    4u	/* runs for minutes: own pool */
+#define API_UPLOAD  16u /* the handler reads the body itself */
+#define API_STREAM  8u	/* the answer has no end of its own: no HEAD */
 
 extern const struct api_route api_routes[]; /* ends with method NULL */
 
@@ -147,6 +153,7 @@ int api_int(struct api_req *q, const char *field, int64_t min, int64_t max, int6
  * or -, and *relative says that it had. -1 when it is none; out of int64 saturates. */
 int api_number(const json_t *v, int64_t *out, bool *relative);
 
+unsigned api_requests_left(struct api_req *q); /* of the account, this hour */
 /* :account of the path is the caller: "~", id or address. NOT_FOUND otherwise. */
 int api_own_account(struct api_req *q, struct err *err);
 

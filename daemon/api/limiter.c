@@ -87,6 +87,18 @@ bool api_limiter_take(struct api_limiter *l, const char *key, mono_ms now, unsig
 	return ok;
 }
 
+unsigned api_limiter_left(struct api_limiter *l, const char *key, mono_ms now)
+{
+	const struct cell *c;
+	int64_t used;
+
+	pthread_mutex_lock(&l->lock);
+	c = cell_of(l, key, false);
+	used = c && c->whole_at > now ? c->whole_at - now : 0;
+	pthread_mutex_unlock(&l->lock);
+	return used >= l->burst_ms ? 0 : (unsigned)((l->burst_ms - used) / l->refill);
+}
+
 void api_limiter_give(struct api_limiter *l, const char *key)
 {
 	struct cell *c;

@@ -15,6 +15,8 @@ void api_limiter_free(struct api_limiter *l);
 /* Takes one before the secret is looked at, so that guesses in parallel count too. False: none
  * left; *wait_s = seconds until there is one. */
 bool api_limiter_take(struct api_limiter *l, const char *key, mono_ms now, unsigned *wait_s);
+/* How many are left. */
+unsigned api_limiter_left(struct api_limiter *l, const char *key, mono_ms now);
 /* It was no wrong guess. */
 void api_limiter_give(struct api_limiter *l, const char *key);
 /* What stands for an address: all of it, but of IPv6 the network, as a host has 2^64 of those. */

@@ -180,8 +180,24 @@ static const char outro[] =
 	"| 422 | `invalid_params` | a field is unknown, missing or wrong; text is not UTF-8, or "
 	"has a "
 	"NUL |\n"
-	"| 429 | `rate_limit` | wrong passwords have run out |\n"
+	"| 429 | `rate_limit` | wrong passwords, or the account's requests of this hour, have run "
+	"out: `Retry-After` |\n"
 	"| 503 | `service_unavailable` | busy, or stopping |\n"
+	"\n"
+	"## Asking again\n"
+	"A request that changes something and comes again within %d seconds, with the same body and "
+	"the same `Request-Id`\n"
+	"(a UUID, as clients make one for each request) or `Idempotency-Key`, is answered as the "
+	"first time and not done\n"
+	"again: `Idempotency-Replayed: true`. So a client whose connection broke may repeat a POST. "
+	"What failed may be\n"
+	"tried again. The daemon forgets this when it restarts.\n"
+	"\n"
+	"`RateLimit-Remaining` and `GET /account/rate-limits` tell how many requests the account has "
+	"left: `api.rate_limit` of\n"
+	"the configuration an hour, filling up again steadily.\n"
+	"\n"
+	"`GET /schema` is this page for programs: a JSON hyper-schema.\n"
 	"\n"
 	"GET answers have an `ETag`; `If-None-Match` makes them 304. Every answer has a "
 	"`Request-Id`, which is also in the\n"
@@ -201,5 +217,5 @@ void api_print_docs(void)
 		       buf_str(&body), body.len ? "`" : "");
 	}
 	printf(outro, LIM_LOGIN_PER_ACCOUNT, LIM_LOGIN_PER_ADDRESS, LIM_LOGIN_REFILL_MS / 1000,
-	       API_PAGE, API_PAGE_MAX, LIM_API_BODY >> 20);
+	       API_PAGE, API_PAGE_MAX, LIM_API_BODY >> 20, LIM_REPLAY_MS / 1000);
 }

@@ -154,6 +154,9 @@ const struct config_key config_keys[] = {
 	FLAG("log.runtime_metrics", log_runtime_metrics, "false",
 	     "Write load and memory of each dyno to its app's log."),
 
+	INT("api.rate_limit", api_rate_limit, "4500", "requests/h", 0, 3600000,
+	    "API requests of an account in an hour, git and streams aside. 0: no limit."),
+
 	INT("build.concurrency", build_concurrency, "1", "builds", 1, 64,
 	    "Builds that run at the same time; others wait."),
 	INT("build.timeout", build_timeout_s, "900", "s", 10, 86400, "Longest build."),
