@@ -134,6 +134,14 @@ int api_ok(struct api_req *q, int status, json_t *body); /* takes body */
 /* Sorted and cut by the Range header (range.h); fields: what it can be sorted by, the default
  * first. Every item must have them all, as text, or as numbers. Takes list. */
 int api_list(struct api_req *q, json_t *list, const char *fields, struct err *err);
+/* The same for long lists: only what the page shows becomes JSON. items: n of size bytes, borrowed;
+ * key sets key and id of a row for one of fields (text; in q's arena if it must be made). */
+struct api_row;
+typedef void api_key_fn(struct api_req *q, const void *item, const char *field,
+			struct api_row *row);
+typedef json_t *api_item_fn(struct api_req *q, const void *item);
+int api_list_rows(struct api_req *q, void *items, size_t size, size_t n, const char *fields,
+		  api_key_fn *key, api_item_fn *item, struct err *err);
 void api_error(struct http_x *x, const struct err *e);
 /* Audit row: detail names keys, never values. */
 void api_audit(struct api_req *q, const char *action, const char *fmt, ...) PRINTF(3, 4);

@@ -1,5 +1,6 @@
 /* Apps: made, renamed, destroyed. */
 #include "daemon/api/api_int.h"
+#include "daemon/api/range.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/build.h"
 #include "proto/names.h"
@@ -23,18 +24,36 @@ static int read_apps(struct tx *tx, void *arg, struct err *err)
 	return store_apps_visible(tx, t->q->user.id, &t->list, err);
 }
 
+static void app_key(struct api_req *q, const void *item, const char *field, struct api_row *row)
+{
+	const struct store_app *a = item;
+	char *text;
+
+	row->id = a->id;
+	row->key = strcmp(field, "name") == 0 ? a->name : a->id;
+	if (strcmp(field, "created_at") != 0 && strcmp(field, "updated_at") != 0)
+		return;
+	text = http_alloc(q->x, CLOCK_ISO_LEN);
+	clock_iso(*field == 'c' ? a->created_ms : a->updated_ms, text);
+	row->key = text;
+}
+
+static json_t *app_item(struct api_req *q, const void *item)
+{
+	return json_app(q, item);
+}
+
 int api_apps_list(struct api_req *q, struct err *err)
 {
 	struct apps_tx t = {.q = q};
-	json_t *list;
+	int rc;
 
 	if (api_own_account(q, err) < 0 || store_read(q->d->store, read_apps, &t, err) < 0)
 		return -1;
-	list = json_array();
-	for (int i = 0; i < t.list.n; i++)
-		json_array_append_new(list, json_app(q, &t.list.v[i]));
+	rc = api_list_rows(q, t.list.v, sizeof *t.list.v, (size_t)t.list.n,
+			   "name id created_at updated_at", app_key, app_item, err);
 	store_apps_clear(&t.list);
-	return api_list(q, list, "name id created_at updated_at", err);
+	return rc;
 }
 
 /* --- names, first releases --- */

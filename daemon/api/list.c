@@ -51,13 +51,25 @@ static bool fill_rows(json_t *list, const char *field, struct api_row *rows)
 	return numeric;
 }
 
-static json_t *page_of(const struct api_row *rows, const struct api_page *page)
+/* Cuts the page out of rows, and says in the headers what it is. */
+static int cut(struct api_req *q, struct api_range *r, const char *fields, bool numeric,
+	       struct api_row *rows, size_t n, struct api_page *out, struct err *err)
 {
-	json_t *out = json_array();
+	struct api_page page;
+	char next[800];
 
-	for (size_t i = 0; i < page->shown; i++)
-		json_array_append(out, rows[page->first + i].item);
-	return out;
+	if (api_range_page(r, numeric, rows, n, &page, err) < 0)
+		return -1;
+	accept_ranges(q, fields);
+	if (page.shown)
+		content_range(q, r, numeric, &rows[page.first], &rows[page.first + page.shown - 1]);
+	/* A Next-Range on a complete list would make clients ask for ever. */
+	if (page.more) {
+		api_range_next(r, numeric, &rows[page.first + page.shown - 1], next, sizeof next);
+		http_set(q->x, "Next-Range", next);
+	}
+	*out = page;
+	return 0;
 }
 
 int api_list(struct api_req *q, json_t *taken, const char *fields, struct err *err)
@@ -68,22 +80,36 @@ int api_list(struct api_req *q, json_t *taken, const char *fields, struct err *e
 	struct api_row *rows = (void *)mem;
 	struct api_range r;
 	struct api_page page;
-	char next[800];
-	bool numeric;
+	json_t *out;
+
+	if (api_range_parse(http_header(q->x, "range"), fields, &r, err) < 0 ||
+	    cut(q, &r, fields, fill_rows(list, r.field, rows), rows, n, &page, err) < 0)
+		return -1;
+	out = json_array();
+	for (size_t i = 0; i < page.shown; i++)
+		json_array_append(out, rows[page.first + i].item);
+	return api_ok(q, page.more ? 206 : 200, out);
+}
+
+int api_list_rows(struct api_req *q, void *items, size_t size, size_t n, const char *fields,
+		  api_key_fn *key, api_item_fn *item, struct err *err)
+{
+	AUTO(auto_str) char *mem = xcalloc(n + 1, sizeof(struct api_row));
+	struct api_row *rows = (void *)mem;
+	struct api_range r;
+	struct api_page page;
+	json_t *out;
 
 	if (api_range_parse(http_header(q->x, "range"), fields, &r, err) < 0)
 		return -1;
-	numeric = fill_rows(list, r.field, rows);
-	if (api_range_page(&r, numeric, rows, n, &page, err) < 0)
-		return -1;
-	accept_ranges(q, fields);
-	if (page.shown)
-		content_range(q, &r, numeric, &rows[page.first],
-			      &rows[page.first + page.shown - 1]);
-	/* A Next-Range on a complete list would make clients ask for ever. */
-	if (page.more) {
-		api_range_next(&r, numeric, &rows[page.first + page.shown - 1], next, sizeof next);
-		http_set(q->x, "Next-Range", next);
+	for (size_t i = 0; i < n; i++) {
+		rows[i].item = (char *)items + i * size;
+		key(q, rows[i].item, r.field, &rows[i]);
 	}
-	return api_ok(q, page.more ? 206 : 200, page_of(rows, &page));
+	if (cut(q, &r, fields, false, rows, n, &page, err) < 0)
+		return -1;
+	out = json_array();
+	for (size_t i = 0; i < page.shown; i++)
+		json_array_append_new(out, item(q, rows[page.first + i].item));
+	return api_ok(q, page.more ? 206 : 200, out);
 }

@@ -185,10 +185,22 @@ def bench_memory(d):
 
 # --- the API -------------------------------------------------------------------------------------
 
-def wrk(port, path, seconds, headers=()):
-    """(p50, p99) in ms of one connection that asks again at once."""
-    out = subprocess.run(['wrk', '-t1', '-c1', f'-d{seconds}s', '--latency',
-                          *[a for h in headers for a in ('-H', h)], f'http://127.0.0.1:{port}{path}'],
+MANY = 10000
+ASK_FOR_ANY = """
+math.randomseed(1)
+request = function()
+    return wrk.format("GET", string.format("PATH", math.random(0, COUNT - 1)))
+end
+"""
+
+
+def wrk(folder, port, path, seconds, headers=()):
+    """(p50, p99) in ms of one connection that asks at once for another of MANY things; path: of the i-th, as %05d."""
+    script = os.path.join(folder, 'ask.lua')
+    with open(script, 'w') as f:
+        f.write(ASK_FOR_ANY.replace('PATH', path).replace('COUNT', str(MANY)))
+    out = subprocess.run(['wrk', '-t1', '-c1', f'-d{seconds}s', '--latency', '-s', script,
+                          *[a for h in headers for a in ('-H', h)], f'http://127.0.0.1:{port}'],
                          capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
     if 'Non-2xx' in out or 'Socket errors' in out:
         raise RuntimeError(out)
@@ -198,25 +210,35 @@ def wrk(port, path, seconds, headers=()):
 
 
 def bench_api(d, seconds=2, rounds=3):
+    """One of ten thousand apps, against a static file of as many."""
     need('nginx', 'wrk')
     import router_bench
-    _, body, _ = d.p.api('GET', f'/apps/{APP}', raw=True)
-    web, port = os.path.join(d.p.dir, 'web'), free_port()
-    os.makedirs(web)
-    with open(os.path.join(web, 'app.json'), 'wb') as f:
-        f.write(body)
-    nginx = subprocess.Popen(router_bench.nginx(d.p.dir, 'static', f'access_log off; server {{ listen 127.0.0.1:{port}; root {web}; }}'))
-    headers = ['Host: localhost', f'Authorization: Bearer {d.p.token}', 'Accept: application/vnd.heroku+json; version=3']
-    ours, theirs = [], []
+    from many_apps import multiply
+    p = Platform(ROOT)
+    nginx = None
     try:
-        await_true('nginx', lambda: get(port, '/app.json'))
+        p.start()
+        p.api('POST', '/apps', {'name': 'many-first'})
+        multiply(p, 'many-first', MANY, lambda i: f'many-{i:05d}')
+        _, body, _ = p.api('GET', '/apps/many-00000', raw=True)
+        web, port = os.path.join(p.dir, 'web'), free_port()
+        os.makedirs(web)
+        for i in range(MANY):
+            with open(os.path.join(web, f'many-{i:05d}'), 'wb') as f:
+                f.write(body)
+        nginx = subprocess.Popen(router_bench.nginx(p.dir, 'static', f'access_log off; server {{ listen 127.0.0.1:{port}; root {web}; }}'))
+        headers = ['Host: localhost', f'Authorization: Bearer {p.token}', 'Accept: application/vnd.heroku+json; version=3']
+        await_true('nginx', lambda: get(port, '/many-00000'))
+        ours, theirs = [], []
         for _ in range(rounds):
-            ours.append(wrk(d.p.port, f'/apps/{APP}', seconds, headers))
-            theirs.append(wrk(port, '/app.json', seconds))
+            ours.append(wrk(p.dir, p.port, '/apps/many-%05d', seconds, headers))
+            theirs.append(wrk(p.dir, port, '/many-%05d', seconds))
     finally:
-        end(nginx)
-    return [Row('API', f'GET /apps/:app through the router, {p}', median([t[i] for t in ours]), 'ms',
-                f'static file of nginx ({len(body)} bytes)', median([t[i] for t in theirs])) for i, p in enumerate(('p50', 'p99'))]
+        if nginx:
+            end(nginx)
+        p.close()
+    return [Row('API, 10,000 apps', f'GET /apps/:app through the router, {q}', median([t[i] for t in ours]), 'ms',
+                f'static file of nginx ({len(body)} bytes)', median([t[i] for t in theirs])) for i, q in enumerate(('p50', 'p99'))]
 
 
 BENCHES = {'push': bench_push, 'api': bench_api, 'logs': bench_logs, 'memory': bench_memory}
