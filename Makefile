@@ -22,7 +22,7 @@ O   := build/obj/$(FLAVOUR)
 BIN := $(if $(filter release,$(FLAVOUR)),build,build/$(FLAVOUR))
 GEN := build/gen
 
-PKGS := libuv libgit2 sqlite3 libcurl jansson yaml-0.1 libsodium libseccomp libarchive zlib libssl libcrypto
+PKGS := libuv libgit2 sqlite3 libcurl jansson yaml-0.1 libsodium libseccomp libarchive zlib libssl libcrypto libidn2
 HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
 PKG_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
 # One list a library, so that each binary can name just what it uses.

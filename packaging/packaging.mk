@@ -1,6 +1,6 @@
 # Dependencies, installation, the demo.
 BUILD_DEPS := gcc make pkg-config git libuv1-dev libgit2-dev libsqlite3-dev libcurl4-openssl-dev libjansson-dev \
-              libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev libssl-dev
+              libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev libssl-dev libidn2-dev
 RUN_DEPS   := nftables iproute2 ca-certificates curl xz-utils zstd unzip jq file procps locales
 TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests python3-jsonschema clang clang-format libclang-rt-dev shellcheck cppcheck \
               node-llhttp slirp4netns util-linux openssl python3-pygit2 python3-dulwich jgit-cli \

@@ -131,3 +131,65 @@ int name_check_config(const char *key, const char *value, size_t value_len, stru
 			       value_len, (long long)LIM_CONFIG_VALUE);
 	return 0;
 }
+
+/* What is wrong with a label of n octets, or NULL. */
+static const char *label_wrong(const char *s, size_t n)
+{
+	if (n == 0)
+		return "it has an empty label";
+	if (n > 63)
+		return "a label has more than 63 characters";
+	if (s[0] == '-' || s[n - 1] == '-')
+		return "a label starts or ends with a hyphen";
+	for (size_t i = 0; i < n; i++)
+		if (!lower(s[i]) && !digit(s[i]) && s[i] != '-')
+			return "only letters, digits, hyphens and dots can be in it, and *. at its "
+			       "start";
+	return NULL;
+}
+
+static const char *domain_wrong(const char *s)
+{
+	size_t labels = 0, n;
+	const char *wrong = NULL, *last = s;
+
+	s += s[0] == '*' && s[1] == '.' ? 2 : 0;
+	for (bool more = true; more && !wrong; labels++, s += n + more) {
+		n = strcspn(s, ".");
+		wrong = label_wrong(s, n);
+		more = s[n] == '.';
+		last = s;
+	}
+	if (wrong)
+		return wrong;
+	if (labels < 2)
+		return "it needs two labels at least, as example.com";
+	return strspn(last, "0123456789") == strlen(last) ? "its last label is a number" : NULL;
+}
+
+int name_domain(const char *s, char out[254], struct err *err)
+{
+	size_t n = strlen(s);
+	const char *wrong = NULL;
+
+	if (n && s[n - 1] == '.')
+		n--;
+	if (n > LIM_HOST_NAME)
+		wrong = "it has more than 253 characters";
+	for (size_t i = 0; i < n && !wrong; i++)
+		out[i] = (char)(s[i] >= 'A' && s[i] <= 'Z' ? s[i] | 0x20 : s[i]);
+	if (!wrong) {
+		out[n] = 0;
+		wrong = domain_wrong(out);
+	}
+	return wrong ? err_set(err, ERR_INVALID_PARAMS, "Hostname %.100s is invalid: %s.", s, wrong)
+		     : 0;
+}
+
+bool name_is_below(const char *host, const char *parent)
+{
+	size_t n = strlen(host), p = strlen(parent);
+
+	return p && n >= p && strcmp(host + n - p, parent) == 0 &&
+	       (n == p || host[n - p - 1] == '.');
+}

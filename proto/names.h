@@ -10,6 +10,13 @@ bool name_is_proc_type(const char *s);	/* ^[-\w]{1,128}$ */
 bool name_is_config_key(const char *s); /* ^\w+$, not starting with a digit, at most 128 */
 bool name_is_uuid(const char *s);
 bool name_is_email(const char *s); /* plain check: one @, printable, at most 254 */
+/* A host name that an app may have as a domain: letters, digits and hyphens, two labels or more,
+ * the last one no number; "*." may lead. out gets it in lower case and without a dot at the end.
+ * Names in other scripts must be A-labels already (daemon/core/hostname.h). INVALID_PARAMS says
+ * what is wrong. */
+int name_domain(const char *s, char out[254], struct err *err);
+/* host is parent, or below it: "a.b.c" of "b.c". Both normalised. */
+bool name_is_below(const char *host, const char *parent);
 /* "web.1" -> type, number. False when it is not TYPE.N. type has room for LIM_PROC_TYPE + 1. */
 bool name_split_dyno(const char *s, char *type, int *num);
 /* As name_is_*, with a message that says what is wrong and what is right. */

@@ -144,7 +144,7 @@ static struct rt_table *table_new(uint32_t slots)
 	return t;
 }
 
-struct rt_app *rt_table_find(const struct rt_table *t, const char *host, size_t n)
+static struct rt_app *find_exact(const struct rt_table *t, const char *host, size_t n)
 {
 	uint32_t hash = rt_hash(host, n);
 
@@ -159,6 +159,22 @@ struct rt_app *rt_table_find(const struct rt_table *t, const char *host, size_t 
 			return s->app;
 	}
 	return NULL;
+}
+
+struct rt_app *rt_table_find(const struct rt_table *t, const char *host, size_t n)
+{
+	struct rt_app *a = find_exact(t, host, n);
+	char wild[256];
+
+	if (a || !t->wildcards || n >= sizeof wild)
+		return a;
+	memcpy(wild, host, n);
+	for (size_t i = 1; !a && i + 1 < n; i++)
+		if (host[i] == '.') {
+			wild[i - 1] = '*';
+			a = find_exact(t, wild + i - 1, n - i + 1);
+		}
+	return a;
 }
 
 static void table_put(struct rt_table *t, struct rt_slot s)
@@ -182,14 +198,17 @@ static void table_insert(struct rt_table **tp, struct rt_app *a)
 		while ((t->used + (uint32_t)a->nhosts) * 2 >= n)
 			n *= 2;
 		bigger = table_new(n);
+		bigger->wildcards = t->wildcards;
 		for (uint32_t i = 0; i <= t->mask; i++)
 			if (t->slots[i].app)
 				table_put(bigger, t->slots[i]);
 		free(t);
 		*tp = t = bigger;
 	}
-	for (int i = 0; i < a->nhosts; i++)
+	for (int i = 0; i < a->nhosts; i++) {
+		t->wildcards += a->hosts[i].name[0] == '*';
 		table_put(t, (struct rt_slot){a->hosts[i].hash, (uint32_t)i, a});
+	}
 }
 
 /* Linear probing without tombstones: what follows the hole moves up when its home allows. */
@@ -222,6 +241,7 @@ static void table_remove(struct rt_table *t, const struct rt_app *a)
 			assert(t->slots[i].app);
 			i = (i + 1) & t->mask;
 		}
+		t->wildcards -= a->hosts[h].name[0] == '*';
 		table_close_gap(t, i);
 	}
 }

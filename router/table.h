@@ -8,7 +8,7 @@
 #include "router/rt.h"
 
 #define RT_PLATFORM_ID "platform" /* id of the entry made by ROUTE_PLATFORM */
-#define RT_MAX_HOSTS   1000
+#define RT_MAX_HOSTS   (LIM_DOMAINS + 1)
 #define RT_MAX_DYNOS   1000
 
 struct rt_dyno {
@@ -52,11 +52,12 @@ struct rt_slot {
 };
 
 struct rt_table {
-	uint32_t mask, used;
+	uint32_t mask, used, wildcards;
 	struct rt_slot slots[];
 };
 
-/* Any thread that holds the table. host is a host_key. NULL: no such host. */
+/* Any thread that holds the table. host is a host_key. An exact name wins over wildcards, and among
+ * "*.b.c" and "*.c" the longer one; a wildcard stands for one label or more. NULL: no such host. */
 struct rt_app *rt_table_find(const struct rt_table *t, const char *host, size_t n);
 
 struct rt_app *rt_app_ref(struct rt_app *a);

@@ -179,8 +179,13 @@ json_t *json_named_ref(const char *kind, const char *name); /* {id, name}, id ma
 char *api_public_url(struct api_req *q, const char *path_fmt, ...) PRINTF(2, 3); /* owned */
 char *api_web_url(struct api_req *q, const char *app_name);			 /* owned */
 
+/* --- names made up (words.c) --- */
+void api_words_app(char out[32]);  /* quiet-river-12345 */
+void api_words_cert(char out[32]); /* quiet-1234 */
+
 /* --- request bodies: in the file of their handler --- */
-extern const struct api_field api_fields_app_create[], api_fields_app_update[];
+extern const struct api_field api_fields_app_create[], api_fields_app_update[],
+	api_fields_domain_create[], api_fields_domain_update[], api_fields_sni[];
 
 /* --- handlers --- */
 api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, api_auth_create,
@@ -194,6 +199,8 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 	api_releases_info, api_release_stream, api_builds_list, api_builds_info, api_builds_cancel,
 	api_build_cache_delete, api_build_stream, api_slugs_info, api_buildpacks_list,
 	api_buildpacks_put, api_log_session_create, api_log_stream, api_stacks_list,
-	api_stacks_info, api_regions_list, api_regions_info, api_schema;
+	api_stacks_info, api_regions_list, api_regions_info, api_schema, api_domains_list,
+	api_domains_create, api_domains_info, api_domains_update, api_domains_delete, api_sni_list,
+	api_sni_create, api_sni_info, api_sni_update, api_sni_delete, api_acm_refuse, api_acm_off;
 
 #endif

@@ -56,28 +56,7 @@ int api_apps_list(struct api_req *q, struct err *err)
 	return rc;
 }
 
-/* --- names, first releases --- */
-
-static const char *const adjectives[] = {
-	"afternoon", "ancient", "arcane",     "blooming", "calm",     "cold",
-	"damp",	     "dry",	"evening",    "fierce",	  "floating", "frozen",
-	"gentle",    "glacial", "guarded",    "hidden",	  "immense",  "limitless",
-	"mighty",    "morning", "mysterious", "peaceful", "quiet",    "salty",
-	"secure",    "serene",	"sleepy",     "stormy",	  "tranquil", "vast"};
-static const char *const nouns[] = {
-	"atoll",    "badlands", "bastion", "bayou",  "beach",  "brook",	     "castle",
-	"cliffs",   "coast",	"cove",	   "dawn",   "depths", "escarpment", "falls",
-	"fjord",    "forest",	"garden",  "harbor", "island", "lake",	     "meadow",
-	"mesa",	    "mountain", "oasis",   "plains", "reef",   "ridge",	     "river",
-	"savannah", "shore",	"sierra",  "spire",  "tundra", "valley",     "waters"};
-
-static void make_name(char out[32])
-{
-	do
-		snprintf(out, 32, "%s-%s-%05u", adjectives[random_below(ARRAY_LEN(adjectives))],
-			 nouns[random_below(ARRAY_LEN(nouns))], 10000 + random_below(90000));
-	while (!name_is_app(out));
-}
+/* --- first releases --- */
 
 static int write_app(struct tx *tx, void *arg, struct err *err)
 {
@@ -211,7 +190,7 @@ static int create_row(struct api_req *q, struct apps_tx *t, struct err *err)
 
 	for (int tries = 0; tries < 10 && rc < 0; tries++) {
 		if (!own) {
-			make_name(generated);
+			api_words_app(generated);
 			t->name = generated;
 		}
 		rc = store_tx(q->d->store, write_app, t, err);

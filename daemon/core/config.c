@@ -61,6 +61,11 @@ static const char *check_url(const char *v)
 		       : "wants a URL that starts with http:// or https://";
 }
 
+static const char *check_target(const char *v)
+{
+	return *v ? check_host(v) : NULL;
+}
+
 static const char *check_email(const char *v)
 {
 	return name_is_email(v) ? NULL : "wants an e-mail address";
@@ -116,6 +121,11 @@ const struct config_key config_keys[] = {
 	    "Host name of the API, the dashboard and git.", .check = check_host),
 	STR("apps_domain", apps_domain, "localhost",
 	    "Apps answer at NAME.DOMAIN, with this domain.", .check = check_host),
+	STR("dns_target", dns_target, "",
+	    "Host name that custom domains are to point at by CNAME, told to users. Empty: the "
+	    "app's "
+	    "own, NAME.DOMAIN.",
+	    .check = check_target),
 	STR("public_url", public_url, "",
 	    "URL of the platform as users type it, for links and git remotes. Empty: made from "
 	    "platform_host and listen.",

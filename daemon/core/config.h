@@ -11,6 +11,7 @@ struct config {
 	char *listen;	     /* "127.0.0.1:8080", comma-separated */
 	char *platform_host; /* "localhost" */
 	char *apps_domain;   /* apps at NAME.<apps_domain> */
+	char *dns_target;    /* cname of custom domains; "" = the app's own host */
 	char *public_url;    /* URL that users type; "" = made from platform_host and listen */
 	char *log_level;
 	char *admin_email;

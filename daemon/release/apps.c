@@ -29,6 +29,19 @@ void rapp_set_release(struct rapp *a, struct dyno_release *rel)
 	a->rel = rel;
 }
 
+void rapp_set_hosts(struct rapp *a, char **hosts)
+{
+	rows_hosts_free(a->hosts);
+	a->hosts = hosts;
+}
+
+void rapp_free(struct rapp *a)
+{
+	dyno_release_unref(a->rel);
+	rows_hosts_free(a->hosts);
+	free(a);
+}
+
 static enum route_state state_of(struct releases *r, const struct rapp *a, int up)
 {
 	static const enum route_state of_web[] = {
@@ -49,10 +62,25 @@ static enum route_state state_of(struct releases *r, const struct rapp *a, int u
 	return of_web[w];
 }
 
+/* NAME.<apps domain> and the custom ones. free() the list only. */
+static const char **all_hosts(const struct rapp *a, const char *own)
+{
+	size_t n = 0;
+	const char **list;
+
+	while (a->hosts && a->hosts[n])
+		n++;
+	list = xcalloc(n + 2, sizeof *list);
+	list[0] = own;
+	for (size_t i = 0; i < n; i++)
+		list[i + 1] = a->hosts[i];
+	return list;
+}
+
 void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), void *arg)
 {
 	AUTO(auto_str) char *host = xasprintf("%s.%s", a->name, r->cfg->apps_domain);
-	const char *hosts[] = {host, NULL};
+	const char **hosts = all_hosts(a, host);
 	struct dyno_info *up = NULL;
 	int n = dynos_web_up(r->dy, a->id, &up);
 	AUTO(auto_str) char *mem = xcalloc((size_t)n, sizeof(struct route_dyno));
@@ -66,6 +94,7 @@ void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), v
 	ra.state = state_of(r, a, n);
 	routes_set(r->ro, &ra, done, arg);
 	dyno_infos_free(up, n);
+	free(hosts);
 }
 
 void apps_publish_op(const char *app_id, void (*done)(void *done_arg), void *done_arg, void *arg)
@@ -94,7 +123,6 @@ void apps_free(struct releases *r)
 		struct rapp *a = r->apps;
 
 		r->apps = a->next;
-		dyno_release_unref(a->rel);
-		free(a);
+		rapp_free(a);
 	}
 }

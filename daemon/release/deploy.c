@@ -406,7 +406,10 @@ void dep_enqueue(void *arg)
 	struct dep *d = arg;
 	struct rapp *a = rapp_get(d->rs, d->plan.app_id, true);
 
-	snprintf(a->name, sizeof a->name, "%s", d->plan.app_name);
-	a->maintenance = d->plan.maintenance;
+	/* Of a new app. Later the plan may be older than what release_app_changed has said. */
+	if (!a->name[0]) {
+		snprintf(a->name, sizeof a->name, "%s", d->plan.app_name);
+		a->maintenance = d->plan.maintenance;
+	}
 	deps_next(d->rs, d->plan.app_id);
 }

@@ -15,6 +15,7 @@ struct rapp_plan {
 	bool failed_first;
 	struct dyno_release *rel; /* of current */
 	struct store_crashes crashes;
+	char **hosts;
 };
 
 struct recovery {
@@ -43,7 +44,8 @@ static int read_app(struct tx *tx, struct recovery *rc, struct rapp_plan *p, str
 	int rcode = 0;
 
 	if (store_releases_list(tx, p->app.id, 0, 0, true, OLDER + 1, &list, err) < 0 ||
-	    store_crash_list(tx, p->app.id, &p->crashes, err) < 0)
+	    store_crash_list(tx, p->app.id, &p->crashes, err) < 0 ||
+	    rows_hosts(tx, p->app.id, &p->hosts, err) < 0)
 		return -1;
 	p->failed_first = list.n > 0 && list.v[0].status == STORE_FAILED;
 	for (int i = 0; i < list.n && rcode == 0; i++) {
@@ -140,6 +142,7 @@ static void recovered(void *arg)
 		store_app_clear(&rc->apps[i].app);
 		plan_clear(&rc->apps[i].current);
 		store_crashes_clear(&rc->apps[i].crashes);
+		rows_hosts_free(rc->apps[i].hosts);
 	}
 	for (int i = 0; i < rc->nknown; i++)
 		dyno_release_unref(rc->known[i]);
@@ -190,6 +193,7 @@ static void start_adoption(void *arg)
 		snprintf(a->name, sizeof a->name, "%s", p->app.name);
 		a->maintenance = p->app.maintenance;
 		a->failed_first = p->failed_first;
+		rapp_set_hosts(a, STEAL(p->hosts));
 		if (p->rel)
 			rapp_set_release(a, p->rel);
 	}

@@ -433,6 +433,7 @@ struct app_tx {
 	struct releases *r;
 	const char *app_id;
 	char name[32];
+	char **hosts; /* owned until the loop takes them */
 	bool maintenance;
 	bool done, refused;
 };
@@ -446,7 +447,7 @@ static int app_read(struct tx *tx, void *arg, struct err *err)
 		return -1;
 	snprintf(t->name, sizeof t->name, "%s", a.name);
 	t->maintenance = a.maintenance;
-	return 0;
+	return rows_hosts(tx, t->app_id, &t->hosts, err);
 }
 
 static void app_told(void *arg)
@@ -481,6 +482,7 @@ static void app_apply(void *arg)
 	a = rapp_get(t->r, t->app_id, true);
 	snprintf(a->name, sizeof a->name, "%s", t->name);
 	a->maintenance = t->maintenance;
+	rapp_set_hosts(a, STEAL(t->hosts));
 	rapp_publish(t->r, a, app_told, t);
 }
 
@@ -496,10 +498,18 @@ static int wait_told(struct app_tx *t, struct err *err)
 int release_app_changed(struct releases *r, const char *app_id, struct err *err)
 {
 	struct app_tx t = {.r = r, .app_id = app_id};
+	bool posted = false;
+	int rc;
 
-	if (store_read(r->st, app_read, &t, err) < 0)
-		return -1;
-	return loop_post(r->l, app_apply, &t) ? wait_told(&t, err) : is_closing(err);
+	pthread_mutex_lock(&r->making);
+	rc = store_read(r->st, app_read, &t, err);
+	if (rc == 0)
+		posted = loop_post(r->l, app_apply, &t);
+	pthread_mutex_unlock(&r->making);
+	if (rc == 0)
+		rc = posted ? wait_told(&t, err) : is_closing(err);
+	rows_hosts_free(t.hosts);
+	return rc;
 }
 
 static void app_unrouted(void *arg)
@@ -512,8 +522,7 @@ static void app_unrouted(void *arg)
 			struct rapp *a = *p;
 
 			*p = a->next;
-			dyno_release_unref(a->rel);
-			free(a);
+			rapp_free(a);
 			break;
 		}
 	dynos_forget(t->r->dy, t->app_id, app_told, t);

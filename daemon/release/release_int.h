@@ -38,6 +38,9 @@ struct rows_new {
 	char description[300];
 };
 int rows_create(struct tx *tx, void *rows_new, struct err *err);
+/* Custom domains of the app, owned, NULL-terminated. */
+int rows_hosts(struct tx *tx, const char *app_id, char ***out, struct err *err);
+void rows_hosts_free(char **hosts);
 /* Process types of a release that goes live become the app's formation. */
 int rows_formation(struct tx *tx, const char *release_id, struct err *err);
 
@@ -69,6 +72,7 @@ struct dep {
 struct rapp {
 	struct rapp *next;
 	char id[37], name[32];
+	char **hosts; /* owned: custom domains, NULL-terminated; or NULL */
 	bool maintenance, failed_first;
 	struct dyno_release *rel; /* current with a slug; NULL before the first deploy */
 };
@@ -83,8 +87,10 @@ struct releases {
 	struct slugs *sl;
 	struct launcher *la;
 	struct rapp *apps;
-	struct dep *deps;	/* oldest first; guarded by lock for adding and removing */
-	pthread_mutex_t making; /* held from a release's commit to its place in the queue */
+	struct dep *deps; /* oldest first; guarded by lock for adding and removing */
+	/* Held from a release's commit to its place in the queue, and from reading an app's row to
+	 * telling the loop: what is newer comes later. */
+	pthread_mutex_t making;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool closing;  /* set on the loop under lock */
@@ -104,6 +110,8 @@ void way_end(struct releases *r);
 
 /* apps.c, loop thread */
 struct rapp *rapp_get(struct releases *r, const char *app_id, bool make);
+void rapp_set_hosts(struct rapp *a, char **hosts); /* takes them */
+void rapp_free(struct rapp *a);
 void rapp_set_release(struct rapp *a, struct dyno_release *rel);
 void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), void *arg);
 void apps_publish_op(const char *app_id, void (*done)(void *done_arg), void *done_arg, void *arg);

@@ -1,6 +1,7 @@
 /* What the release module reads and writes in the store. Inside transactions. */
 #include "daemon/release/release_int.h"
 #include "daemon/store/app.h"
+#include "daemon/store/domain.h"
 #include "daemon/store/dyno.h"
 #include "daemon/store/release.h"
 #include "proto/limits.h"
@@ -150,6 +151,26 @@ int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, s
 	take_wants(out, &f);
 	out->command = xstrdup(json_string_value(json_object_get(types, "release")));
 	out->env = make_env(out, &rel, &slug, config, cfg);
+	return 0;
+}
+
+void rows_hosts_free(char **hosts)
+{
+	for (char **h = hosts; h && *h; h++)
+		free(*h);
+	free(hosts);
+}
+
+int rows_hosts(struct tx *tx, const char *app_id, char ***out, struct err *err)
+{
+	AUTO(store_domains_clear) struct store_domains list = {0};
+
+	if (store_domains_list(tx, app_id, &list, err) < 0)
+		return -1;
+	rows_hosts_free(*out);
+	*out = xcalloc((size_t)list.n + 1, sizeof **out);
+	for (int i = 0; i < list.n; i++)
+		(*out)[i] = STEAL(list.v[i].hostname);
 	return 0;
 }
 

@@ -1,12 +1,11 @@
 -- What an app shows to the world: host names, certificates; and whose it is.
-ALTER TABLE apps ADD COLUMN acm INTEGER NOT NULL DEFAULT 0;
-
 CREATE TABLE sni_endpoints (
 	id TEXT PRIMARY KEY,
 	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
 	name TEXT NOT NULL,
 	certificate_chain TEXT NOT NULL,
 	private_key BLOB NOT NULL,           -- sealed
+	ca_signed INTEGER NOT NULL,          -- whether the host's authorities vouched for it when it came
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL,
 	UNIQUE (app_id, name)
@@ -17,7 +16,6 @@ CREATE TABLE domains (                       -- custom ones; <app>.<apps domain>
 	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
 	hostname TEXT NOT NULL UNIQUE,       -- lower case, A-labels
 	sni_endpoint_id TEXT REFERENCES sni_endpoints (id) ON DELETE SET NULL,
-	acm_status TEXT, acm_status_reason TEXT,
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
 ) STRICT;

@@ -20,7 +20,8 @@ GIVES = {
 # Filled in for the parameters of paths; none of them exists, so that allowed requests change nothing.
 PARAMS = {':account': '~', ':authorization': 'no-such', ':session': 'no-such', ':collaborator': 'no@example.com',
           ':release': '99', ':formation': 'no-such', ':type': 'no-such', ':dyno': 'no.1', ':build': 'no-such',
-          ':slug': 'no-such', ':secret': 'no-such', ':stack': 'no-such', ':region': 'no-such'}
+          ':slug': 'no-such', ':secret': 'no-such', ':stack': 'no-such', ':region': 'no-such',
+          ':domain': 'no-such', ':sni_endpoint': 'no-such'}
 UNKNOWN = {'no_such_field': 1}
 
 

@@ -26,6 +26,18 @@ KINDS = {'boolean': bool, 'integer': int, 'number': (int, float), 'string': str}
 MIME = 'application/vnd.heroku+json; version=3'
 
 
+# Which test file makes each route answer as the schema says; test_api_resources.py takes the rest.
+CLAIMS = {
+    'front': re.compile(r'.*/(domains|sni-endpoints|acm)(/|$)'),
+}
+
+
+def claimed_by(name):
+    """Routes ("GET /apps") that a file claims; with None those that no file does."""
+    by = {r: next((k for k, p in CLAIMS.items() if p.match(r.split()[1])), None) for r in SCHEMA['answers']}
+    return {r for r, k in by.items() if k == name}
+
+
 class Wrong(AssertionError):
     """An answer that is not what the schema says."""
 

@@ -88,12 +88,97 @@ static void dyno_names(void **state)
 			fail_msg("taken: %s", *p);
 }
 
+static void domain_is(const char *in, const char *want)
+{
+	struct err e = {0};
+	char out[254];
+
+	if (name_domain(in, out, &e) < 0)
+		fail_msg("refused: %s: %s", in, e.msg);
+	assert_string_equal(out, want);
+}
+
+static void domains(void **state)
+{
+	static const char *const bad[] = {"",
+					  ".",
+					  "..",
+					  "localhost",
+					  "com",
+					  "example.com..",
+					  ".example.com",
+					  "a..b",
+					  "-a.com",
+					  "a-.com",
+					  "a.-b",
+					  "a_b.com",
+					  "a b.com",
+					  "a.com/",
+					  "a.com:80",
+					  "http://a.com",
+					  "*",
+					  "*.",
+					  "*.com",
+					  "*.*.com",
+					  "a.*.com",
+					  "x*.a.com",
+					  "**.a.com",
+					  "1.2.3.4",
+					  "example.123",
+					  "[::1]",
+					  "::1",
+					  "b\xc3\xbc.de",
+					  "a.com\n",
+					  "a,b.com"};
+	char label[66], name[300], out[254];
+	struct err e = {0};
+
+	domain_is("example.com", "example.com");
+	domain_is("WWW.Example.COM.", "www.example.com");
+	domain_is("*.Example.com", "*.example.com");
+	domain_is("xn--bcher-kva.example", "xn--bcher-kva.example");
+	domain_is("1.2.3.4.in-addr.arpa", "1.2.3.4.in-addr.arpa");
+	domain_is("a.b-c.d9", "a.b-c.d9");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (name_domain(bad[i], out, &e) == 0)
+			fail_msg("taken: %s", bad[i]);
+	memset(label, 'a', 64);
+	label[63] = 0;
+	snprintf(name, sizeof name, "%s.com", label);
+	domain_is(name, name);
+	label[63] = 'a';
+	label[64] = 0;
+	snprintf(name, sizeof name, "%s.com", label);
+	assert_int_equal(name_domain(name, out, &e), -1);
+	for (int i = 0; i < 253; i++)
+		name[i] = i % 2 ? '.' : 'a';
+	name[253] = 0;
+	domain_is(name, name);
+	name[253] = '.';
+	name[254] = 0;
+	assert_int_equal(name_domain(name, out, &e), 0);
+	name[253] = 'a';
+	assert_int_equal(name_domain(name, out, &e), -1);
+	assert_non_null(strstr(e.msg, "253"));
+}
+
+static void below(void **state)
+{
+	assert_true(name_is_below("example.com", "example.com"));
+	assert_true(name_is_below("a.b.example.com", "example.com"));
+	assert_true(name_is_below("*.example.com", "example.com"));
+	assert_false(name_is_below("example.com", "a.example.com"));
+	assert_false(name_is_below("badexample.com", "example.com"));
+	assert_false(name_is_below("example.com", ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(app_names),   cmocka_unit_test(process_types),
 		cmocka_unit_test(config_keys), cmocka_unit_test(uuids_and_addresses),
-		cmocka_unit_test(dyno_names),
+		cmocka_unit_test(dyno_names),  cmocka_unit_test(domains),
+		cmocka_unit_test(below),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

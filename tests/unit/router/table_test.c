@@ -163,6 +163,40 @@ static void table_agrees_with_a_list(void **state)
 	rt_master_clear(&m);
 }
 
+static void wildcards_stand_back(void **state)
+{
+	struct rt_master m;
+
+	rt_master_init(&m);
+	set(&m, make("exact", "www.example.com,example.com", 0, 0));
+	assert_null(find(&m, "shop.example.com"));
+	set(&m, make("wild", "*.example.com", 0, 0));
+	set(&m, make("deep", "*.eu.example.com", 0, 0));
+	for (int i = 0; i < 40; i++) { /* so that the table grows around them */
+		char id[16], host[32];
+
+		snprintf(id, sizeof id, "app-%d", i);
+		snprintf(host, sizeof host, "h%d.test", i);
+		set(&m, make(id, host, 0, 0));
+	}
+	assert_string_equal(find(&m, "www.example.com"), "exact");
+	assert_string_equal(find(&m, "example.com"), "exact");
+	assert_string_equal(find(&m, "shop.example.com"), "wild");
+	assert_string_equal(find(&m, "a.shop.example.com"), "wild");
+	assert_string_equal(find(&m, "eu.example.com"), "wild");
+	assert_string_equal(find(&m, "de.eu.example.com"), "deep");
+	assert_null(find(&m, "badexample.com"));
+	assert_null(find(&m, ".example.com."));
+	assert_null(find(&m, "."));
+	assert_null(find(&m, ""));
+	rt_app_unref(rt_master_del(&m, "deep"));
+	assert_string_equal(find(&m, "de.eu.example.com"), "wild");
+	set(&m, make("wild", "other.test", 0, 0));
+	assert_null(find(&m, "shop.example.com"));
+	assert_int_equal(m.table->wildcards, 0);
+	rt_master_clear(&m);
+}
+
 static void copies_do_not_follow_the_master(void **state)
 {
 	struct rt_master m;
@@ -343,6 +377,7 @@ int main(void)
 		cmocka_unit_test(bad_entries_are_refused),
 		cmocka_unit_test(equal_entries_change_nothing),
 		cmocka_unit_test(table_agrees_with_a_list),
+		cmocka_unit_test(wildcards_stand_back),
 		cmocka_unit_test(copies_do_not_follow_the_master),
 		cmocka_unit_test_setup_teardown(snapshot_survives, tmp_setup, tmp_teardown),
 		cmocka_unit_test_setup_teardown(snapshot_does_not_grow_for_ever, tmp_setup,
