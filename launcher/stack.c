@@ -19,14 +19,19 @@ enum { COPY_MAX = 1 << 20 };
 
 /* Never listed: shadow, gshadow, ssh, ssl/private, sudoers, the daemon's own configuration. */
 static const char *const etc_files[] = {
-	"protocols",	"services",    "localtime",
-	"timezone",	"os-release",  "ld.so.cache",
-	"ld.so.conf",	"bash.bashrc", "inputrc",
-	"profile",	"mime.types",  "debian_version",
-	"lsb-release",	"rpc",	       "gai.conf",
-	"magic",	"mailcap",     "ca-certificates.conf",
-	"locale.alias", "papersize",   "host.conf",
-	"ethertypes",
+	"protocols",	   "services",
+	"localtime",	   "timezone",
+	"os-release",	   "ld.so.cache",
+	"ld.so.conf",	   "bash.bashrc",
+	"inputrc",	   "profile",
+	"mime.types",	   "debian_version",
+	"lsb-release",	   "rpc",
+	"gai.conf",	   "magic",
+	"mailcap",	   "ca-certificates.conf",
+	"locale.alias",	   "papersize",
+	"host.conf",	   "ethertypes",
+	"apt/apt.conf",	   "apt/preferences",
+	"apt/trusted.gpg", "apt/sources.list",
 };
 static const char *const etc_dirs[] = {
 	"ssl/certs",
@@ -40,6 +45,7 @@ static const char *const etc_dirs[] = {
 	"apt/trusted.gpg.d",
 	"apt/apt.conf.d",
 	"apt/preferences.d",
+	"apt/keyrings",
 	"ld.so.conf.d",
 	"fonts",
 	"ImageMagick-*",
@@ -77,10 +83,12 @@ static int put_text(const char *dir, const char *name, const char *text, struct 
 	return 0;
 }
 
-/* Copies a file, or a link into /usr as a link. What is missing is left out. */
+/* Copies a file, or a link into /usr as a link. What is missing is left out, and so is what not
+ * everyone may read on the host: a proxy's or a mirror's password may be in it. */
 static void copy_file(const char *src, const char *dst)
 {
 	char text[65536], link[512];
+	struct stat st;
 	ssize_t n = readlink(src, link, sizeof link - 1);
 	size_t total = 0;
 	AUTO(auto_fd) int in = -1;
@@ -93,7 +101,7 @@ static void copy_file(const char *src, const char *dst)
 			return;
 	}
 	in = open(src, O_RDONLY | O_CLOEXEC);
-	if (in < 0)
+	if (in < 0 || fstat(in, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & S_IROTH))
 		return;
 	out = open(dst, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	while (out >= 0 && total < COPY_MAX && (n = read(in, text, sizeof text)) > 0 &&
@@ -198,6 +206,7 @@ static int make_etc(const struct host *h, const char *from, const char *tmpl, st
 
 	if (mkdirs(apt) < 0 || mkdirs(ssl) < 0)
 		return err_errno(err, "create %s", etc);
+	/* the host may have none (all of it in sources.list.d), yet buildpacks copy it unasked */
 	if (etc_generated(h, etc, err) < 0 || put_text(apt, "sources.list", "", err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(etc_files); i++) {

@@ -107,6 +107,16 @@ struct ends { /* of the pipes and the socket; [0] is the shim's */
 	int sock[2], in[2], out[2];
 };
 
+/* A pipe belongs to who made it, and opening /dev/stdout asks for the owner's right: programs that
+ * log to it (nginx) and scripts that redirect to /dev/stderr do so. All that the app gains is to
+ * read back what it wrote. */
+static int give(const struct plan *p, int fd, struct err *err)
+{
+	if (getuid() != 0 || fchown(fd, p->app_uid, p->app_gid) == 0)
+		return 0;
+	return err_errno(err, "hand a pipe to the app");
+}
+
 static int make_ends(const struct plan *p, struct ends *e, struct err *err)
 {
 	*e = (struct ends){{-1, -1}, {-1, -1}, {-1, -1}};
@@ -120,13 +130,15 @@ static int make_ends(const struct plan *p, struct ends *e, struct err *err)
 		return err_errno(err, "pipe");
 	e->out[0] = out[0];
 	e->out[1] = out[1];
+	if (give(p, out[1], err) < 0)
+		return -1;
 	if (p->spec.stdio != LAUNCH_PIPE)
 		return 0;
 	if (pipe2(in, O_CLOEXEC) < 0)
 		return err_errno(err, "pipe");
 	e->in[0] = in[1];
 	e->in[1] = in[0];
-	return 0;
+	return give(p, in[0], err);
 }
 
 static pid_t clone_with(const struct plan *p, int *pidfd, bool into_group)

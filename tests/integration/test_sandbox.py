@@ -270,6 +270,12 @@ def test_stdout_and_stderr_keep_their_order(box, sink):
     assert stamps == sorted(stamps) and abs(stamps[0] / 1e6 - time.time()) < 60
 
 
+def test_output_can_be_opened_by_its_name(box):
+    """Programs that log to /dev/stdout and scripts that redirect to /dev/stderr open it anew."""
+    code, out = box.output("echo one >/dev/stdout; echo two >>/dev/stderr; echo three | tee /dev/stderr >/dev/null")
+    assert (code, out) == (0, "one\ntwo\nthree\n")
+
+
 def test_lines_are_cut_and_trimmed(box, sink):
     box.create(r"""printf 'crlf\r\n\nmiddle\rstays\n'; printf 'x%.0s' {1..25000}; printf '\nlast'""", log=1)
     sink.wait(lambda k: b"last" in k.texts())
@@ -374,6 +380,13 @@ def test_stdin(box):
         s.until(b"first\n" + big[:at])
     s.eof()
     assert s.finish() == (0, b"first\n" + big)
+
+
+def test_stdin_can_be_opened_by_its_name(box):
+    id, s = box.attach(["cat", "/dev/stdin"], stdio=wire.PIPE)
+    s.stdin(b"by name\n")
+    s.eof()
+    assert s.finish() == (0, b"by name\n")
 
 
 # --- terminals ---------------------------------------------------------------------------------------
