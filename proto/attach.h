@@ -11,10 +11,15 @@
 #include "proto/buf.h"
 #include <sys/types.h>
 
-#define ATTACH_UPGRADE	 "paas-attach"
-#define ATTACH_PATH	 "/attach/" /* then the path and query of the attach_url, without its slash */
-#define ATTACH_HEAD	 5
-#define ATTACH_FRAME_MAX (64 * 1024) /* bytes of one frame, without its head */
+#define ATTACH_UPGRADE "paas-attach"
+#define ATTACH_PATH    "/attach/" /* then the path and query of the attach_url, without its slash */
+#define ATTACH_HEAD    5
+/* The same secret also opens Heroku's attach protocol (no frames: raw octets), over TLS by a first
+ * line "SECRET[?QUERY]", which the router turns into an upgrade to the second name. */
+#define ATTACH_RDV_MARK	   '=' /* secrets begin with it: no request line can */
+#define ATTACH_RDV_LEN	   65  /* and have 64 hex digits */
+#define ATTACH_RDV_UPGRADE "paas-rendezvous"
+#define ATTACH_FRAME_MAX   (64 * 1024) /* bytes of one frame, without its head */
 
 enum attach_type {
 	/* client -> server */

@@ -46,9 +46,20 @@
 #define LIM_ROUTE_PER_DYNO   200
 #define LIM_UPSTREAM_IDLE_MS 4000 /* below node's own 5 s keepAliveTimeout */
 /* TLS */
-#define LIM_TLS_PEM   KiB(64) /* a chain, or a key */
-#define LIM_TLS_CHAIN 10      /* certificates */
-#define LIM_TLS_NAMES 1000    /* of one certificate */
+#define LIM_TLS_PEM		KiB(64) /* a chain, or a key */
+#define LIM_TLS_CHAIN		10	/* certificates */
+#define LIM_TLS_NAMES		1000	/* of one certificate */
+#define LIM_TLS_HANDSHAKE_MS	10000	/* from the first octet */
+#define LIM_TLS_HANDSHAKES	256	/* at once, of one router worker: the oldest gives way */
+#define LIM_TLS_HELLO		KiB(16)
+#define LIM_TLS_HANDSHAKE_BYTES KiB(32) /* from the client, until it is done */
+#define LIM_TLS_BACKLOG		MiB(1)	/* not taken by a client that goes on sending */
+#define LIM_TLS_CACHE		1000	/* certificates that the router keeps */
+#define LIM_TLS_ASK_MS		2000	/* the router's wait for paasd's answer about a name */
+#define LIM_TLS_AGE_MS		(60 * 60 * 1000) /* then it asks again, and goes on meanwhile */
+#define LIM_TLS_NONE_MS		60000 /* no certificate for a name: asked again after this */
+#define LIM_TLS_TICKET_MS	(8 * 60 * 60 * 1000) /* a key of session tickets is the newest */
+#define LIM_RENDEZVOUS_LINE	1024
 /* git */
 #define LIM_GIT_COMMANDS     2000
 #define LIM_GIT_REF_NAME     1024

@@ -20,11 +20,16 @@ enum route_frame {
 			    flight to it (tunnels not counted) or the time is over */
 	ROUTE_STATS = 7, /* -> ROUTE_INFO */
 	ROUTE_QUIT = 8,	 /* finish what is in flight (R_TIMEOUT_MS), then exit */
-	ROUTE_ACK = 32,	 /* R_SEQ */
-	ROUTE_DRAINED = 33, /* R_SEQ, R_LEFT requests still open */
-	ROUTE_INFO = 34,    /* R_PID, R_LISTEN*, R_REQUESTS, R_DROPPED log lines */
+	ROUTE_CERT = 9,	 /* R_HOST* (none: the default), R_CERT, R_KEY; without R_CERT: there is
+			    none for these hosts, use the default. Sent unasked too. No R_SEQ. */
+	ROUTE_CERT_DROP = 10, /* R_HOST*, none = all but the default: ask again when needed */
+	ROUTE_ACK = 32,	      /* R_SEQ */
+	ROUTE_DRAINED = 33,   /* R_SEQ, R_LEFT requests still open */
+	ROUTE_INFO = 34,      /* R_PID, R_LISTEN*, R_REQUESTS, R_DROPPED log lines */
 	ROUTE_DYNO_FAIL =
 		35, /* R_APP_ID, R_DYNO_ID: connect refused or timed out (at most one a second) */
+	ROUTE_CERT_ASK = 36, /* R_HOST: a TLS client wants this host, which has a route ->
+				ROUTE_CERT. A router that gets no answer uses the default. */
 };
 
 enum route_key {
@@ -44,6 +49,8 @@ enum route_key {
 	R_LISTEN = 14,
 	R_REQUESTS = 15,
 	R_DROPPED = 16,
+	R_CERT = 18,	   /* str PEM chain, leaf first */
+	R_KEY = 19,	   /* str PEM private key */
 	R_ERROR_PAGE = 17, /* str URL, reserved for a later version */
 };
 

@@ -12,7 +12,9 @@ static void on_closed(uv_handle_t *h)
 	struct rt_worker *w = c->w;
 
 	rt_out_clear(&c->out);
+	rt_tls_free(c->tls);
 	buf_clear(&c->in);
+	buf_clear(&c->held);
 	http1_free(c->parser);
 	free(c->log_head);
 	free(c);
@@ -27,6 +29,11 @@ void rt_conn_close(struct rt_conn *c)
 	if (c->state == CONN_CLOSING)
 		return;
 	assert(!c->x.app);
+	if (c->tls) {
+		rt_tls_closing(c);
+		if (!c->reset && !c->out.failed && !rt_out_pending(&c->out))
+			rt_tls_goodbye(c->tls);
+	}
 	c->state = CONN_CLOSING;
 	rt_timer_stop(&c->timer);
 	if (c->prev)
@@ -51,9 +58,9 @@ static void on_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
 	*b = uv_buf_init(c->w->rbuf, sizeof c->w->rbuf);
 }
 
-static void on_eof(struct rt_conn *c)
+/* The client sends no more, and all that it sent has been taken. */
+static void at_eof(struct rt_conn *c)
 {
-	c->eof = true;
 	switch (c->state) {
 	case CONN_BUSY:
 		/* The request may be whole already; then the client still gets its answer. */
@@ -71,7 +78,16 @@ static void on_eof(struct rt_conn *c)
 	}
 }
 
-static void on_data(struct rt_conn *c, const char *p, size_t n)
+void rt_conn_eof(struct rt_conn *c)
+{
+	/* Over TLS it may be told twice: by the peer's close_notify and by its kernel. */
+	if (c->tls && c->eof && c->state != CONN_LINGER)
+		return;
+	c->eof = true;
+	at_eof(c);
+}
+
+void rt_conn_data(struct rt_conn *c, const char *p, size_t n)
 {
 	size_t used;
 
@@ -89,6 +105,10 @@ static void on_data(struct rt_conn *c, const char *p, size_t n)
 	default:
 		break;
 	}
+	if (c->rdv == RDV_LINE) {
+		rt_rendezvous_line(c, p, n);
+		return;
+	}
 	if (c->in.len) { /* what came before goes first */
 		buf_add(&c->in, p, n);
 		rt_conn_pump(c);
@@ -101,14 +121,29 @@ static void on_data(struct rt_conn *c, const char *p, size_t n)
 		rt_conn_pause(c);
 }
 
+/* The first octet tells. False: it is TLS, which cannot be served. */
+static bool is_plain(struct rt_conn *c, char first)
+{
+	c->fresh = false;
+	if ((unsigned char)first != RT_TLS_OCTET || c->state != CONN_IDLE || rt_tls_start(c))
+		return true;
+	rt_conn_close(c);
+	return false;
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
 	struct rt_conn *c = s->data;
 
-	if (n > 0)
-		on_data(c, b->base, (size_t)n);
-	else if (n == UV_EOF)
-		on_eof(c);
+	if (n > 0) {
+		if (c->fresh && !is_plain(c, b->base[0]))
+			return;
+		if (c->tls)
+			rt_tls_data(c, b->base, (size_t)n);
+		else
+			rt_conn_data(c, b->base, (size_t)n);
+	} else if (n == UV_EOF)
+		rt_conn_eof(c);
 	else if (n < 0 && c->state == CONN_BUSY)
 		rt_xchg_client_gone(c);
 	else if (n < 0 && c->state == CONN_TUNNEL)
@@ -212,7 +247,7 @@ void rt_conn_pump(struct rt_conn *c)
 	if (c->in.len <= READ_AHEAD && c->paused && may_feed(c))
 		rt_conn_resume(c);
 	if (c->eof && !c->in.len)
-		on_eof(c);
+		at_eof(c);
 }
 
 /* --- after an answer ------------------------------------------------------------------------ */
@@ -234,10 +269,6 @@ void rt_conn_next(struct rt_conn *c)
 		rt_conn_pump(c);
 }
 
-static void on_shutdown(uv_shutdown_t *req, int status)
-{
-}
-
 void rt_conn_linger(struct rt_conn *c)
 {
 	if (c->state == CONN_CLOSING || c->state == CONN_LINGER)
@@ -251,9 +282,7 @@ void rt_conn_linger(struct rt_conn *c)
 	}
 	c->state = CONN_LINGER;
 	rt_timer_set(c->w, &c->timer, RT_T_LINGER);
-	if (!c->shut)
-		uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown);
-	c->shut = true;
+	rt_out_end(&c->out);
 	rt_conn_resume(c); /* read and drop, so that the answer is not lost to a reset */
 }
 
@@ -261,6 +290,10 @@ void rt_conn_answer(struct rt_conn *c, const struct buf *text)
 {
 	uv_buf_t v = uv_buf_init(text->data, (unsigned)text->len);
 
+	if (c->rdv != RDV_NO) { /* no client of HTTP: the end says enough */
+		rt_conn_linger(c);
+		return;
+	}
 	if (rt_out_write(&c->out, &v, 1) < 0) {
 		rt_conn_close(c);
 		return;
@@ -289,6 +322,10 @@ void rt_conn_timeout(struct rt_worker *w, struct rt_timer *t)
 
 	switch (t->cls) {
 	case RT_T_HEAD:
+		if (c->rdv != RDV_NO) {
+			rt_conn_close(c);
+			return;
+		}
 		buf_reset(page);
 		rt_page_plain(w->rt->pages, page, 408, "The request did not come in time.\n", false,
 			      true);
@@ -297,6 +334,7 @@ void rt_conn_timeout(struct rt_worker *w, struct rt_timer *t)
 		rt_conn_answer(c, page);
 		return;
 	case RT_T_IDLE:
+	case RT_T_TLS:
 	case RT_T_LINGER:
 		rt_conn_close(c);
 		return;
@@ -353,6 +391,7 @@ static void conn_start(struct rt_conn *c)
 		rt_conn_close(c);
 		return;
 	}
+	c->fresh = true;
 	c->parser = http1_new(HTTP1_REQUEST, LIM_HTTP_HEAD);
 	rt_timer_set(c->w, &c->timer, RT_T_IDLE);
 	uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);

@@ -1,4 +1,5 @@
 #include "router/control.h"
+#include "router/certs.h"
 #include "router/logline.h"
 #include "router/snapshot.h"
 #include "router/worker.h"
@@ -64,6 +65,8 @@ struct rt_ctl {
 	struct rt_table *current; /* owned: the newest that all workers have */
 	struct client *clients;
 	int nclients;
+	struct client *owner;		  /* paasd: the last to send a table; NULL = away */
+	struct loop_timer *cert_timer;	  /* answers are waited for */
 	struct publication *first, *last; /* not yet taken by all */
 	/* being gathered for the next publication */
 	struct rt_change *changes;
@@ -224,12 +227,12 @@ static void publish(struct rt_ctl *ctl)
 	struct rt *rt = ctl->rt;
 
 	collect_acks(ctl, p);
+	if (ctl->nchanges || ctl->journal.len)
+		save(ctl);
 	if (!ctl->nchanges && !p->nacks) {
 		free(p);
 		return;
 	}
-	if (ctl->nchanges)
-		save(ctl);
 	p->ctl = ctl;
 	p->table = rt_master_copy(&ctl->master);
 	p->changes = ctl->changes;
@@ -483,6 +486,88 @@ void rt_control_dyno_fail(struct rt_worker *w, const char *app_id, const char *d
 		free(p);
 }
 
+/* --- certificates ----------------------------------------------------------------------------- */
+
+static void wake_workers(struct rt_ctl *ctl)
+{
+	for (int i = 0; i < ctl->rt->opts.workers; i++)
+		rt_tls_wake(ctl->rt->workers[i]);
+}
+
+static bool send_ask(void *arg, const char *name)
+{
+	struct rt_ctl *ctl = arg;
+	struct buf b = {0};
+	size_t mark = wire_begin(&b, ROUTE_CERT_ASK);
+
+	wire_str(&b, R_HOST, name);
+	wire_end(&b, mark);
+	client_send(ctl->owner, &b);
+	return ctl->owner != NULL;
+}
+
+static void on_cert_timer(void *arg)
+{
+	struct rt_ctl *ctl = arg;
+
+	ctl->cert_timer = NULL;
+	rt_certs_give_up(ctl->rt->certs, clock_mono_ms() - LIM_TLS_ASK_MS);
+	wake_workers(ctl);
+	if (rt_certs_waiting(ctl->rt->certs))
+		ctl->cert_timer =
+			loop_timer_start(ctl->rt->main_loop, LIM_TLS_ASK_MS, on_cert_timer, ctl);
+}
+
+static void on_ask(void *arg)
+{
+	struct rt_ctl *ctl = arg;
+
+	if (ctl->stopped)
+		return;
+	rt_certs_ask(ctl->rt->certs, send_ask, ctl);
+	if (!rt_certs_waiting(ctl->rt->certs))
+		wake_workers(ctl); /* nobody to ask, or answered already */
+	else if (!ctl->cert_timer)
+		ctl->cert_timer =
+			loop_timer_start(ctl->rt->main_loop, LIM_TLS_ASK_MS, on_cert_timer, ctl);
+}
+
+void rt_control_ask_cert(struct rt_worker *w)
+{
+	loop_post(w->rt->main_loop, on_ask, w->rt->ctl);
+}
+
+static void paasd_is_gone(struct rt_ctl *ctl)
+{
+	ctl->owner = NULL;
+	rt_certs_give_up(ctl->rt->certs, INT64_MAX);
+	wake_workers(ctl);
+}
+
+static int on_cert(struct client *k, const struct wire_frame *f)
+{
+	struct rt_ctl *ctl = k->ctl;
+	struct wire_frame body = *f;
+	struct err err = {0};
+	struct wire_field w;
+	size_t mark;
+	int r = rt_certs_take(ctl->rt->certs, f, &err);
+
+	if (r < 0) {
+		xlog_err(XLOG_ERROR, "control", &err, "msg=\"certificate refused\"");
+		return -1;
+	}
+	ctl->owner = k;
+	if (r > 0) {
+		mark = wire_begin(&ctl->journal, f->type);
+		while (wire_next(&body, &w) == 1)
+			wire_bytes(&ctl->journal, w.key, w.data, w.len);
+		wire_end(&ctl->journal, mark);
+	}
+	wake_workers(ctl);
+	return 0;
+}
+
 /* --- frames ----------------------------------------------------------------------------------- */
 
 struct args {
@@ -569,7 +654,12 @@ static int on_frame(struct client *k, const struct wire_frame *f)
 	case ROUTE_END:
 		if (k->staging)
 			apply_staged(k);
+		k->ctl->owner = k;
+		rt_certs_stale(k->ctl->rt->certs);
 		break;
+	case ROUTE_CERT:
+	case ROUTE_CERT_DROP:
+		return on_cert(k, f);
 	case ROUTE_PLATFORM:
 	case ROUTE_APP:
 		if (on_route(k, f) < 0)
@@ -644,6 +734,8 @@ static void client_close(struct client *k)
 	if (k->closing)
 		return;
 	k->closing = true;
+	if (ctl->owner == k)
+		paasd_is_gone(ctl);
 	unstage(k);
 	for (struct publication *p = ctl->first; p; p = p->next)
 		for (int i = 0; i < p->nacks; i++)
@@ -733,7 +825,7 @@ struct rt_ctl *rt_control_new(struct rt *rt, struct err *err)
 	ctl->rt = rt;
 	ctl->path = xasprintf("%s/router.sock", rt->opts.run_dir);
 	rt_master_init(&ctl->master);
-	n = rt_snapshot_open(&ctl->snapshot, rt->opts.run_dir, &ctl->master, &bad);
+	n = rt_snapshot_open(&ctl->snapshot, rt->opts.run_dir, &ctl->master, rt->certs, &bad);
 	if (n < 0) /* serve what could be read; paasd sends the rest */
 		xlog_err(XLOG_WARN, "control", &bad, "msg=\"route snapshot is damaged\" apps=%u",
 			 ctl->master.napps);
@@ -759,6 +851,8 @@ void rt_control_stop(struct rt_ctl *ctl)
 	if (ctl->stopped)
 		return;
 	ctl->stopped = true;
+	loop_timer_stop(ctl->cert_timer);
+	ctl->cert_timer = NULL;
 	while (ctl->drains)
 		drain_finish(ctl->drains);
 	while (ctl->clients)

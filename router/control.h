@@ -17,6 +17,7 @@ void rt_control_free(struct rt_ctl *c);			   /* after the main loop and all work
 
 /* Worker threads. */
 void rt_control_drained(struct rt_worker *w, const char *dyno_id);
+void rt_control_ask_cert(struct rt_worker *w); /* rt_certs_find said WAIT or OLD */
 void rt_control_dyno_fail(struct rt_worker *w, const char *app_id, const char *dyno_id);
 
 #endif

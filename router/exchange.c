@@ -255,7 +255,8 @@ void rt_xchg_start(struct rt_conn *c)
 		answer_plain(c, 400, "Bad Request: Host is missing.\n");
 		return;
 	}
-	def = rt_table_find(w->table, h->host_key, strlen(h->host_key));
+	def = c->rdv == RDV_YES ? w->table->platform
+				: rt_table_find(w->table, h->host_key, strlen(h->host_key));
 	if (!def) {
 		no_such_app(c, h->host_key);
 		return;
@@ -411,7 +412,7 @@ void rt_xchg_connected(struct rt_conn *c, struct rt_up *u)
 	struct rt_gather *g = &c->w->to_app;
 	struct rt_req_ctx ctx = {
 		.peer = c->peer,
-		.proto = "http",
+		.proto = c->tls ? "https" : "http",
 		.port = c->listen->port,
 		.start_ms = x->wall,
 		.request_id = x->id,

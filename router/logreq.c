@@ -81,6 +81,8 @@ static void add_timing(struct buf *b, const struct rt_conn *c)
 	ADD_LIT(b, " bytes=");
 	add_number(b, x->bytes);
 	ADD_LIT(b, " protocol=http");
+	if (c->tls)
+		buf_addc(b, 's');
 }
 
 void rt_log_request(struct rt_conn *c, enum rt_code code, const char *extra)

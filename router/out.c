@@ -2,6 +2,30 @@
 
 #include <stdio.h>
 
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+}
+
+static void say_end(struct rt_out *o)
+{
+	if (o->failed || o->ended)
+		return;
+	o->ended = true;
+	if (o->tls)
+		rt_tls_goodbye(o->tls);
+	/* After what could not be written of it at once: libuv keeps the order. */
+	uv_shutdown(&o->shutdown, o->s, on_shutdown);
+}
+
+void rt_out_end(struct rt_out *o)
+{
+	if (o->ending)
+		return;
+	o->ending = true;
+	if (!o->busy)
+		say_end(o);
+}
+
 static void on_written(uv_write_t *req, int status);
 
 static int start(struct rt_out *o)
@@ -32,11 +56,18 @@ static void on_written(uv_write_t *req, int status)
 		if (start(o) == 0)
 			return;
 		o->failed = true;
+	} else if (o->ending) {
+		say_end(o);
 	}
 	o->on_drain(o);
 }
 
 int rt_out_write(struct rt_out *o, const uv_buf_t *v, unsigned n)
+{
+	return o->tls ? rt_tls_write(o->tls, v, n) : rt_out_raw(o, v, n);
+}
+
+int rt_out_raw(struct rt_out *o, const uv_buf_t *v, unsigned n)
 {
 	struct buf *rest = o->busy ? &o->next : &o->cur;
 	size_t skip = 0;

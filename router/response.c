@@ -56,6 +56,8 @@ static bool on_interim(struct rt_conn *c, const struct http1_head *h)
 		ctx.upgrade = true;
 		x->status = 101;
 		x->final = true;
+		if (c->rdv == RDV_YES)
+			return true; /* what follows is all that its client wants */
 		rt_write_response(&c->w->to_client.head, h, &ctx);
 		return flush_client(c);
 	}
@@ -82,6 +84,12 @@ static bool on_head(struct rt_conn *c, const struct http1_head *h)
 
 	if (h->status < 200)
 		return on_interim(c, h);
+	if (c->rdv == RDV_YES) { /* refused: the connection's end is the only answer there is */
+		x->status = h->status;
+		rt_xchg_end(c);
+		rt_conn_linger(c);
+		return false;
+	}
 	if (!cookies_fit(h)) {
 		bad_response(c, RT_H25);
 		return false;

@@ -1,4 +1,5 @@
 #include "router/rt.h"
+#include "router/certs.h"
 #include "router/control.h"
 #include "router/logline.h"
 #include "router/pages.h"
@@ -32,6 +33,7 @@ static const struct {
 	{"connect", RT_T_CONNECT, LIM_ROUTE_CONNECT_MS},
 	{"upstream-idle", RT_T_UPIDLE, LIM_UPSTREAM_IDLE_MS},
 	{"quarantine", RT_T_QUARANTINE, 5000},
+	{"handshake", RT_T_TLS, LIM_TLS_HANDSHAKE_MS},
 	{"linger", RT_T_LINGER, 2000},
 	{"platform-queue", RT_T_PQUEUE, 15000},
 	{"platform-retry", RT_T_PRETRY, 100},
@@ -236,6 +238,7 @@ int rt_start(struct rt *r, struct err *err)
 	r->main_loop = loop_new("main");
 	r->pages = rt_pages_new(r->opts.error_pages);
 	r->ship = rt_ship_new(r->main_loop, r->opts.run_dir);
+	r->certs = rt_certs_new();
 	r->ctl = rt_control_new(r, err);
 	if (!r->ctl)
 		return -1;
@@ -306,6 +309,7 @@ void rt_stop(struct rt *r)
 	for (int i = 0; i < r->opts.workers; i++)
 		rt_worker_free(r->workers[i]);
 	rt_control_free(r->ctl);
+	rt_certs_free(r->certs);
 	rt_ship_free(r->ship);
 	rt_pages_free(r->pages);
 }

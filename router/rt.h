@@ -30,6 +30,7 @@ enum rt_class {
 	RT_T_CONNECT,	 /* one connection attempt */
 	RT_T_UPIDLE,	 /* an unused connection to a dyno */
 	RT_T_QUARANTINE, /* a dyno that refused or timed out is set aside */
+	RT_T_TLS,	 /* a handshake, from its first octet */
 	RT_T_LINGER,	 /* reading and dropping after a last answer */
 	RT_T_PQUEUE,	 /* waiting for the platform's own socket */
 	RT_T_PRETRY,	 /* between two attempts at it */
@@ -60,6 +61,7 @@ struct rt {
 	int nlistens;
 	struct rt_worker *workers[RT_MAX_WORKERS];
 	struct rt_ctl *ctl;
+	struct rt_certs *certs;
 	struct rt_ship *ship;
 	struct rt_pages *pages;
 	int workers_left; /* main thread: workers that have not finished yet */

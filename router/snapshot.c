@@ -20,7 +20,8 @@ static void put_record(struct buf *out, const void *frame, size_t n)
 	buf_add(out, frame, n);
 }
 
-static int apply(struct rt_master *m, const struct wire_frame *f, struct err *err)
+static int apply(struct rt_master *m, struct rt_certs *certs, const struct wire_frame *f,
+		 struct err *err)
 {
 	AUTO(rt_app_unref) struct rt_app *a = NULL;
 	struct wire_frame body = *f;
@@ -37,6 +38,8 @@ static int apply(struct rt_master *m, const struct wire_frame *f, struct err *er
 			}
 		return 0;
 	}
+	if (f->type == ROUTE_CERT || f->type == ROUTE_CERT_DROP)
+		return rt_certs_take(certs, f, err) < 0 ? -1 : 0;
 	if (f->type != ROUTE_APP && f->type != ROUTE_PLATFORM)
 		return 0;
 	if (rt_app_parse(f, &a, err) < 0)
@@ -45,7 +48,8 @@ static int apply(struct rt_master *m, const struct wire_frame *f, struct err *er
 	return 0;
 }
 
-static int replay(const struct buf *in, struct rt_master *m, struct err *err)
+static int replay(const struct buf *in, struct rt_master *m, struct rt_certs *certs,
+		  struct err *err)
 {
 	const char *p = in->data + 8;
 	size_t left = in->len - 8;
@@ -60,7 +64,7 @@ static int replay(const struct buf *in, struct rt_master *m, struct err *err)
 						  (uint32_t)s[2] << 8 | s[3]))
 			return err_set(err, ERR_CORRUPT, "bad record at byte %zu of the snapshot",
 				       in->len - left);
-		if (apply(m, &f, err) < 0)
+		if (apply(m, certs, &f, err) < 0)
 			return err_wrap(err, "byte %zu of the snapshot", in->len - left);
 		p += n + 4;
 		left -= (size_t)n + 4;
@@ -86,12 +90,13 @@ static int read_all(int fd, struct buf *out, struct err *err)
 }
 
 int rt_snapshot_open(struct rt_snapshot *s, const char *run_dir, struct rt_master *m,
-		     struct err *err)
+		     struct rt_certs *certs, struct err *err)
 {
 	AUTO(buf_clear) struct buf in = {0};
 	AUTO(auto_fd) int fd = -1;
 
-	*s = (struct rt_snapshot){.path = xasprintf("%s/routes.snapshot", run_dir), .fd = -1};
+	*s = (struct rt_snapshot){
+		.path = xasprintf("%s/routes.snapshot", run_dir), .certs = certs, .fd = -1};
 	fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_errno(err, "open %s", s->path);
@@ -99,7 +104,7 @@ int rt_snapshot_open(struct rt_snapshot *s, const char *run_dir, struct rt_maste
 		return -1;
 	if (in.len < 8 || memcmp(in.data, MAGIC, 8) != 0)
 		return err_set(err, ERR_CORRUPT, "%s is not a route snapshot", s->path);
-	if (replay(&in, m, err) < 0)
+	if (replay(&in, m, certs, err) < 0)
 		return -1;
 	return (int)m->napps;
 }
@@ -124,9 +129,23 @@ static int write_all(int fd, const struct buf *b, struct err *err)
 	return 0;
 }
 
+static int put_frames(struct buf *out, const struct buf *frames, struct err *err)
+{
+	struct wire_frame f;
+	ssize_t n;
+
+	for (size_t at = 0; at < frames->len; at += (size_t)n) {
+		n = wire_parse(frames->data + at, frames->len - at, &f);
+		if (n <= 0)
+			return err_set(err, ERR_INTERNAL, "malformed frames for the snapshot");
+		put_record(out, frames->data + at, (size_t)n);
+	}
+	return 0;
+}
+
 int rt_snapshot_write(struct rt_snapshot *s, const struct rt_master *m, struct err *err)
 {
-	AUTO(buf_clear) struct buf out = {0};
+	AUTO(buf_clear) struct buf out = {0}, certs = {0};
 	AUTO(auto_str) char *tmp = xasprintf("%s.new", s->path);
 	AUTO(auto_fd) int fd = -1;
 
@@ -137,6 +156,9 @@ int rt_snapshot_write(struct rt_snapshot *s, const struct rt_master *m, struct e
 	for (uint32_t i = 0; i < m->nslots; i++)
 		if (m->apps[i])
 			put_record(&out, m->apps[i]->raw.data, m->apps[i]->raw.len);
+	rt_certs_frames(s->certs, &certs);
+	if (put_frames(&out, &certs, err) < 0)
+		return -1;
 	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(err, "open %s", tmp);
@@ -155,17 +177,11 @@ int rt_snapshot_append(struct rt_snapshot *s, const struct buf *frames, const st
 		       struct err *err)
 {
 	AUTO(buf_clear) struct buf out = {0};
-	struct wire_frame f;
-	ssize_t n;
 
 	if (s->fd < 0 || s->size + frames->len > 2 * s->base + SLACK)
 		return rt_snapshot_write(s, m, err);
-	for (size_t at = 0; at < frames->len; at += (size_t)n) {
-		n = wire_parse(frames->data + at, frames->len - at, &f);
-		if (n <= 0)
-			return err_set(err, ERR_INTERNAL, "malformed frames for the snapshot");
-		put_record(&out, frames->data + at, (size_t)n);
-	}
+	if (put_frames(&out, frames, err) < 0)
+		return -1;
 	if (write_all(s->fd, &out, err) < 0) {
 		close(s->fd);
 		s->fd = -1; /* half a record may be there: write anew */

@@ -199,12 +199,15 @@ static void table_insert(struct rt_table **tp, struct rt_app *a)
 			n *= 2;
 		bigger = table_new(n);
 		bigger->wildcards = t->wildcards;
+		bigger->platform = t->platform;
 		for (uint32_t i = 0; i <= t->mask; i++)
 			if (t->slots[i].app)
 				table_put(bigger, t->slots[i]);
 		free(t);
 		*tp = t = bigger;
 	}
+	if (a->platform)
+		t->platform = a;
 	for (int i = 0; i < a->nhosts; i++) {
 		t->wildcards += a->hosts[i].name[0] == '*';
 		table_put(t, (struct rt_slot){a->hosts[i].hash, (uint32_t)i, a});
@@ -234,6 +237,8 @@ static void table_close_gap(struct rt_table *t, uint32_t hole)
 
 static void table_remove(struct rt_table *t, const struct rt_app *a)
 {
+	if (t->platform == a)
+		t->platform = NULL;
 	for (int h = 0; h < a->nhosts; h++) {
 		uint32_t i = a->hosts[h].hash & t->mask;
 

@@ -53,6 +53,7 @@ struct rt_slot {
 
 struct rt_table {
 	uint32_t mask, used, wildcards;
+	struct rt_app *platform; /* borrowed; NULL = none */
 	struct rt_slot slots[];
 };
 

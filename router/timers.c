@@ -1,12 +1,13 @@
 #include "router/worker.h"
 
 static void (*const on_timeout[RT_T_COUNT])(struct rt_worker *w, struct rt_timer *t) = {
-	[RT_T_HEAD] = rt_conn_timeout,	      [RT_T_IDLE] = rt_conn_timeout,
-	[RT_T_FIRST] = rt_conn_timeout,	      [RT_T_BETWEEN] = rt_conn_timeout,
-	[RT_T_QUEUE] = rt_conn_timeout,	      [RT_T_LINGER] = rt_conn_timeout,
-	[RT_T_PQUEUE] = rt_conn_timeout,      [RT_T_PBETWEEN] = rt_conn_timeout,
-	[RT_T_CONNECT] = rt_up_timeout,	      [RT_T_UPIDLE] = rt_up_timeout,
-	[RT_T_QUARANTINE] = rt_wdyno_timeout, [RT_T_PRETRY] = rt_wdyno_timeout,
+	[RT_T_HEAD] = rt_conn_timeout,	   [RT_T_IDLE] = rt_conn_timeout,
+	[RT_T_TLS] = rt_conn_timeout,	   [RT_T_FIRST] = rt_conn_timeout,
+	[RT_T_BETWEEN] = rt_conn_timeout,  [RT_T_QUEUE] = rt_conn_timeout,
+	[RT_T_LINGER] = rt_conn_timeout,   [RT_T_PQUEUE] = rt_conn_timeout,
+	[RT_T_PBETWEEN] = rt_conn_timeout, [RT_T_CONNECT] = rt_up_timeout,
+	[RT_T_UPIDLE] = rt_up_timeout,	   [RT_T_QUARANTINE] = rt_wdyno_timeout,
+	[RT_T_PRETRY] = rt_wdyno_timeout,
 };
 
 static void on_clock(uv_timer_t *h);

@@ -3,8 +3,11 @@
 
 #include <assert.h>
 
-static void on_shutdown(uv_shutdown_t *req, int status)
+static void finish_run(struct rt_conn *c)
 {
+	rt_xchg_end(c);
+	c->tunnelled = false;
+	rt_conn_linger(c);
 }
 
 static void end_if_done(struct rt_conn *c)
@@ -14,6 +17,9 @@ static void end_if_done(struct rt_conn *c)
 	if (c->out.failed || u->out.failed ||
 	    (c->eof && u->eof && !rt_out_pending(&c->out) && !rt_out_pending(&u->out)))
 		rt_tunnel_end(c, RT_OK, NULL);
+	/* A command that has ended reads no more; its client has what it wrote. */
+	else if (c->rdv == RDV_YES && u->eof && !rt_out_pending(&c->out))
+		finish_run(c);
 }
 
 void rt_tunnel_start(struct rt_conn *c, const char *early, size_t n)
@@ -65,7 +71,8 @@ void rt_tunnel_from_app(struct rt_up *u, const char *p, size_t n)
 
 	rt_xchg_touch(c);
 	c->x.bytes += n;
-	if (rt_out_write(&c->out, &v, 1) < 0)
+	if ((c->rdv == RDV_YES ? rt_rendezvous_write(c, p, n, false)
+			       : rt_out_write(&c->out, &v, 1)) < 0)
 		rt_tunnel_end(c, RT_OK, NULL);
 	else if (rt_out_pending(&c->out))
 		rt_up_pause(u);
@@ -81,9 +88,11 @@ void rt_tunnel_app_eof(struct rt_up *u)
 {
 	struct rt_conn *c = u->conn;
 
-	if (!c->shut)
-		uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown);
-	c->shut = true;
+	if (c->rdv == RDV_YES && rt_rendezvous_write(c, NULL, 0, true) < 0) {
+		rt_tunnel_end(c, RT_OK, NULL);
+		return;
+	}
+	rt_out_end(&c->out);
 	end_if_done(c);
 }
 

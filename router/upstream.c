@@ -192,7 +192,7 @@ static void on_connect(uv_connect_t *req, int status)
 static void start_pipe(struct rt_up *u)
 {
 	uv_pipe_init(u->w->uv, &u->u.pipe, 0);
-	uv_pipe_connect(&u->req.connect, &u->u.pipe, u->dyno->socket, on_connect);
+	uv_pipe_connect(&u->connect, &u->u.pipe, u->dyno->socket, on_connect);
 }
 
 static int start_tcp(struct rt_up *u)
@@ -200,7 +200,7 @@ static int start_tcp(struct rt_up *u)
 	uv_tcp_init(u->w->uv, &u->u.tcp);
 	/* Before the connection is there: libuv sets it once the socket exists. */
 	uv_tcp_nodelay(&u->u.tcp, 1);
-	return uv_tcp_connect(&u->req.connect, &u->u.tcp, &u->dyno->def.addr.sa, on_connect);
+	return uv_tcp_connect(&u->connect, &u->u.tcp, &u->dyno->def.addr.sa, on_connect);
 }
 
 struct rt_up *rt_up_connect(struct rt_wdyno *d, struct rt_conn *c)
@@ -222,7 +222,7 @@ struct rt_up *rt_up_connect(struct rt_wdyno *d, struct rt_conn *c)
 	else
 		r = start_tcp(u);
 	u->u.handle.data = u;
-	u->req.connect.data = u;
+	u->connect.data = u;
 	if (r < 0) {
 		u->conn = NULL;
 		rt_up_close(u);
@@ -234,14 +234,8 @@ struct rt_up *rt_up_connect(struct rt_wdyno *d, struct rt_conn *c)
 
 /* --- ending our side ---------------------------------------------------------------------- */
 
-static void on_shutdown(uv_shutdown_t *req, int status)
-{
-}
-
 void rt_up_shutdown(struct rt_up *u)
 {
-	if (u->shut || u->state == UP_CLOSING)
-		return;
-	u->shut = true;
-	uv_shutdown(&u->req.shutdown, &u->u.stream, on_shutdown);
+	if (u->state != UP_CLOSING)
+		rt_out_end(&u->out);
 }

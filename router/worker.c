@@ -171,6 +171,7 @@ void rt_worker_free(struct rt_worker *w)
 	if (!w)
 		return;
 	loop_free(w->loop);
+	rt_tls_worker_free(w);
 	buf_clear(&w->to_app.head);
 	buf_clear(&w->to_client.head);
 	buf_clear(&w->page);

@@ -17,6 +17,9 @@
 #include "router/rt.h"
 #include "router/table.h"
 
+#include <openssl/types.h>
+
+struct rt_tls;
 struct rt_worker;
 struct rt_conn;
 struct rt_up;
@@ -48,11 +51,18 @@ struct rt_out {
 	struct buf cur, next; /* being written; to be written after it */
 	bool busy;
 	bool failed; /* a write failed: what is written from now on is dropped */
+	bool ending; /* rt_out_end was called */
+	bool ended;
+	struct rt_tls *tls; /* borrowed; NULL: what is written goes out as it is */
+	uv_shutdown_t shutdown;
 	void (*on_drain)(struct rt_out *o); /* all is written, or a write has failed */
 };
 
 /* Writes at once what the socket takes and keeps the rest. 0, or a negative uv error. */
 int rt_out_write(struct rt_out *o, const uv_buf_t *v, unsigned n);
+int rt_out_raw(struct rt_out *o, const uv_buf_t *v, unsigned n); /* below TLS */
+/* Once all is written: tells the peer that no more comes. Nothing is written after it. */
+void rt_out_end(struct rt_out *o);
 static inline bool rt_out_pending(const struct rt_out *o)
 {
 	return o->busy;
@@ -140,13 +150,9 @@ struct rt_up {
 	bool reused;	      /* has served a request before */
 	bool paused;	      /* not reading: the client is slower */
 	bool eof;	      /* the app has ended its side */
-	bool shut;	      /* we have ended ours (tunnels) */
 	struct http1 *parser; /* owned */
 	struct rt_out out;
-	union {
-		uv_connect_t connect;
-		uv_shutdown_t shutdown;
-	} req;
+	uv_connect_t connect;
 	struct rt_timer timer;
 	struct rt_up *prev, *next; /* idle list of the dyno */
 };
@@ -163,6 +169,8 @@ void rt_up_resume(struct rt_up *u);
 void rt_up_shutdown(struct rt_up *u); /* after what is pending: tells the app that no more comes */
 
 /* --- conn.c, exchange.c, tunnel.c: clients ---------------------------------------------------- */
+enum rt_rdv { RDV_NO, RDV_LINE, RDV_YES }; /* RDV_LINE: its line is coming, in c->in */
+
 enum rt_conn_state {
 	CONN_IDLE, /* between requests; a head may be half there */
 	CONN_BUSY, /* an exchange is on */
@@ -204,19 +212,22 @@ struct rt_conn {
 	struct rt_worker *w;
 	const struct rt_listen *listen;
 	enum rt_conn_state state;
-	bool eof;	      /* the client has ended its side */
-	bool paused;	      /* not reading */
-	bool last;	      /* this answer is the last on the connection */
-	bool client_last;     /* because the client said so, and all of its request was read */
-	bool shut;	      /* we have ended our side */
+	bool eof;	  /* the client has ended its side */
+	bool paused;	  /* not reading */
+	bool last;	  /* this answer is the last on the connection */
+	bool client_last; /* because the client said so, and all of its request was read */
+	bool fresh;	  /* nothing has come yet: it may speak TLS */
+	bool first;	  /* TLS is up, nothing has come over it */
+	enum rt_rdv rdv;
 	bool served;	      /* has had an answer */
 	bool pumping;	      /* conn_feed is on the stack */
 	bool tunnelled;	      /* the exchange became a tunnel: no longer in flight */
 	bool reset;	      /* close with a reset: the end of the answer must not look regular */
 	struct http1 *parser; /* owned */
 	struct rt_out out;
-	struct buf in; /* read ahead: pipelined requests, a body whose dyno is not there yet */
-	uv_shutdown_t shutdown;
+	struct rt_tls *tls; /* owned; NULL = plain */
+	struct buf held;    /* rendezvous.c */
+	struct buf in;	    /* read ahead: pipelined requests, a body whose dyno is not there yet */
 	struct rt_timer timer;
 	size_t lingered; /* bytes dropped */
 	char peer[INET6_ADDRSTRLEN];
@@ -230,6 +241,8 @@ struct rt_conn {
 void rt_conn_accept(struct rt_worker *w, uv_stream_t *listener, const struct rt_listen *l);
 /* As accept, of a descriptor; takes fd. */
 void rt_conn_adopt(struct rt_worker *w, int fd, const struct rt_listen *l);
+void rt_conn_data(struct rt_conn *c, const char *p, size_t n); /* what the client sent */
+void rt_conn_eof(struct rt_conn *c);			       /* and that it sends no more */
 void rt_conn_close(struct rt_conn *c);
 void rt_conn_pause(struct rt_conn *c);
 void rt_conn_resume(struct rt_conn *c);
@@ -240,6 +253,22 @@ void rt_conn_next(struct rt_conn *c);
 /* Answers by ourselves; then as rt_conn_next. The exchange must be over. */
 void rt_conn_answer(struct rt_conn *c, const struct buf *text);
 void rt_conn_linger(struct rt_conn *c);
+
+/* tls.c */
+#define RT_TLS_OCTET 0x16	      /* the first of a TLS connection, and of no HTTP request */
+bool rt_tls_start(struct rt_conn *c); /* false: it cannot be served */
+void rt_tls_data(struct rt_conn *c, const char *p, size_t n); /* as read from the socket */
+int rt_tls_write(struct rt_tls *t, const uv_buf_t *v, unsigned n);
+void rt_tls_goodbye(struct rt_tls *t); /* close_notify, once; only while nothing is pending */
+void rt_tls_closing(struct rt_conn *c);
+void rt_tls_free(struct rt_tls *t);    /* NULL is fine */
+void rt_tls_wake(struct rt_worker *w); /* any thread: look again for certificates */
+void rt_tls_worker_free(struct rt_worker *w);
+
+/* rendezvous.c: `heroku run` begins its TLS connection with a line that is no HTTP request */
+void rt_rendezvous_first(struct rt_conn *c, const char *p, size_t n);
+void rt_rendezvous_line(struct rt_conn *c, const char *p, size_t n);
+int rt_rendezvous_write(struct rt_conn *c, const char *p, size_t n, bool last);
 
 /* exchange.c */
 void rt_xchg_start(struct rt_conn *c);	     /* a request head is complete */
@@ -332,6 +361,17 @@ struct rt_worker {
 	_Atomic uint64_t requests;
 	bool quitting, finished;
 	uv_timer_t quit_timer;
+	struct { /* tls.c; the last two are touched by TLS only, and as far as needed */
+		SSL_CTX *ctx;		      /* owned; NULL before the first TLS client */
+		struct bio_method_st *method; /* owned */
+		int handshakes;		      /* under way */
+		struct rt_tls *waiting;
+		const char *in; /* what the BIO reads: part of what was just read */
+		size_t in_n;
+		struct buf out; /* what it has written */
+		char stage[16384];
+		char plain[RT_READ_BYTES + 18 * 1024];
+	} tls;
 	char rbuf[RT_READ_BYTES];
 };
 

@@ -10,6 +10,8 @@ BEGIN, END, PLATFORM, APP, DEL, DRAIN, STATS, QUIT = range(1, 9)
 ACK, DRAINED, INFO, DYNO_FAIL = 32, 33, 34, 35
 (R_SEQ, R_HOST, R_SOCKET, R_APP_ID, R_APP_NAME, R_STATE, R_DYNO_ID, R_DYNO_NAME, R_DYNO_IP,
  R_DYNO_PORT, R_TIMEOUT_MS, R_LEFT, R_PID, R_LISTEN, R_REQUESTS, R_DROPPED) = range(1, 17)
+R_CERT, R_KEY = 18, 19
+CERT, CERT_DROP, CERT_ASK = 9, 10, 36
 SERVING, BOOTING, CRASHED, NO_WEB, BLANK, MAINTENANCE = range(6)
 K_SEQ, K_DROPPED, K_APP, K_SOURCE, K_PROC, K_TS_US, K_TEXT = range(1, 8)
 LOG_BATCH, LOG_ACK = 1, 2
@@ -125,6 +127,19 @@ class Control:
         self.sock.sendall(frame(PLATFORM, (R_SEQ, seq), *[(R_HOST, h) for h in hosts],
                                 (R_SOCKET, path)))
         self.wait(ACK, seq)
+
+    def cert(self, pair, hosts=()):
+        """pair: (certificate, key) in PEM, or None. No host: the default. It has no answer: STATS
+        behind it does."""
+        fields = [(R_HOST, h) for h in hosts]
+        if pair:
+            fields += [(R_CERT, pair[0]), (R_KEY, pair[1])]
+        self.sock.sendall(frame(CERT, *fields))
+        self.stats()
+
+    def drop_certs(self, *hosts):
+        self.sock.sendall(frame(CERT_DROP, *[(R_HOST, h) for h in hosts]))
+        self.stats()
 
     def full(self, apps, platform=None):
         """apps: list of argument dicts of app_fields."""
