@@ -38,6 +38,18 @@
 #define LIM_LOGIN_PER_ACCOUNT 10
 #define LIM_LOGIN_REFILL_MS   30000
 #define LIM_LOGIN_WAITING     4 /* passwords being checked or waiting for it */
+/* codes of second factors: three of a million are good at any time */
+#define LIM_CODE_PER_ACCOUNT 8
+#define LIM_CODE_REFILL_MS   (5 * 60 * 1000)
+/* logins by a browser: asked for, not yet approved */
+#define LIM_BROWSER_LOGINS	  256
+#define LIM_BROWSER_LOGINS_ADDR	  10
+#define LIM_BROWSER_LOGIN_MS	  (10 * 60 * 1000)
+#define LIM_BROWSER_LOGIN_DRIP_MS 20000 /* proxies between do not take it for dead */
+#define LIM_BROWSER_SESSION_MS	  (24 * 3600 * 1000LL)
+#define LIM_FORM		  KiB(16)
+#define LIM_SSH_KEY		  KiB(16)
+#define LIM_SSH_KEYS		  100 /* of an account */
 /* router (Dev Center: HTTP Routing) */
 #define LIM_ROUTE_CONNECT_MS 5000
 #define LIM_ROUTE_FIRST_MS   30000

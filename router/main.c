@@ -1,6 +1,5 @@
 /* paas-router - takes all public connections and hands requests to dynos or to paasd. */
 #include "router/rt.h"
-#include "daemon/core/service.h"
 #include "daemon/core/xlog.h"
 
 #include <errno.h>
@@ -145,7 +144,6 @@ int main(int argc, char **argv)
 	}
 	watch(&term, SIGTERM);
 	watch(&interrupt, SIGINT);
-	service_ready();
 	rt_run(&rt);
 	rt_stop(&rt);
 	xlog(XLOG_INFO, "router", "msg=stopped");

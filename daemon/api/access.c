@@ -69,11 +69,32 @@ static int read_user(struct tx *tx, void *arg, struct err *err)
 	return -1;
 }
 
+int api_login_password(struct api_req *q, const char *email, const char *password, const char *code,
+		       struct err *err)
+{
+	struct who w = {.q = q, .token = email};
+
+	store_user_clear(&q->user);
+	if (store_read(q->d->store, read_user, &w, err) < 0)
+		return -1;
+	if (api_password_check(q, email, q->user.password, password, err) < 0) {
+		/* Of accounts that exist; those rows are few, by the limit on guesses. */
+		if (err->code == ERR_UNAUTHORIZED && q->user.id[0])
+			api_audit(q, "login.failed", "password");
+		return -1;
+	}
+	if (q->user.suspended_ms) {
+		api_audit(q, "login.failed", "suspended");
+		return err_set(err, ERR_SUSPENDED,
+			       "This account is suspended; an administrator can tell why.");
+	}
+	return api_second_factor(q, &q->user, code, err);
+}
+
 int api_login(struct api_req *q, struct err *err)
 {
 	AUTO(auto_str) char *email = NULL;
 	AUTO(auto_str) char *password = NULL;
-	struct who w = {.q = q};
 	int rc = api_authenticate(q, err);
 
 	if (rc == 0 || err->code != ERR_UNAUTHORIZED)
@@ -81,14 +102,9 @@ int api_login(struct api_req *q, struct err *err)
 	password = api_credentials(q->x, &email);
 	if (!email || !*email || !*password)
 		return rc;
-	w.token = email;
-	if (store_read(q->d->store, read_user, &w, err) < 0)
-		return -1;
-	rc = api_password_check(q, email, q->user.password, password, err);
+	rc = api_login_password(q, email, password, http_header(q->x, "heroku-two-factor-code"),
+				err);
 	explicit_bzero(password, strlen(password));
-	/* Of accounts that exist; those rows are few, by the limit on guesses. */
-	if (rc < 0 && err->code == ERR_UNAUTHORIZED && q->user.id[0])
-		api_audit(q, "login.failed", "%s", "");
 	return rc;
 }
 

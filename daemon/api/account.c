@@ -1,21 +1,22 @@
-/* Accounts and API tokens. */
+/* Accounts: one's own, and all of them for administrators. */
 #include "daemon/api/api_int.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/xlog.h"
-#include "proto/names.h"
+#include "daemon/store/identity.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+static bool is_own(const struct api_req *q, const char *who)
+{
+	return !who || strcmp(who, "~") == 0 || strcmp(who, q->user.id) == 0 ||
+	       strcasecmp(who, q->user.email) == 0;
+}
+
 int api_own_account(struct api_req *q, struct err *err)
 {
-	const char *who = q->params[0];
-
-	if (who && strcmp(who, "~") != 0 && strcmp(who, q->user.id) != 0 &&
-	    strcasecmp(who, q->user.email) != 0)
-		return err_not_found(err, "user");
-	return 0;
+	return is_own(q, q->params[0]) ? 0 : err_not_found(err, "user");
 }
 
 int api_account_info(struct api_req *q, struct err *err)
@@ -25,36 +26,24 @@ int api_account_info(struct api_req *q, struct err *err)
 	return api_ok(q, 200, json_account(&q->user));
 }
 
-struct account_tx {
-	struct api_req *q;
-	const char *name;
-	char hash[128];
-	struct store_user out;
-};
-
-static int write_account(struct tx *tx, void *arg, struct err *err)
+/* For administrators there is more to an account. */
+static json_t *user_json(const struct store_user *u)
 {
-	struct account_tx *t = arg;
+	json_t *j = json_account(u);
 
-	store_user_clear(&t->out);
-	if (t->name && store_user_set_name(tx, t->q->user.id, t->name, err) < 0)
-		return -1;
-	if (t->hash[0] && store_user_set_password(tx, t->q->user.id, t->hash, err) < 0)
-		return -1;
-	return store_user_get(tx, t->q->user.id, &t->out, err);
+	json_object_set_new(j, "admin", json_boolean(u->admin));
+	return j;
 }
 
-static int check_password(const char *p, struct err *err)
-{
-	size_t n = strlen(p);
+/* --- passwords --- */
 
-	if (n < 8 || n > 1024)
-		return err_set(err, ERR_INVALID_PARAMS, "Passwords have 8 to 1024 characters.");
-	return 0;
-}
+#define PASSWORD(n, f, t)                                                 \
+	{                                                                 \
+		n, F_STRING, .flags = f, .min = 8, .max = 1024, .text = t \
+	}
 
 /* A stolen token alone must not be able to lock the owner out, or to guess on for ever. */
-static int check_present(struct api_req *q, const char *password, struct err *err)
+int api_check_present(struct api_req *q, const char *password, struct err *err)
 {
 	if (!q->user.password)
 		return 0;
@@ -68,293 +57,264 @@ static int check_present(struct api_req *q, const char *password, struct err *er
 	return err_set(err, ERR_FORBIDDEN, "The present password is wrong.");
 }
 
-static int new_password(struct api_req *q, char hash[128], struct err *err)
-{
-	const char *old, *fresh;
+/* --- changing --- */
 
-	if (api_str(q, "password", false, &old, err) < 0 ||
-	    api_str(q, "new_password", false, &fresh, err) < 0)
+#define ACCOUNT_FIELDS                                                                            \
+	{"name", F_LINE, .flags = F_NULL, .max = 255}, {"allow_tracking", F_BOOL},                \
+		{"beta", F_BOOL}, {"password", F_STRING, .max = 1024, .text = "the present one"}, \
+		PASSWORD("new_password", 0, "ends other tokens and sessions")
+
+const struct api_field api_fields_account[] = {ACCOUNT_FIELDS, {0}};
+const struct api_field api_fields_user[] = {
+	ACCOUNT_FIELDS,
+	{"admin", F_BOOL, .text = "by administrators"},
+	{"suspended", F_BOOL, .text = "by administrators"},
+	{"two_factor_authentication", F_BOOL, .text = "false, by administrators: for who lost it"},
+	{0},
+};
+
+struct account_tx {
+	struct api_req *q;
+	struct store_user target, out;
+	const char *who; /* NULL: the caller */
+	bool own;
+	char hash[128]; /* of the new password; "" = stays */
+	struct store_users list;
+};
+
+static void account_tx_clear(struct account_tx *t)
+{
+	store_user_clear(&t->target);
+	store_user_clear(&t->out);
+	store_users_clear(&t->list);
+	explicit_bzero(t->hash, sizeof t->hash);
+}
+#define account_tx_clear_p account_tx_clear
+
+/* Others' accounts exist for administrators only. */
+static int find_target(struct tx *tx, void *arg, struct err *err)
+{
+	struct account_tx *t = arg;
+
+	t->own = is_own(t->q, t->who);
+	store_user_clear(&t->target);
+	if (!t->own && !t->q->user.admin)
+		return err_not_found(err, "user");
+	return t->own ? store_user_get(tx, t->q->user.id, &t->target, err)
+		      : store_user_find(tx, t->who, &t->target, err);
+}
+
+static int write_password(struct tx *tx, const struct account_tx *t, struct err *err)
+{
+	/* Whoever knew the old one may have made tokens with it. */
+	const char *keep = t->own && t->q->d->cfg->password_keeps_token ? t->q->auth_id : "";
+	const char *id = t->target.id;
+
+	if (store_user_set_password(tx, id, t->hash, err) < 0 ||
+	    store_auths_revoke_others(tx, id, keep, err) < 0)
 		return -1;
+	return store_sessions_delete_all(tx, id, err);
+}
+
+static int write_admin_fields(struct tx *tx, const struct account_tx *t, struct err *err)
+{
+	const json_t *b = t->q->body;
+	int admin = api_get_bool(b, "admin", -1), suspended = api_get_bool(b, "suspended", -1);
+	const struct store_user *u = &t->target;
+
+	if (admin >= 0 && admin != u->admin && store_user_set_admin(tx, u->id, admin, err) < 0)
+		return -1;
+	if (suspended >= 0 && suspended != (u->suspended_ms != 0) &&
+	    store_user_set_suspended(tx, u->id, suspended, err) < 0)
+		return -1;
+	if (api_get_bool(b, "two_factor_authentication", -1) == 0)
+		return store_two_factor_remove(tx, u->id, err);
+	return 0;
+}
+
+static int write_account(struct tx *tx, void *arg, struct err *err)
+{
+	struct account_tx *t = arg;
+	const json_t *b = t->q->body, *name = json_object_get(b, "name");
+	const struct store_user *u;
+
+	if (find_target(tx, t, err) < 0)
+		return -1;
+	u = &t->target;
+	if (name && store_user_set_name(tx, u->id, json_string_value(name), err) < 0)
+		return -1;
+	if (store_user_set_flags(tx, u->id, api_get_bool(b, "allow_tracking", u->allow_tracking),
+				 api_get_bool(b, "beta", u->beta), err) < 0)
+		return -1;
+	if (t->hash[0] && write_password(tx, t, err) < 0)
+		return -1;
+	if (write_admin_fields(tx, t, err) < 0)
+		return -1;
+	store_user_clear(&t->out);
+	return store_user_get(tx, u->id, &t->out, err);
+}
+
+static int check_admin_fields(struct api_req *q, struct err *err)
+{
+	static const char *const fields[] = {"admin", "suspended", "two_factor_authentication"};
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		if (!q->user.admin && api_get_bool(q->body, fields[i], -1) >= 0)
+			return err_set(err, ERR_FORBIDDEN, "Only administrators can set %s.",
+				       fields[i]);
+	if (api_get_bool(q->body, "two_factor_authentication", 0) == 1)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "two_factor_authentication can be set to false only: people switch "
+			       "it on themselves.");
+	return 0;
+}
+
+/* Into t->hash. The present password is asked of whom it is about; administrators reset others'. */
+static int new_password(struct account_tx *t, struct err *err)
+{
+	struct api_req *q = t->q;
+	const char *fresh = api_get_str(q->body, "new_password");
+
 	if (!fresh)
 		return 0;
-	if (check_password(fresh, err) < 0 || check_present(q, old, err) < 0)
+	if (t->own && api_check_present(q, api_get_str(q->body, "password"), err) < 0)
 		return -1;
-	return api_password_hash(q, fresh, hash, err);
+	return api_password_hash(q, fresh, t->hash, err);
+}
+
+/* The names of the fields that a request sets. */
+static const char *fields_set(const json_t *body, char *out, size_t cap)
+{
+	const char *key;
+	json_t *v;
+	size_t n = 0;
+
+	out[0] = 0;
+	json_object_foreach((json_t *)body, key, v)
+	{
+		if (n < cap && strcmp(key, "password") != 0)
+			n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? " " : "", key);
+	}
+	return out;
+}
+
+static int update(struct api_req *q, json_t *(*to_json)(const struct store_user *), struct err *err)
+{
+	AUTO(account_tx_clear) struct account_tx t = {.q = q, .who = q->params[0]};
+	char set[200];
+
+	if (check_admin_fields(q, err) < 0 || store_read(q->d->store, find_target, &t, err) < 0 ||
+	    new_password(&t, err) < 0 || store_tx(q->d->store, write_account, &t, err) < 0)
+		return -1;
+	fields_set(q->body, set, sizeof set);
+	if (t.own)
+		api_audit(q, "account.update", "%s", set);
+	else
+		api_audit(q, "user.update", "%s: %s", t.out.email, set);
+	return api_ok(q, 200, to_json(&t.out));
 }
 
 int api_account_update(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"name",	       "password", "new_password",
-					     "allow_tracking", "beta",	   NULL};
-	struct account_tx t = {.q = q};
-
-	if (api_known(q->body, fields, err) < 0 ||
-	    api_line(q, "name", false, 255, &t.name, err) < 0 || new_password(q, t.hash, err) < 0)
-		return -1;
-	if (store_tx(q->d->store, write_account, &t, err) < 0) {
-		store_user_clear(&t.out);
-		return -1;
-	}
-	api_audit(q, "account.update", "%s%s", t.name ? "name " : "", t.hash[0] ? "password" : "");
-	api_ok(q, 200, json_account(&t.out));
-	store_user_clear(&t.out);
-	return 0;
+	return update(q, json_account, err);
 }
 
-struct user_tx {
-	const char *email, *name;
-	char hash[128];
-	bool admin;
-	struct store_user out;
+int api_user_update(struct api_req *q, struct err *err)
+{
+	return update(q, user_json, err);
+}
+
+/* --- deleting --- */
+
+const struct api_field api_fields_account_delete[] = {
+	{"confirm", F_LINE, .max = 254, .text = "the address, to be sure"},
+	{0},
+};
+
+static int delete_account(struct tx *tx, void *arg, struct err *err)
+{
+	struct account_tx *t = arg;
+
+	const char *confirm = api_get_str(t->q->body, "confirm");
+
+	if (find_target(tx, t, err) < 0)
+		return -1;
+	if (confirm && strcasecmp(confirm, t->target.email) != 0)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter confirm is not the address of the account.");
+	return store_user_delete(tx, t->target.id, err);
+}
+
+static int remove_account(struct api_req *q, json_t *(*to_json)(const struct store_user *),
+			  struct err *err)
+{
+	AUTO(account_tx_clear) struct account_tx t = {.q = q, .who = q->params[0]};
+
+	if (store_tx(q->d->store, delete_account, &t, err) < 0)
+		return -1;
+	api_audit(q, "user.delete", "%s", t.target.email);
+	return api_ok(q, 200, to_json(&t.target));
+}
+
+int api_account_delete(struct api_req *q, struct err *err)
+{
+	return remove_account(q, json_account, err);
+}
+
+int api_user_delete(struct api_req *q, struct err *err)
+{
+	return remove_account(q, user_json, err);
+}
+
+/* --- all of them --- */
+
+static int read_users(struct tx *tx, void *arg, struct err *err)
+{
+	struct account_tx *t = arg;
+
+	return store_users_list(tx, &t->list, err);
+}
+
+int api_users_list(struct api_req *q, struct err *err)
+{
+	AUTO(account_tx_clear) struct account_tx t = {.q = q};
+	json_t *list;
+
+	if (store_read(q->d->store, read_users, &t, err) < 0)
+		return -1;
+	list = json_array();
+	for (int i = 0; i < t.list.n; i++)
+		json_array_append_new(list, user_json(&t.list.v[i]));
+	return api_list(q, list, "id email created_at updated_at", err);
+}
+
+const struct api_field api_fields_user_create[] = {
+	{"email", F_EMAIL, .flags = F_REQUIRED},
+	{"name", F_LINE, .max = 255},
+	PASSWORD("password", F_REQUIRED, NULL),
+	{"admin", F_BOOL},
+	{0},
 };
 
 static int write_user(struct tx *tx, void *arg, struct err *err)
 {
-	struct user_tx *t = arg;
+	struct account_tx *t = arg;
+	const json_t *b = t->q->body;
 
 	store_user_clear(&t->out);
-	return store_user_create(tx, t->email, t->name, t->hash, t->admin, &t->out, err);
+	return store_user_create(tx, api_get_str(b, "email"), api_get_str(b, "name"), t->hash,
+				 api_get_bool(b, "admin", 0), &t->out, err);
 }
 
 int api_user_create(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"email", "name", "password", "admin", NULL};
-	struct user_tx t = {0};
-	const char *password;
-	int admin;
+	AUTO(account_tx_clear) struct account_tx t = {.q = q};
 
-	if (api_known(q->body, fields, err) < 0 || api_str(q, "email", true, &t.email, err) < 0 ||
-	    api_line(q, "name", false, 255, &t.name, err) < 0 ||
-	    api_str(q, "password", true, &password, err) < 0 ||
-	    api_bool(q, "admin", &admin, err) < 0 || check_password(password, err) < 0)
+	if (api_password_hash(q, api_get_str(q->body, "password"), t.hash, err) < 0 ||
+	    store_tx(q->d->store, write_user, &t, err) < 0)
 		return -1;
-	if (!name_is_email(t.email))
-		return err_set(err, ERR_INVALID_PARAMS, "email is not an e-mail address.");
-	t.admin = admin == 1;
-	if (api_password_hash(q, password, t.hash, err) < 0)
-		return -1;
-	if (store_tx(q->d->store, write_user, &t, err) < 0) {
-		store_user_clear(&t.out);
-		return -1;
-	}
-	api_audit(q, "user.create", "%s", t.email);
-	api_ok(q, 201, json_account(&t.out));
-	store_user_clear(&t.out);
-	return 0;
-}
-
-/* --- authorizations --- */
-
-/* token NULL: masked, as those that the caller does not have. */
-static json_t *auth_json(const struct store_auth *a, const char *token)
-{
-	char masked[40];
-	json_t *scope = json_array(), *expires = NULL;
-	AUTO(auto_str) char *list = xstrdup(a->scope);
-	char *save = NULL;
-
-	for (char *s = strtok_r(list, " ", &save); s; s = strtok_r(NULL, " ", &save))
-		json_array_append_new(scope, json_string(s));
-	if (a->expires_ms) {
-		wall_ms left = a->expires_ms - clock_wall_ms();
-
-		expires = json_integer(left > 0 ? left / 1000 : 0);
-	}
-	snprintf(masked, sizeof masked, "%s**********", a->token_prefix);
-	return json_pack("{s:{s:o, s:s, s:s}, s:n, s:o, s:o, s:n, s:s, s:n, s:o, s:n, s:o, s:{s:s, "
-			 "s:o, s:o}}",
-			 "access_token", "expires_in", expires ? expires : json_null(), "id",
-			 a->token_id, "token", token ? token : masked, "client", "created_at",
-			 json_time(a->created_ms), "description", json_text(a->description),
-			 "grant", "id", a->id, "refresh_token", "scope", scope, "session",
-			 "updated_at", json_time(a->updated_ms), "user", "id", a->user_id, "email",
-			 json_text(a->user_email), "full_name", json_str_or_null(a->user_name));
-}
-
-struct auth_tx {
-	struct api_req *q;
-	const char *secret; /* a token */
-	struct store_auth auth;
-	const char *description, *id;
-	char scope[200], token[64];
-	wall_ms expires_ms;
-	struct store_auths list;
-};
-
-static int write_auth(struct tx *tx, void *arg, struct err *err)
-{
-	struct auth_tx *t = arg;
-	const struct api_req *q = t->q;
-
-	store_auth_clear(&t->auth);
-	if (store_auth_create(tx, q->user.id, t->token, t->description, t->scope, t->expires_ms,
-			      &t->auth, err) < 0)
-		return -1;
-	return q->auth_id[0] ? 0 : store_user_touch_login(tx, q->user.id, err);
-}
-
-static int read_scope(struct api_req *q, char *out, size_t cap, struct err *err)
-{
-	json_t *list = json_object_get(q->body, "scope"), *v;
-	size_t i, n = 0;
-
-	snprintf(out, cap, "global");
-	if (!list || json_is_null(list))
-		return 0;
-	if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > 6)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter scope must be a list of scopes.");
-	json_array_foreach(list, i, v)
-	{
-		if (!json_is_string(v) || !api_scope_known(json_string_value(v)))
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "Parameter scope takes global, identity, read, write, "
-				       "read-protected, write-protected.");
-		n += (size_t)snprintf(out + n, cap - n, "%s%s", i ? " " : "", json_string_value(v));
-	}
-	return 0;
-}
-
-int api_auth_create(struct api_req *q, struct err *err)
-{
-	/* client: of OAuth applications, which there are none of; clients send it all the same */
-	static const char *const fields[] = {"description", "expires_in", "scope", "client", NULL};
-	struct auth_tx t = {.q = q};
-	int64_t expires = 0;
-	bool given;
-	int rc;
-
-	if (api_known(q->body, fields, err) < 0 ||
-	    api_line(q, "description", false, 300, &t.description, err) < 0 ||
-	    api_int(q, "expires_in", 1, 10LL * 365 * 86400, &expires, &given, err) < 0 ||
-	    read_scope(q, t.scope, sizeof t.scope, err) < 0)
-		return -1;
-	if (!t.description)
-		t.description = "Long-lived user authorization";
-	if (given)
-		t.expires_ms = clock_wall_ms() + expires * 1000;
-	memcpy(t.token, "PAAS-", 5);
-	random_hex(t.token + 5, 48);
-	rc = store_tx(q->d->store, write_auth, &t, err);
-	if (rc == 0) {
-		api_audit(q, "authorization.create", "%s", t.scope);
-		api_ok(q, 201, auth_json(&t.auth, t.token));
-	}
-	explicit_bzero(t.token, sizeof t.token);
-	store_auth_clear(&t.auth);
-	return rc;
-}
-
-static int read_auths(struct tx *tx, void *arg, struct err *err)
-{
-	struct auth_tx *t = arg;
-
-	return store_auths_list(tx, t->q->user.id, &t->list, err);
-}
-
-int api_auth_list(struct api_req *q, struct err *err)
-{
-	AUTO(auto_str) char *token = api_credentials(q->x, NULL);
-	struct auth_tx t = {.q = q};
-	wall_ms now = clock_wall_ms();
-	json_t *list;
-
-	if (store_read(q->d->store, read_auths, &t, err) < 0)
-		return -1;
-	list = json_array();
-	for (int i = 0; i < t.list.n; i++) {
-		const struct store_auth *a = &t.list.v[i];
-
-		/* What the caller sent is no secret from it, and `auth:token`, `logout` look for
-		 * it. */
-		if (!a->expires_ms || a->expires_ms > now)
-			json_array_append_new(
-				list, auth_json(a, strcmp(a->id, q->auth_id) == 0 ? token : NULL));
-	}
-	store_auths_clear(&t.list);
-	return api_list(q, list, "id created_at updated_at", err);
-}
-
-static int read_auth(struct tx *tx, void *arg, struct err *err)
-{
-	struct auth_tx *t = arg;
-
-	return store_auth_get(tx, t->q->user.id, t->id, &t->auth, err);
-}
-
-static int revoke_auth(struct tx *tx, void *arg, struct err *err)
-{
-	struct auth_tx *t = arg;
-
-	return store_auth_revoke(tx, t->q->user.id, t->id, err);
-}
-
-static int read_default(struct tx *tx, void *arg, struct err *err)
-{
-	struct auth_tx *t = arg;
-
-	return store_auth_by_token(tx, t->secret, &t->auth, NULL, err);
-}
-
-/* "~" is the account's default authorization, which logging out leaves alone: the one whose token
- * the platform keeps in a file for its administrator. Other accounts have none. */
-static int default_auth(struct auth_tx *t, struct err *err)
-{
-	AUTO(auto_str) char *path = xasprintf("%s/admin-token", t->q->d->cfg->state_dir);
-	AUTO(buf_clear) struct buf b = {0};
-
-	if (fs_read(path, 256, &b, NULL) < 0 || b.len == 0)
-		return err_not_found(err, "authorization");
-	b.data[strcspn(buf_str(&b), "\n")] = 0;
-	t->secret = buf_str(&b);
-	if (store_read(t->q->d->store, read_default, t, NULL) < 0 ||
-	    strcmp(t->auth.user_id, t->q->user.id) != 0)
-		return err_not_found(err, "authorization");
-	return 0;
-}
-
-static int one_auth(struct auth_tx *t, struct err *err)
-{
-	t->id = t->q->params[0];
-	if (strcmp(t->id, "~") != 0)
-		return store_read(t->q->d->store, read_auth, t, err);
-	if (default_auth(t, err) < 0)
-		return -1;
-	t->id = t->auth.id;
-	return 0;
-}
-
-int api_auth_info(struct api_req *q, struct err *err)
-{
-	AUTO(auto_str) char *token = api_credentials(q->x, NULL);
-	struct auth_tx t = {.q = q};
-	int rc = one_auth(&t, err);
-
-	if (rc == 0)
-		api_ok(q, 200,
-		       auth_json(&t.auth, strcmp(t.auth.id, q->auth_id) == 0 ? token : NULL));
-	store_auth_clear(&t.auth);
-	return rc;
-}
-
-int api_auth_delete(struct api_req *q, struct err *err)
-{
-	struct auth_tx t = {.q = q};
-	int rc = one_auth(&t, err);
-
-	if (rc == 0)
-		rc = store_tx(q->d->store, revoke_auth, &t, err);
-	if (rc == 0) {
-		api_audit(q, "authorization.revoke", "%s", t.id);
-		api_ok(q, 200, auth_json(&t.auth, NULL));
-	}
-	store_auth_clear(&t.auth);
-	return rc;
-}
-
-int api_session_delete(struct api_req *q, struct err *err)
-{
-	return err_not_found(err, "session"); /* tokens are the only sessions of this version */
+	api_audit(q, "user.create", "%s%s", t.out.email, t.out.admin ? " (administrator)" : "");
+	return api_ok(q, 201, user_json(&t.out));
 }
 
 int api_rate_limits(struct api_req *q, struct err *err)
@@ -408,70 +368,5 @@ int api_first_start(struct store *st, const struct config *cfg, struct err *err)
 		return -1;
 	xlog(XLOG_INFO, "api", "msg=\"made the administrator's account\" email=%s token_file=%s",
 	     cfg->admin_email, xlog_q(path));
-	return 0;
-}
-
-/* --- git --- */
-
-struct git_login {
-	const char *token;
-	struct store_auth auth;
-	struct store_user user;
-};
-
-static int read_git_login(struct tx *tx, void *arg, struct err *err)
-{
-	struct git_login *g = arg;
-
-	return store_auth_by_token(tx, g->token, &g->auth, &g->user, err);
-}
-
-int api_git_login(struct store *st, const char *token, char user_id[37], char email[256],
-		  struct err *err)
-{
-	struct git_login g = {.token = token};
-	int rc = store_read(st, read_git_login, &g, err);
-
-	if (rc == 0 && !api_scope_allows(g.auth.scope, SCOPE_WRITE))
-		rc = err_set(err, ERR_FORBIDDEN,
-			     "The scope of this OAuth authorization does not allow git.");
-	if (rc == 0) {
-		memcpy(user_id, g.user.id, 37);
-		snprintf(email, 256, "%s", g.user.email);
-	}
-	store_auth_clear(&g.auth);
-	store_user_clear(&g.user);
-	return rc;
-}
-
-struct git_app {
-	const char *user_id, *name;
-	unsigned perms;
-	char id[37];
-};
-
-static int read_git_app(struct tx *tx, void *arg, struct err *err)
-{
-	struct git_app *g = arg;
-	AUTO(store_app_clear) struct store_app a = {0};
-
-	if (store_app_find(tx, g->name, &a, err) < 0)
-		return -1;
-	memcpy(g->id, a.id, sizeof g->id);
-	return store_app_access(tx, g->user_id, a.id, &g->perms, err);
-}
-
-int api_git_app(struct store *st, const char *user_id, const char *name, bool write,
-		char app_id[37], struct err *err)
-{
-	struct git_app g = {.user_id = user_id, .name = name};
-
-	/* Names only, so that a URL with an id does not push to an app by surprise. */
-	if (!name_is_app(name) || store_read(st, read_git_app, &g, err) < 0 || g.perms == 0)
-		return err_not_found(err, "app");
-	if (!(g.perms & (write ? STORE_DEPLOY : STORE_VIEW)))
-		return err_set(err, ERR_FORBIDDEN, "You do not have the %s permission on %s.",
-			       write ? "deploy" : "view", name);
-	memcpy(app_id, g.id, 37);
 	return 0;
 }

@@ -26,7 +26,8 @@ struct api {
 	struct api_replays *replays;
 	/* wrong passwords (password.c) */
 	struct api_limiter *by_address, *by_account;
-	pthread_mutex_t hashing; /* one at a time: each takes 64 MiB */
+	struct api_limiter *by_code; /* of each account: codes of second factors */
+	pthread_mutex_t hashing;     /* one at a time: each takes 64 MiB */
 	atomic_int hash_waiting;
 };
 
@@ -118,6 +119,18 @@ int api_login(struct api_req *q, struct err *err);	  /* by token, or by address 
 int api_authorise(struct api_req *q, struct err *err);
 /* Credentials of the request: the token or password; user gets the part before ':' of Basic. */
 char *api_credentials(struct http_x *x, char **user);
+/* q->user becomes the account when the password, and a code where one is needed, are right.
+ * UNAUTHORIZED, SUSPENDED, TWO_FACTOR, RATE_LIMIT, UNAVAILABLE. code may be NULL. */
+int api_login_password(struct api_req *q, const char *email, const char *password, const char *code,
+		       struct err *err);
+/* 0 when u needs none. TWO_FACTOR: missing, wrong or used; RATE_LIMIT after too many wrong ones. */
+int api_second_factor(struct api_req *q, const struct store_user *u, const char *code,
+		      struct err *err);
+/* The caller's present password, where the account has one: INVALID_PARAMS when it is missing,
+ * FORBIDDEN when wrong, RATE_LIMIT. */
+int api_check_present(struct api_req *q, const char *password, struct err *err);
+#define API_TOKEN 54 /* PAAS- and 48 digits */
+void api_new_token(char out[API_TOKEN]);
 
 /* --- passwords (password.c): not on the loop --- */
 void api_passwords_init(struct api *a);
@@ -186,6 +199,15 @@ void api_words_cert(char out[32]); /* quiet-1234 */
 /* --- request bodies: in the file of their handler --- */
 extern const struct api_field api_fields_app_create[], api_fields_app_update[],
 	api_fields_domain_create[], api_fields_domain_update[], api_fields_sni[];
+
+/* --- identity: account.c auth.c twofactor.c ... --- */
+extern const struct api_field api_fields_account[], api_fields_account_delete[], api_fields_user[], api_fields_user_create[],
+	api_fields_auth_create[], api_fields_auth_update[], api_fields_2fa_enrol[],
+	api_fields_2fa_confirm[], api_fields_2fa_again[];
+api_fn api_account_delete, api_user_update, api_user_delete, api_users_list, api_auth_update,
+	api_auth_regenerate, api_sessions_list, api_clients_list, api_client_missing,
+	api_client_create, api_2fa_info, api_2fa_enrol, api_2fa_confirm, api_2fa_disable,
+	api_2fa_recovery, api_pre_authorize;
 
 /* --- handlers --- */
 api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, api_auth_create,

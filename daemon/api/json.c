@@ -109,15 +109,15 @@ char *api_web_url(struct api_req *q, const char *app_name)
 
 json_t *json_account(const struct store_user *u)
 {
-	return json_pack("{s:b, s:b, s:o, s:s, s:b, s:s, s:n, s:o, s:o, s:n, s:n, s:n, s:b, s:o, "
+	return json_pack("{s:b, s:b, s:o, s:s, s:b, s:s, s:n, s:o, s:o, s:n, s:o, s:n, s:b, s:o, "
 			 "s:b, s:n, s:n, s:n}",
-			 "allow_tracking", 0, "beta", 0, "created_at", json_time(u->created_ms),
-			 "email", u->email, "federated", 0, "id", u->id, "identity_provider",
-			 "last_login", json_time(u->last_login_ms), "name",
-			 json_str_or_null(u->name), "sms_number", "suspended_at", "delinquent_at",
-			 "two_factor_authentication", 0, "updated_at", json_time(u->updated_ms),
-			 "verified", 1, "country_of_residence", "default_organization",
-			 "default_team");
+			 "allow_tracking", u->allow_tracking, "beta", u->beta, "created_at",
+			 json_time(u->created_ms), "email", u->email, "federated", 0, "id", u->id,
+			 "identity_provider", "last_login", json_time(u->last_login_ms), "name",
+			 json_str_or_null(u->name), "sms_number", "suspended_at",
+			 json_time(u->suspended_ms), "delinquent_at", "two_factor_authentication",
+			 u->two_factor, "updated_at", json_time(u->updated_ms), "verified", 1,
+			 "country_of_residence", "default_organization", "default_team");
 }
 
 json_t *json_app(struct api_req *q, const struct store_app *a)

@@ -17,6 +17,7 @@ void api_passwords_init(struct api *a)
 {
 	a->by_address = api_limiter_new(LIM_LOGIN_PER_ADDRESS, LIM_LOGIN_REFILL_MS);
 	a->by_account = api_limiter_new(LIM_LOGIN_PER_ACCOUNT, LIM_LOGIN_REFILL_MS);
+	a->by_code = api_limiter_new(LIM_CODE_PER_ACCOUNT, LIM_CODE_REFILL_MS);
 	pthread_mutex_init(&a->hashing, NULL);
 	atomic_init(&a->hash_waiting, 0);
 }
@@ -25,6 +26,7 @@ void api_passwords_free(struct api *a)
 {
 	api_limiter_free(a->by_address);
 	api_limiter_free(a->by_account);
+	api_limiter_free(a->by_code);
 	pthread_mutex_destroy(&a->hashing);
 }
 

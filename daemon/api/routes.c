@@ -17,15 +17,33 @@
 const struct api_route api_routes[] = {
 	/* identity */
 	{ G, "/account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account of the token" },
-	{ T, "/account", NEED_USER, SCOPE_GLOBAL, api_account_update, API_BODY, "Change name or password" },
+	{ T, "/account", NEED_USER, SCOPE_GLOBAL, api_account_update, API_BODY, "Change name or password", api_fields_account },
+	{ D, "/account", NEED_USER, SCOPE_GLOBAL, api_account_delete, 0, "Delete the account; not while it owns apps", api_fields_account_delete },
 	{ G, "/users/:account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account; only `~` or one's own" },
+	{ T, "/users/:account", NEED_USER, SCOPE_GLOBAL, api_user_update, API_BODY, "Change an account: one's own, or any by administrators", api_fields_user },
+	{ D, "/users/:account", NEED_USER, SCOPE_GLOBAL, api_user_delete, 0, "Delete an account: one's own, or any by administrators", api_fields_account_delete },
 	{ G, "/account/rate-limits", NEED_USER, SCOPE_ANY, api_rate_limits, 0, "Requests left" },
-	{ P, "/users", NEED_ADMIN, SCOPE_GLOBAL, api_user_create, API_BODY, "Make an account (administrators; an extension)" },
-	{ P, "/oauth/authorizations", NEED_BASIC, SCOPE_GLOBAL, api_auth_create, 0, "New API token, by e-mail and password or by a token" },
+	{ G, "/users", NEED_ADMIN, SCOPE_GLOBAL, api_users_list, 0, "All accounts (an extension)" },
+	{ P, "/users", NEED_ADMIN, SCOPE_GLOBAL, api_user_create, API_BODY, "Make an account (an extension)", api_fields_user_create },
+	{ G, "/account/two-factor", NEED_USER, SCOPE_ANY, api_2fa_info, 0, "Two-factor authentication (these five are an extension)" },
+	{ P, "/account/two-factor", NEED_USER, SCOPE_GLOBAL, api_2fa_enrol, 0, "Enrol: the secret for an authenticator app; in force once confirmed", api_fields_2fa_enrol },
+	{ P, "/account/two-factor/actions/confirm", NEED_USER, SCOPE_GLOBAL, api_2fa_confirm, API_BODY, "Switch it on with a first code; answers with recovery codes", api_fields_2fa_confirm },
+	{ D, "/account/two-factor", NEED_USER, SCOPE_GLOBAL, api_2fa_disable, API_BODY, "Switch it off", api_fields_2fa_again },
+	{ P, "/account/two-factor/recovery-codes", NEED_USER, SCOPE_GLOBAL, api_2fa_recovery, API_BODY, "New recovery codes in place of the old ones", api_fields_2fa_again },
+	{ P, "/oauth/authorizations", NEED_BASIC, SCOPE_GLOBAL, api_auth_create, 0, "New API token, by e-mail and password or by a token", api_fields_auth_create },
 	{ G, "/oauth/authorizations", NEED_USER, SCOPE_GLOBAL, api_auth_list, 0, "List API tokens" },
 	{ G, "/oauth/authorizations/:authorization", NEED_USER, SCOPE_GLOBAL, api_auth_info, 0, "One API token" },
+	{ T, "/oauth/authorizations/:authorization", NEED_USER, SCOPE_GLOBAL, api_auth_update, API_BODY, "Describe an API token", api_fields_auth_update },
 	{ D, "/oauth/authorizations/:authorization", NEED_USER, SCOPE_GLOBAL, api_auth_delete, 0, "Revoke an API token" },
-	{ D, "/oauth/sessions/:session", NEED_USER, SCOPE_ANY, api_session_delete, 0, "End a browser session" },
+	{ P, "/oauth/authorizations/:authorization/actions/regenerate-tokens", NEED_USER, SCOPE_GLOBAL, api_auth_regenerate, 0, "A new token in place of the old; its expiry stays" },
+	{ G, "/oauth/sessions", NEED_USER, SCOPE_GLOBAL, api_sessions_list, 0, "Sessions of browsers" },
+	{ D, "/oauth/sessions/:session", NEED_USER, SCOPE_ANY, api_session_delete, 0, "End a browser's session; `~`: the one that approved the token" },
+	{ G, "/oauth/clients", NEED_USER, SCOPE_GLOBAL, api_clients_list, 0, "None: there are no OAuth clients here" },
+	{ P, "/oauth/clients", NEED_USER, SCOPE_GLOBAL, api_client_create, 0, "Refused" },
+	{ G, "/oauth/clients/:client", NEED_USER, SCOPE_GLOBAL, api_client_missing, 0, "None" },
+	{ T, "/oauth/clients/:client", NEED_USER, SCOPE_GLOBAL, api_client_missing, 0, "None" },
+	{ D, "/oauth/clients/:client", NEED_USER, SCOPE_GLOBAL, api_client_missing, 0, "None" },
+	{ P, "/oauth/clients/:client/actions/rotate-credentials", NEED_USER, SCOPE_GLOBAL, api_client_missing, 0, "None" },
 	/* apps */
 	{ G, "/apps", NEED_USER, SCOPE_READ, api_apps_list, 0, "List apps" },
 	{ G, "/users/:account/apps", NEED_USER, SCOPE_READ, api_apps_list, 0, "List apps" },
@@ -37,6 +55,7 @@ const struct api_route api_routes[] = {
 	{ P, A "/collaborators", NEED_MANAGE, SCOPE_WRITE, api_collab_create, API_BODY, "Add a collaborator" },
 	{ G, A "/collaborators/:collaborator", NEED_VIEW, SCOPE_READ, api_collab_info, 0, "One collaborator" },
 	{ D, A "/collaborators/:collaborator", NEED_VIEW, SCOPE_WRITE, api_collab_delete, 0, "Remove a collaborator (oneself, or any with manage)" },
+	{ U, A "/pre-authorizations", NEED_VIEW, SCOPE_ANY, api_pre_authorize, 0, "Checks Heroku-Two-Factor-Code; nothing here needs it" },
 	{ G, A "/audit", NEED_MANAGE, SCOPE_READ, api_audit_list, 0, "Who changed what (an extension)" },
 	/* config */
 	{ G, A "/config-vars", NEED_VIEW, SCOPE_READ_PROTECTED, api_config_get, 0, "Config vars" },
@@ -186,6 +205,8 @@ static const char outro[] =
 	"| 400 | `bad_request` | the body is no JSON object, or missing |\n"
 	"| 401 | `unauthorized` | no token, or not a good one |\n"
 	"| 403 | `forbidden` | a scope or permission is missing |\n"
+	"| 403 | `two_factor` | a login needs `Heroku-Two-Factor-Code`, or the code is wrong |\n"
+	"| 403 | `suspended` | an administrator has suspended the account |\n"
 	"| 404 | `not_found` | no such thing, or not for the caller |\n"
 	"| 405 | `method_not_allowed` | `Allow` says what the path takes |\n"
 	"| 406 | `not_acceptable` | `Accept` asks for another version than 3 |\n"
@@ -199,15 +220,18 @@ static const char outro[] =
 	"| 503 | `service_unavailable` | busy, or stopping |\n"
 	"\n"
 	"## Asking again\n"
-	"A request that changes something and comes again within %d seconds, with the same body and "
+	"A request that changes something and comes again within %d seconds, with the same body "
+	"and "
 	"the same `Request-Id`\n"
 	"(a UUID, as clients make one for each request) or `Idempotency-Key`, is answered as the "
 	"first time and not done\n"
-	"again: `Idempotency-Replayed: true`. So a client whose connection broke may repeat a POST. "
+	"again: `Idempotency-Replayed: true`. So a client whose connection broke may repeat a "
+	"POST. "
 	"What failed may be\n"
 	"tried again. The daemon forgets this when it restarts.\n"
 	"\n"
-	"`RateLimit-Remaining` and `GET /account/rate-limits` tell how many requests the account has "
+	"`RateLimit-Remaining` and `GET /account/rate-limits` tell how many requests the account "
+	"has "
 	"left: `api.rate_limit` of\n"
 	"the configuration an hour, filling up again steadily.\n"
 	"\n"

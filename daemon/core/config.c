@@ -157,6 +157,14 @@ const struct config_key config_keys[] = {
 	INT("disk_reserve", disk_reserve_mb, "512", "MB", 0, 1048576,
 	    "Builds are refused when less than this would be left on the disk."),
 
+	FLAG("password_keeps_token", password_keeps_token, "true",
+	     "A change of password ends the account's other tokens; true: not the one that it came "
+	     "with."),
+	INT("audit.days", audit_days, "400", "days", 1, 36500,
+	    "How long rows of the audit trail are kept."),
+	INT("audit.rows", audit_rows, "200000", "rows", 1000, 100000000,
+	    "Newest rows of the audit trail that are kept."),
+
 	STR("log.level", log_level, "info", "Least level of the daemon's own log.",
 	    .choices = "debug|info|warn|error"),
 	INT("log.history", log_history_lines, "1500", "lines", 100, 100000,

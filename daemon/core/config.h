@@ -29,6 +29,8 @@ struct config {
 	int64_t api_rate_limit;
 	bool dev, keep_dynos, allow_private_urls, allow_local_buildpacks;
 	bool log_runtime_metrics;
+	bool password_keeps_token;
+	int64_t audit_days, audit_rows;
 };
 
 struct config_key {

@@ -157,3 +157,34 @@ int store_audit_list(struct tx *tx, const char *app_id, int64_t before, int limi
 	stmt_int(s, i, limit > 0 ? limit : -1);
 	return store_audit_all(s, fill_audit, out, err);
 }
+
+int store_audit_page(struct tx *tx, const struct store_audit_query *q, struct store_audits *out,
+		     struct err *err)
+{
+	AUTO(stmt_done)
+	struct stmt *s = stmt_use(tx, q->desc ? SQL_AUDIT_PAGE_DESC : SQL_AUDIT_PAGE);
+
+	stmt_int(s, 1, q->from);
+	stmt_int(s, 2, q->to);
+	stmt_text(s, 3, q->app);
+	stmt_text(s, 4, q->actor);
+	stmt_text(s, 5, q->action);
+	stmt_int(s, 6, q->since);
+	stmt_int(s, 7, q->limit);
+	return store_audit_all(s, fill_audit, out, err);
+}
+
+static int audit_prune(struct tx *tx, enum sql_id sql, int64_t v, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
+
+	stmt_int(s, 1, v);
+	return stmt_exec(s, err);
+}
+
+int store_audit_prune(struct tx *tx, int64_t days, int64_t rows, struct err *err)
+{
+	if (audit_prune(tx, SQL_AUDIT_PRUNE_AGE, clock_wall_ms() - days * 86400000, err) < 0)
+		return -1;
+	return audit_prune(tx, SQL_AUDIT_PRUNE_COUNT, rows, err);
+}

@@ -51,4 +51,18 @@ int store_audit_add(struct tx *tx, const struct store_audit_new *in, struct err 
 int store_audit_list(struct tx *tx, const char *app_id, int64_t before, int limit,
 		     struct store_audits *out, struct err *err);
 
+struct store_audit_query {
+	int64_t from, to; /* numbers, both part of it */
+	bool desc;
+	int limit;
+	const char *app;    /* id or name; NULL = any, as below */
+	const char *actor;  /* id or address */
+	const char *action; /* "config.update", or its start: "config" */
+	wall_ms since;
+};
+int store_audit_page(struct tx *tx, const struct store_audit_query *q, struct store_audits *out,
+		     struct err *err);
+/* Those older than days, and all but the newest rows. */
+int store_audit_prune(struct tx *tx, int64_t days, int64_t rows, struct err *err);
+
 #endif

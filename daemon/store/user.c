@@ -22,6 +22,10 @@ static void fill_user(struct stmt *s, void *out)
 	u->created_ms = stmt_col_int(s, 5);
 	u->updated_ms = stmt_col_int(s, 6);
 	u->last_login_ms = stmt_col_int(s, 7);
+	u->allow_tracking = stmt_col_int(s, 8) != 0;
+	u->beta = stmt_col_int(s, 9) != 0;
+	u->suspended_ms = stmt_col_int(s, 10);
+	u->two_factor = stmt_col_int(s, 11) != 0;
 }
 
 static int user_by(struct tx *tx, enum sql_id sql, const char *key, struct store_user *out,
@@ -127,6 +131,131 @@ int store_user_touch_login(struct tx *tx, const char *id, struct err *err)
 	return row_change(tx, s, "user", err);
 }
 
+int store_user_set_flags(struct tx *tx, const char *id, bool allow_tracking, bool beta,
+			 struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_USER_SET_FLAGS);
+
+	stmt_text(s, 1, id);
+	stmt_int(s, 2, allow_tracking);
+	stmt_int(s, 3, beta);
+	stmt_int(s, 4, clock_wall_ms());
+	return row_change(tx, s, "user", err);
+}
+
+/* Somebody else must be able to administer the platform. */
+static int another_admin(struct tx *tx, const char *id, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_USER_ADMINS_LEFT);
+
+	stmt_text(s, 1, id);
+	if (stmt_step(s, err) != STMT_ROW)
+		return -1;
+	return stmt_col_int(s, 0) > 0
+		       ? 0
+		       : err_set(err, ERR_FORBIDDEN,
+				 "This is the only administrator: make another one first.");
+}
+
+int store_user_set_admin(struct tx *tx, const char *id, bool admin, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_USER_SET_ADMIN);
+
+	if (!admin && another_admin(tx, id, err) < 0)
+		return -1;
+	stmt_text(s, 1, id);
+	stmt_int(s, 2, admin);
+	stmt_int(s, 3, clock_wall_ms());
+	return row_change(tx, s, "user", err);
+}
+
+int store_user_set_suspended(struct tx *tx, const char *id, bool suspended, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_USER_SET_SUSPENDED);
+	wall_ms now = clock_wall_ms();
+
+	if (suspended && another_admin(tx, id, err) < 0)
+		return -1;
+	stmt_text(s, 1, id);
+	bind_int_or_null(s, 2, suspended ? now : 0, 0);
+	stmt_int(s, 3, now);
+	return row_change(tx, s, "user", err);
+}
+
+static int owns_nothing(struct tx *tx, const char *id, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_USER_APPS);
+	enum stmt_result r;
+	char names[300] = "";
+	int n = 0;
+
+	stmt_text(s, 1, id);
+	while ((r = stmt_step(s, err)) == STMT_ROW) {
+		size_t len = strlen(names);
+
+		snprintf(names + len, sizeof names - len, "%s%s", n ? ", " : "",
+			 n < 5 ? stmt_col_text(s, 0) : "...");
+		n++;
+	}
+	if (r == STMT_FAIL)
+		return -1;
+	return n == 0 ? 0
+		      : err_set(err, ERR_INVALID_PARAMS,
+				"The account owns apps (%s): transfer or destroy them first.",
+				names);
+}
+
+static int user_exec(struct tx *tx, enum sql_id sql, const char *id, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
+
+	stmt_text(s, 1, id);
+	return stmt_exec(s, err);
+}
+
+/* What the foreign keys would have taken along. */
+static int user_bury(struct tx *tx, const char *id, struct err *err)
+{
+	static const enum sql_id forget[] = {SQL_USER_FORGET_COLLABORATIONS,
+					     SQL_USER_FORGET_INVITATIONS,
+					     SQL_USER_FORGET_FEATURES,
+					     SQL_USER_FORGET_KEYS,
+					     SQL_SESSION_DELETE_ALL,
+					     SQL_TWO_FACTOR_DELETE,
+					     SQL_RECOVERY_DELETE};
+	AUTO(stmt_done) struct stmt *s = NULL;
+	char email[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(forget); i++)
+		if (user_exec(tx, forget[i], id, err) < 0)
+			return -1;
+	if (store_auths_revoke_others(tx, id, "", err) < 0)
+		return -1;
+	snprintf(email, sizeof email, "deleted-%.8s@deleted.invalid", id);
+	s = stmt_use(tx, SQL_USER_BURY);
+	stmt_text(s, 1, id);
+	stmt_text(s, 2, email);
+	stmt_int(s, 3, clock_wall_ms());
+	return row_change(tx, s, "user", err);
+}
+
+int store_user_delete(struct tx *tx, const char *id, struct err *err)
+{
+	AUTO(store_user_clear) struct store_user u = {0};
+	struct err e = {0};
+
+	if (store_user_get(tx, id, &u, err) < 0 || owns_nothing(tx, id, err) < 0 ||
+	    (u.admin && another_admin(tx, id, err) < 0))
+		return -1;
+	if (user_exec(tx, SQL_USER_DELETE, id, &e) == 0)
+		return 0;
+	if (e.code == ERR_CONFLICT)
+		return user_bury(tx, id, err);
+	if (err)
+		*err = e;
+	return -1;
+}
+
 /* --- authorizations --- */
 
 void store_auth_clear(struct store_auth *a)
@@ -154,6 +283,7 @@ static void fill_auth(struct stmt *s, void *out)
 	a->expires_ms = stmt_col_int(s, 8);
 	a->created_ms = stmt_col_int(s, 9);
 	a->updated_ms = stmt_col_int(s, 10);
+	ROW_COPY(s, 11, a->session_id);
 }
 
 /* Tokens are long and random: a plain hash is enough, and short prefixes give nothing away. */
@@ -222,6 +352,9 @@ int store_auth_by_token(struct tx *tx, const char *token, struct store_auth *out
 		return err_set(err, ERR_UNAUTHORIZED, "Invalid credentials provided.");
 	if (user && store_user_get(tx, a.user_id, user, err) < 0)
 		return -1;
+	if (user && user->suspended_ms)
+		return err_set(err, ERR_SUSPENDED,
+			       "This account is suspended; an administrator can tell why.");
 	*out = a;
 	a = (struct store_auth){0};
 	return 0;
@@ -264,6 +397,36 @@ int store_auth_revoke(struct tx *tx, const char *user_id, const char *id, struct
 	stmt_text(s, 1, id);
 	stmt_text(s, 2, user_id);
 	return row_change(tx, s, "authorization", err);
+}
+
+int store_auth_update(struct tx *tx, const char *user_id, const char *id, const char *description,
+		      struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_AUTH_UPDATE);
+
+	stmt_text(s, 1, id);
+	stmt_text(s, 2, user_id);
+	stmt_text(s, 3, description);
+	stmt_int(s, 4, clock_wall_ms());
+	return row_change(tx, s, "authorization", err);
+}
+
+int store_auth_set_session(struct tx *tx, const char *id, const char *session_id, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_AUTH_SET_SESSION);
+
+	stmt_text(s, 1, id);
+	stmt_text(s, 2, session_id);
+	return row_change(tx, s, "authorization", err);
+}
+
+int store_auths_revoke_others(struct tx *tx, const char *user_id, const char *keep, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_AUTH_DELETE_OTHERS);
+
+	stmt_text(s, 1, user_id);
+	stmt_text(s, 2, keep);
+	return stmt_exec(s, err);
 }
 
 int store_auths_expire(struct tx *tx, struct err *err)

@@ -2,6 +2,7 @@
 ALTER TABLE users ADD COLUMN allow_tracking INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN beta INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN suspended_ms INTEGER;
+ALTER TABLE users ADD COLUMN deleted_ms INTEGER; -- history refers to it: the row stays, without the person
 ALTER TABLE authorizations ADD COLUMN session_id TEXT; -- made by a browser's login
 
 CREATE TABLE two_factor (                    -- TOTP; RFC 6238
@@ -53,6 +54,7 @@ CREATE TABLE invitations (                   -- an account to be, or a collabora
 	created_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX invitations_email ON invitations (email);
+CREATE INDEX invitations_app ON invitations (app_id);
 
 CREATE TABLE features (                      -- switched away from their default
 	owner_id TEXT NOT NULL,              -- an app or a user
@@ -63,3 +65,6 @@ CREATE TABLE features (                      -- switched away from their default
 ) STRICT;
 CREATE TRIGGER features_app AFTER DELETE ON apps BEGIN DELETE FROM features WHERE owner_id = OLD.id; END;
 CREATE TRIGGER features_user AFTER DELETE ON users BEGIN DELETE FROM features WHERE owner_id = OLD.id; END;
+
+CREATE INDEX audit_at ON audit (at_ms);
+CREATE INDEX audit_actor ON audit (actor_id, seq);

@@ -311,7 +311,7 @@ def test_users_are_checked(c):
     good = {'email': 'checked@example.com', 'password': 'correct horse'}
     for change, field in (({'email': 'nobody'}, 'email'), ({'email': 'a@b@c'}, 'email'), ({'email': 'a b@c'}, 'email'),
                           ({'email': '@c'}, 'email'), ({'email': 'x' * 251 + '@c.d'}, 'email'), ({'email': None}, 'email'),
-                          ({'password': 'short'}, 'Passwords'), ({'password': 'x' * 1025}, 'Passwords'), ({'password': None}, 'password'),
+                          ({'password': 'short'}, 'password'), ({'password': 'x' * 1025}, 'password'), ({'password': None}, 'password'),
                           ({'admin': 'yes'}, 'admin'), ({'name': 'x' * 256}, 'name'), ({'roles': []}, 'roles')):
         a = c('POST', '/users', {**good, **change}, want=422)
         assert field in a.message, a

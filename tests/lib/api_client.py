@@ -28,6 +28,9 @@ MIME = 'application/vnd.heroku+json; version=3'
 
 # Which test file makes each route answer as the schema says; test_api_resources.py takes the rest.
 CLAIMS = {
+    'identity': re.compile(r'/(account|users|oauth|auth|invitations|join|audit|teams|organizations|spaces|'
+                           r'enterprise-accounts)(/(?!rate-limits|:account/apps|app-transfers)|$)|'
+                           r'/apps/:app/(features|invitations|pre-authorizations|collaborators|audit)(/|$)'),
     'front': re.compile(r'.*/(domains|sni-endpoints|acm)(/|$)'),
 }
 
