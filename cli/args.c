@@ -4,12 +4,14 @@
 #include <assert.h>
 #include <string.h>
 
-void cli_opt_lists(const struct cli_cmd *cmd, const struct cli_opt *lists[4])
+void cli_opt_lists(const struct cli_cmd *cmd, const struct cli_opt *lists[5])
 {
 	int n = 0;
 
 	if (cmd->opts)
 		lists[n++] = cmd->opts;
+	if (!(cmd->flags & CLI_NO_JSON))
+		lists[n++] = cli_json_opts;
 	if (cmd->flags & (CLI_APP | CLI_APP_OPTIONAL))
 		lists[n++] = cli_app_opts;
 	lists[n++] = cli_global_opts;
@@ -32,9 +34,10 @@ static bool in_words(const char *words, const char *name)
 
 const struct cli_cmd *cli_find_cmd(const char *name)
 {
-	for (const struct cli_cmd *c = cli_commands; c->name; c++)
-		if (strcmp(c->name, name) == 0 || in_words(c->aliases, name))
-			return c;
+	for (const struct cli_topic *t = cli_topics; t->name; t++)
+		for (const struct cli_cmd *c = t->cmds; c->name; c++)
+			if (strcmp(c->name, name) == 0 || in_words(c->aliases, name))
+				return c;
 	return NULL;
 }
 
@@ -84,6 +87,15 @@ static void consider(struct nearest *n, const char *s, size_t len)
 	}
 }
 
+static void consider_cmd(struct nearest *n, const struct cli_cmd *c)
+{
+	consider(n, c->name, strlen(c->name));
+	for (const char *p = c->aliases; p && *p; p += strspn(p, " ")) {
+		consider(n, p, strcspn(p, " "));
+		p += strcspn(p, " ");
+	}
+}
+
 /* More than a third of it mistyped is another word. */
 static bool near_enough(const struct nearest *n)
 {
@@ -95,22 +107,17 @@ const char *cli_suggest(const char *name)
 	static struct nearest n;
 
 	n = (struct nearest){.word = name, .dist = 100};
-	for (const struct cli_cmd *c = cli_commands; c->name; c++) {
-		if (c->flags & CLI_HIDDEN)
-			continue;
-		consider(&n, c->name, strlen(c->name));
-		for (const char *p = c->aliases; p && *p; p += strspn(p, " ")) {
-			consider(&n, p, strcspn(p, " "));
-			p += strcspn(p, " ");
-		}
-	}
+	for (const struct cli_topic *t = cli_topics; t->name; t++)
+		for (const struct cli_cmd *c = t->cmds; c->name; c++)
+			if (!(c->flags & CLI_HIDDEN))
+				consider_cmd(&n, c);
 	return near_enough(&n) ? n.best : NULL;
 }
 
 const char *cli_suggest_opt(const struct cli_cmd *cmd, const char *name)
 {
 	static struct nearest n;
-	const struct cli_opt *lists[4];
+	const struct cli_opt *lists[5];
 
 	n = (struct nearest){.word = name, .dist = 100};
 	cli_opt_lists(cmd, lists);
@@ -124,7 +131,7 @@ const char *cli_suggest_opt(const struct cli_cmd *cmd, const char *name)
 static const struct cli_opt *find_opt(const struct cli_cmd *cmd, char letter, const char *name,
 				      size_t len)
 {
-	const struct cli_opt *lists[4];
+	const struct cli_opt *lists[5];
 
 	cli_opt_lists(cmd, lists);
 	for (int i = 0; lists[i]; i++)
@@ -311,6 +318,11 @@ const char *cli_opt_nth(const struct cli_args *a, const char *name, int n)
 		if (strcmp(a->values[i].opt->name, name) == 0 && n-- == 0)
 			return a->values[i].value;
 	return NULL;
+}
+
+const char *cli_opt_any(const struct cli_args *a, const char *name)
+{
+	return table_has(a->cmd, name) ? cli_opt(a, name) : NULL;
 }
 
 const char *cli_opt(const struct cli_args *a, const char *name)

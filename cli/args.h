@@ -5,17 +5,33 @@
 #include "proto/buf.h"
 #include "proto/err.h"
 
-/* What a value is, for shell completion. */
+/* What a value is, for shell completion (cmd_complete.c says where each comes from). */
 enum cli_complete {
 	COMPLETE_NONE,
 	COMPLETE_APP,
 	COMPLETE_REMOTE,
 	COMPLETE_COMMAND,
+	COMPLETE_SHELL,
+	COMPLETE_FILE,
 	COMPLETE_CONFIG, /* names of config vars of the app */
 	COMPLETE_DYNO,
 	COMPLETE_TYPE, /* process types of the app */
 	COMPLETE_RELEASE,
-	COMPLETE_FILE,
+	COMPLETE_BUILD,
+	COMPLETE_DOMAIN,
+	COMPLETE_CERT,
+	COMPLETE_DRAIN,
+	COMPLETE_WEBHOOK,
+	COMPLETE_FEATURE,
+	COMPLETE_LAB,
+	COMPLETE_PERSON, /* who has access to the app */
+	COMPLETE_PERMISSION,
+	COMPLETE_KEY,
+	COMPLETE_AUTHORIZATION,
+	COMPLETE_STACK,
+	COMPLETE_SIZE,
+	COMPLETE_REGION,
+	COMPLETE_LEVEL, /* of a webhook */
 };
 
 struct cli_opt {
@@ -40,6 +56,7 @@ enum cli_cmd_flags {
 	CLI_HIDDEN = 8,
 	CLI_NO_KEY = 16,  /* works without being logged in */
 	CLI_OFFLINE = 32, /* needs neither platform nor configuration */
+	CLI_NO_JSON = 64, /* has no --json: its output is a stream, or not for reading */
 };
 
 struct cli;
@@ -53,6 +70,11 @@ struct cli_cmd {
 	unsigned flags;
 	int (*run)(struct cli *c, struct err *err);
 	const char *examples; /* lines without "$ paasctl "; or NULL */
+};
+
+struct cli_topic {
+	const char *name, *help;
+	const struct cli_cmd *cmds; /* ends with a NULL name */
 };
 
 struct cli_value {
@@ -69,8 +91,8 @@ struct cli_args {
 	bool help; /* --help was given: nothing was checked */
 };
 
-/* The option lists that a command knows: its own, app, global (NULL-terminated). */
-void cli_opt_lists(const struct cli_cmd *cmd, const struct cli_opt *lists[4]);
+/* The option lists that a command knows: its own, json, app, global (NULL-terminated). */
+void cli_opt_lists(const struct cli_cmd *cmd, const struct cli_opt *lists[5]);
 const struct cli_cmd *cli_find_cmd(const char *name); /* by name or alias; NULL */
 /* The nearest command name or alias to a mistyped one; NULL when nothing is near. */
 const char *cli_suggest(const char *name);
@@ -84,6 +106,8 @@ void cli_args_clear(struct cli_args *a);
 /* Value of an option of this command ("" for a switch); NULL when not given. The last one wins.
  * Asserts that the table has it. */
 const char *cli_opt(const struct cli_args *a, const char *name);
+/* The same for code that several commands share: NULL too when the table does not have it. */
+const char *cli_opt_any(const struct cli_args *a, const char *name);
 /* The n-th value of an option that may be repeated; NULL after the last. */
 const char *cli_opt_nth(const struct cli_args *a, const char *name, int n);
 

@@ -26,30 +26,47 @@ struct cli {
 	struct cli_url url; /* its parts */
 	char *key;	    /* owned; API token, NULL when not logged in */
 	bool key_from_env;
-	char *app; /* owned; set before run() of commands with CLI_APP */
+	char *app;	 /* owned; set before run() of commands with CLI_APP */
+	char *code;	 /* owned; the second factor's code, once it was asked for */
+	bool asking;	 /* stdin answers questions even when it is no terminal (login) */
+	bool trust_any;	 /* certificates are not checked: for fetching the CA only */
+	bool untrusted;	 /* a request failed because its certificate was not trusted */
+	long timeout_ms; /* of every request; 0 = the usual */
 	bool out_tty, err_tty, out_colour, err_colour, debug;
 	struct cli_http *http;
 	struct buf action;  /* text of the action that is being shown, empty when none is */
 	struct buf pending; /* warnings kept back until the action's line is done */
 	struct buf detail; /* when not empty: printed instead of err->msg, may have several lines */
-	char wire_id[64];  /* id of the API's last error; err->id points here */
-	char err_app[64];  /* its app.name, "" when none */
-	char err_url[256]; /* its url */
+	char webhook_secret[256]; /* of the last answer that told one */
+	char wire_id[64];	  /* id of the API's last error; err->id points here */
+	char err_app[64];	  /* its app.name, "" when none */
+	char err_url[256];	  /* its url */
 };
 
 /* --- commands.c: the one table --- */
-extern const struct cli_cmd cli_commands[]; /* ends with a NULL name */
+extern const struct cli_topic cli_topics[]; /* ends with a NULL name */
 extern const struct cli_opt cli_global_opts[];
+extern const struct cli_opt cli_json_opts[];
 extern const struct cli_opt cli_app_opts[];
 
-/* --- main.c --- */
+/* --- dispatch.c --- */
 int cli_main(int argc, char **argv);
 
-/* --- help.c --- */
-int cli_cmd_help(struct cli *c, struct err *err);
+/* --- help.c, man.c: what people read about the table --- */
+extern const char cli_help_exits[]; /* "0 done; 1 ..." */
 void cli_help_command(FILE *out, const struct cli_cmd *cmd);
+void cli_help_topic(FILE *out, const struct cli_topic *topic);
 void cli_help_overview(FILE *out);
 void cli_help_markdown(FILE *out);
+void cli_help_man(FILE *out);
+/* "paasctl NAME ARGS FLAGS" */
+void cli_help_usage(const struct cli_cmd *cmd, struct buf *out);
+
+/* --- parity.c: paasctl called as `staging` or `production` --- */
+/* The environment that a program's name stands for; NULL when it is none. */
+const char *cli_parity_env(const char *argv0);
+/* Runs `ENV WORDS...`; the exit status. dispatch runs one command line of paasctl. */
+int cli_parity(const char *env, int argc, char **argv, int (*dispatch)(int argc, char **argv));
 
 /* --- context.c: where the platform is, who we are --- */
 int cli_open(struct cli *c, struct err *err); /* api_url, key, tty flags; no request */
@@ -65,6 +82,8 @@ struct cli_req {
 	const char *range;	   /* Range header; NULL = none */
 	bool partial;		   /* the given range only: Next-Range is not followed */
 	const char *basic;	   /* "user:password" instead of the token */
+	const char *bearer;	   /* this token instead of ours; "" = none */
+	long timeout_ms;	   /* 0 = the usual */
 };
 /* out may be NULL (the answer is dropped); else a new reference. Fails with the API's error. */
 int cli_request(struct cli *c, const struct cli_req *req, json_t **out, struct err *err);
@@ -86,13 +105,78 @@ struct cli_stream {
 int cli_stream(struct cli *c, const struct cli_stream *s, long *status, struct err *err);
 /* Copies a text stream to stdout. *status as above. */
 int cli_stream_text(struct cli *c, const char *url, long *status, struct err *err);
+/* PUT of a file to a capability URL. */
+int cli_put_file(struct cli *c, const char *url, const char *file, struct err *err);
 void cli_http_free(struct cli_http *h);
 /* A handle whose connection to the platform is open (CURLOPT_CONNECT_ONLY), for attach.c. */
 void *cli_connect(struct cli *c, int *fd, struct err *err);
 
+/* The first items of a list as a range asks for them ("version ..; max=1, order=desc"). */
+int cli_api_part(struct cli *c, const char *range, json_t **out, struct err *err, const char *fmt,
+		 ...) PRINTF(5, 6);
+/* The request of which cli_action() told: ends its line, and with --json prints the answer. */
+int cli_send(struct cli *c, const char *method, const json_t *body, struct err *err,
+	     const char *fmt, ...) PRINTF(5, 6);
+
+const json_t *cli_at(const json_t *o, const char *path); /* borrowed; NULL */
 /* Text at a dotted path ("user.email"); "" when absent, null or no text. Borrowed. */
 const char *cli_js(const json_t *o, const char *path);
 long long cli_jint(const json_t *o, const char *path);
+
+/* --- show.c: resources as tables and as fields; with --json as they came --- */
+enum cli_form {
+	FORM_TEXT,  /* text, numbers, true and false */
+	FORM_WHEN,  /* cli_ago() */
+	FORM_LIST,  /* an array's texts, or the names in its objects, with ", " between */
+	FORM_LINES, /* the same, one a line */
+	FORM_ON,    /* true: enabled, else: disabled */
+};
+struct cli_field {
+	const char *label; /* NULL ends; "" in the first of a table: a table without heads */
+	const char *path;
+	enum cli_form form;
+};
+bool cli_json(const struct cli *c);				  /* --json was given */
+char *cli_field_text(const json_t *o, const struct cli_field *f); /* owned */
+/* "=== title" and a table, or the text for an empty list. Both may have one %s: the app. */
+int cli_show_list(struct cli *c, const json_t *list, const struct cli_field *fields,
+		  const char *title, const char *none);
+/* "=== title" (NULL = none) and a line for each field that is not empty. */
+int cli_show_fields(struct cli *c, const json_t *o, const struct cli_field *fields,
+		    const char *title);
+/* A new array, sorted by the text at a path. */
+json_t *cli_sorted(const json_t *list, const char *path);
+/* The object of a list whose field is that text; NULL. Borrowed. */
+json_t *cli_find(const json_t *list, const char *path, const char *value);
+/* A number of an option, preset when it was not given. */
+int cli_num_opt(struct cli *c, const char *name, int preset, int *out, struct err *err);
+/* Sets body.key to the option's value when it was given. */
+void cli_body_opt(struct cli *c, json_t *body, const char *opt, const char *key);
+/* An array of the parts of "a,b c". */
+json_t *cli_words(const char *text);
+/* The body of a file of at most max bytes, as text; "-" is stdin. */
+int cli_read_file(const char *path, size_t max, struct buf *out, struct err *err);
+/* $XDG_CONFIG_HOME/paasctl or the like for "CONFIG", "CACHE"; NULL without a home. */
+char *cli_xdg_dir(const char *kind);
+int cli_make_dir(const char *dir, struct err *err); /* and its parents, mode 0700 */
+
+/* --- trust.c: the CA of a development platform --- */
+/* Owned; PAASCTL_CA_FILE, else the one kept for this platform if there is one; else NULL. */
+char *cli_ca_file(struct cli *c);
+/* GET /ca.pem, without checking the certificate when the platform is https. 1 = it has none. */
+int cli_ca_fetch(struct cli *c, struct buf *pem, struct err *err);
+int cli_ca_fingerprint(const char *pem, char out[96]); /* "AB:CD:..."; -1 when it is no PEM */
+/* Keeps it for this platform; *path gets the file. */
+int cli_ca_keep(struct cli *c, const struct buf *pem, char **path, struct err *err);
+/* A file with it and the system's own authorities, for programs that take only one. Owned; NULL
+ * when it cannot be written. */
+char *cli_ca_bundle(struct cli *c, const char *ca_file);
+/* At login: offers to trust the platform's CA. required: nothing works without. */
+int cli_ca_offer(struct cli *c, bool required, struct err *err);
+
+/* --- qr.c --- */
+/* Draws text as a QR code of half blocks; false when it is too long (about 270 bytes). */
+bool cli_qr_print(FILE *out, const char *text);
 
 /* --- ui.c: what people see --- */
 void cli_action(struct cli *c, const char *fmt, ...) PRINTF(2, 3); /* "Doing x... " */
@@ -127,6 +211,9 @@ bool cli_git_has_remote(const char *name);
 int cli_git_add_remote(const char *name, const char *url, struct err *err);
 int cli_git_set_remote(const char *name, const char *url, struct err *err);
 int cli_git_del_remote(const char *name, struct err *err);
+/* The repository's git checks an https platform with the authority that was trusted for it. */
+void cli_git_trust(struct cli *c, const char *url);
+void cli_git_trust_in(struct cli *c, const char *dir, const char *url);
 
 /* --- proc.c --- */
 /* Runs argv with stdin from /dev/null. out NULL: stdout goes to /dev/null. Returns the exit status,
@@ -142,57 +229,14 @@ int cli_attach(struct cli *c, const char *attach_url, bool tty,
 	       void (*on_up)(struct cli *c, void *arg), void *arg, int *status, struct err *err);
 
 /* --- cmd_*.c --- */
-int cmd_login(struct cli *c, struct err *err);
-int cmd_logout(struct cli *c, struct err *err);
-int cmd_whoami(struct cli *c, struct err *err);
-int cmd_token(struct cli *c, struct err *err);
-int cmd_apps(struct cli *c, struct err *err);
-int cmd_apps_create(struct cli *c, struct err *err);
-int cmd_apps_info(struct cli *c, struct err *err);
-int cmd_apps_destroy(struct cli *c, struct err *err);
-int cmd_apps_rename(struct cli *c, struct err *err);
-int cmd_apps_open(struct cli *c, struct err *err);
-int cmd_maintenance(struct cli *c, struct err *err);
-int cmd_maintenance_on(struct cli *c, struct err *err);
-int cmd_maintenance_off(struct cli *c, struct err *err);
-int cmd_git_remote(struct cli *c, struct err *err);
-int cmd_git_credentials(struct cli *c, struct err *err);
-int cmd_config(struct cli *c, struct err *err);
-int cmd_config_get(struct cli *c, struct err *err);
-int cmd_config_set(struct cli *c, struct err *err);
-int cmd_config_unset(struct cli *c, struct err *err);
-int cmd_config_edit(struct cli *c, struct err *err);
-int cmd_logs(struct cli *c, struct err *err);
-int cmd_ps(struct cli *c, struct err *err);
-int cmd_ps_scale(struct cli *c, struct err *err);
-int cmd_ps_restart(struct cli *c, struct err *err);
-int cmd_ps_stop(struct cli *c, struct err *err);
-int cmd_ps_type(struct cli *c, struct err *err);
-int cmd_ps_wait(struct cli *c, struct err *err);
-int cmd_run(struct cli *c, struct err *err);
-int cmd_run_detached(struct cli *c, struct err *err);
-int cmd_console(struct cli *c, struct err *err);
-int cmd_releases(struct cli *c, struct err *err);
-int cmd_releases_info(struct cli *c, struct err *err);
-int cmd_releases_output(struct cli *c, struct err *err);
-int cmd_releases_rollback(struct cli *c, struct err *err);
-int cmd_builds(struct cli *c, struct err *err);
-int cmd_builds_info(struct cli *c, struct err *err);
-int cmd_builds_output(struct cli *c, struct err *err);
-int cmd_builds_cancel(struct cli *c, struct err *err);
-int cmd_buildpacks(struct cli *c, struct err *err);
-int cmd_buildpacks_set(struct cli *c, struct err *err);
-int cmd_buildpacks_add(struct cli *c, struct err *err);
-int cmd_buildpacks_remove(struct cli *c, struct err *err);
-int cmd_buildpacks_clear(struct cli *c, struct err *err);
-int cmd_access(struct cli *c, struct err *err);
-int cmd_access_add(struct cli *c, struct err *err);
-int cmd_access_remove(struct cli *c, struct err *err);
-int cmd_version(struct cli *c, struct err *err);
-int cmd_autocomplete(struct cli *c, struct err *err);
-int cmd_complete(struct cli *c, struct err *err);
-
-/* Shared by commands: log lines of a session, streamed to stdout (cmd_logs.c). */
+/* Shared by commands: APP of `info APP` stands for -a APP. */
+int cli_app_arg(struct cli *c, struct err *err);
+/* Calls fn for the repository's remotes of the app. */
+int cli_each_remote(struct cli *c, const char *app, const char *url,
+		    int (*fn)(const char *name, const char *url, struct err *err), struct err *err);
+/* The release that a name stands for ("v12", "12", an id), the newest without a name. */
+int cli_get_release(struct cli *c, const char *name, json_t **out, struct err *err);
+/* Log lines of a session, streamed to stdout (cmd_logs.c). */
 struct cli_logs {
 	const char *dyno, *source; /* or NULL */
 	int lines;

@@ -1,9 +1,11 @@
 #include "cli/cli.h"
+#include "cli/netrc.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define ACCEPT_API   "Accept: application/vnd.heroku+json; version=3"
@@ -127,6 +129,10 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	if (header_is(line, n, "Next-Range", &v, &len) && len < sizeof t->next_range) {
 		memcpy(t->next_range, v, len);
 		t->next_range[len] = 0;
+	} else if (header_is(line, n, "Heroku-Webhook-Secret", &v, &len) &&
+		   len < sizeof t->c->webhook_secret) {
+		memcpy(t->c->webhook_secret, v, len);
+		t->c->webhook_secret[len] = 0;
 	} else if (header_is(line, n, "X-Heroku-Warning", &v, &len) ||
 		   header_is(line, n, "Warning-Message", &v, &len)) {
 		buf_reset(&t->warning);
@@ -152,6 +158,20 @@ static void print_warning(struct cli *c, const struct buf *w)
 	cli_warn(c, "%s", text);
 }
 
+/* https platforms: the authority that was trusted for this one, else the system's. */
+static void set_trust(struct cli *c, CURL *e)
+{
+	AUTO(auto_str) char *ca = cli_ca_file(c);
+
+	if (c->trust_any) {
+		curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
+		curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
+	} else if (ca) {
+		curl_easy_setopt(e, CURLOPT_CAINFO, ca);
+		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+	}
+}
+
 /* Options that every transfer has. */
 static CURL *prepare(struct cli *c, const char *url, struct transfer *t)
 {
@@ -169,6 +189,8 @@ static CURL *prepare(struct cli *c, const char *url, struct transfer *t)
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
 	curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	if (cli_url_parse(url, &u) && strcmp(u.scheme, "https") == 0)
+		set_trust(c, e);
 	/* The platform on this machine is never behind the proxy of the environment. */
 	if (cli_url_parse(url, &u) && cli_url_loopback(&u))
 		curl_easy_setopt(e, CURLOPT_PROXY, "");
@@ -235,6 +257,12 @@ static int unreachable(struct cli *c, const char *base, CURLcode rc, struct err 
 		return err_set(err, ERR_UNAVAILABLE, "%s closed the connection before it answered",
 			       base);
 	case CURLE_PEER_FAILED_VERIFICATION:
+		c->untrusted = true;
+		buf_reset(&c->detail);
+		buf_addf(&c->detail,
+			 "the certificate of %s is not trusted (%s)\n"
+			 "If it is a development platform, trust it with: paasctl login",
+			 base, why);
 		return err_set(err, ERR_UNAVAILABLE, "the certificate of %s is not trusted (%s)",
 			       base, why);
 	default:
@@ -302,11 +330,17 @@ static struct curl_slist *api_headers(struct cli *c, const struct cli_req *r, co
 				      const char *body)
 {
 	struct curl_slist *l = curl_slist_append(NULL, ACCEPT_API);
+	const char *token = r->bearer ? r->bearer : c->key;
 
-	if (!r->basic && c->key) {
-		AUTO(auto_str) char *auth = xasprintf("Authorization: Bearer %s", c->key);
+	if (!r->basic && token && token[0]) {
+		AUTO(auto_str) char *auth = xasprintf("Authorization: Bearer %s", token);
 
 		l = curl_slist_append(l, auth);
+	}
+	if (c->code) {
+		AUTO(auto_str) char *line = xasprintf("Heroku-Two-Factor-Code: %s", c->code);
+
+		l = curl_slist_append(l, line);
 	}
 	if (range) {
 		AUTO(auto_str) char *line = xasprintf("Range: %s", range);
@@ -329,7 +363,10 @@ static int send_once(struct cli *c, const struct cli_req *r, const char *range, 
 	CURLcode rc;
 
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, REQUEST_MS);
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS,
+			 r->timeout_ms	 ? r->timeout_ms
+			 : c->timeout_ms ? c->timeout_ms
+					 : REQUEST_MS);
 	if (r->basic) {
 		curl_easy_setopt(e, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 		curl_easy_setopt(e, CURLOPT_USERPWD, r->basic);
@@ -364,17 +401,46 @@ static int parse_answer(struct cli *c, const struct cli_req *r, struct transfer 
 		       c->api_url, r->path, why.text);
 }
 
-/* One page; more is set when Next-Range asks for another. */
-static int page(struct cli *c, const struct cli_req *r, char *range, size_t cap, json_t **out,
-		struct err *err)
+static int try_page(struct cli *c, const struct cli_req *r, char *range, size_t cap, json_t **out,
+		    struct err *err)
 {
 	struct transfer t = {.c = c};
 	int rc = send_once(c, r, range[0] ? range : NULL, &t, err);
 
 	if (rc == 0)
 		rc = parse_answer(c, r, &t, out, err);
-	snprintf(range, cap, "%s", t.next_range);
+	if (rc == 0)
+		snprintf(range, cap, "%s", t.next_range);
 	transfer_clear(&t);
+	return rc;
+}
+
+/* When the platform wants the second factor and somebody is there to type it: true = try again. */
+static bool second_factor(struct cli *c, const struct err *err)
+{
+	if (err->id != c->wire_id || strcmp(c->wire_id, "two_factor") != 0)
+		return false;
+	if (!isatty(STDIN_FILENO) && !c->asking)
+		return false;
+	if (c->action.len && c->err_tty)
+		fputc('\n', stderr);
+	c->code = cli_prompt(c, "Two-factor code: ", false);
+	return c->code && c->code[0] && cli_netrc_word(c->code);
+}
+
+/* One page; range is set when Next-Range asks for another, else empty. */
+static int page(struct cli *c, const struct cli_req *r, char *range, size_t cap, json_t **out,
+		struct err *err)
+{
+	int rc = try_page(c, r, range, cap, out, err);
+
+	if (rc < 0 && second_factor(c, err)) {
+		*err = (struct err){0};
+		rc = try_page(c, r, range, cap, out, err);
+	}
+	/* A code is good once. */
+	free(c->code);
+	c->code = NULL;
 	return rc;
 }
 
@@ -453,6 +519,40 @@ int cli_api(struct cli *c, const char *method, const json_t *body, json_t **out,
 	return cli_request(c, &r, out, err);
 }
 
+int cli_api_part(struct cli *c, const char *range, json_t **out, struct err *err, const char *fmt,
+		 ...)
+{
+	AUTO(auto_str) char *path = NULL;
+	struct cli_req r = {.method = "GET", .range = range, .partial = true};
+	va_list ap;
+
+	va_start(ap, fmt);
+	path = vpath(fmt, ap);
+	va_end(ap);
+	r.path = path;
+	return cli_request(c, &r, out, err);
+}
+
+int cli_send(struct cli *c, const char *method, const json_t *body, struct err *err,
+	     const char *fmt, ...)
+{
+	AUTO(auto_str) char *path = NULL;
+	struct cli_req r = {.method = method, .body = body};
+	json_auto_t *answer = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	path = vpath(fmt, ap);
+	va_end(ap);
+	r.path = path;
+	if (cli_request(c, &r, &answer, err) < 0)
+		return -1;
+	cli_action_done(c, "%s", "");
+	if (cli_json(c))
+		cli_print_json(c, answer);
+	return 0;
+}
+
 int cli_stream(struct cli *c, const struct cli_stream *s, long *status, struct err *err)
 {
 	struct transfer t = {.c = c, .stream = s};
@@ -491,6 +591,45 @@ int cli_stream_text(struct cli *c, const char *url, long *status, struct err *er
 	return cli_stream(c, &s, status, err);
 }
 
+static size_t read_more(char *out, size_t size, size_t n, void *arg)
+{
+	return fread(out, size, n, arg);
+}
+
+int cli_put_file(struct cli *c, const char *url, const char *file, struct err *err)
+{
+	struct transfer t = {.c = c};
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type:");
+	FILE *in = fopen(file, "rbe");
+	CURL *e = prepare(c, url, &t);
+	long long started = now_ms();
+	struct stat st;
+	CURLcode rc;
+	int done;
+
+	if (!in || fstat(fileno(in), &st) < 0) {
+		curl_slist_free_all(headers);
+		return err_errno(err, "cannot read %s", file);
+	}
+	headers = curl_slist_append(headers, "Expect:");
+	curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(e, CURLOPT_READFUNCTION, read_more);
+	curl_easy_setopt(e, CURLOPT_READDATA, in);
+	curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
+	rc = perform(&t, TEXT_IDLE_MS);
+	curl_slist_free_all(headers);
+	fclose(in);
+	debug(c, "PUT", "(source)", &t, rc, started);
+	done = rc != CURLE_OK ? unreachable(c, c->api_url, rc, err)
+	       : t.status >= 200 && t.status < 300
+		       ? 0
+		       : err_set(err, status_err(t.status), "HTTP Error %ld for the upload",
+				 t.status);
+	transfer_clear(&t);
+	return done;
+}
+
 void *cli_connect(struct cli *c, int *fd, struct err *err)
 {
 	CURL *e = prepare(c, c->api_url, NULL);
@@ -511,7 +650,7 @@ void *cli_connect(struct cli *c, int *fd, struct err *err)
 	return e;
 }
 
-static const json_t *at(const json_t *o, const char *path)
+const json_t *cli_at(const json_t *o, const char *path)
 {
 	while (o && *path) {
 		size_t n = strcspn(path, ".");
@@ -525,12 +664,12 @@ static const json_t *at(const json_t *o, const char *path)
 
 const char *cli_js(const json_t *o, const char *path)
 {
-	const char *s = json_string_value(at(o, path));
+	const char *s = json_string_value(cli_at(o, path));
 
 	return s ? s : "";
 }
 
 long long cli_jint(const json_t *o, const char *path)
 {
-	return json_integer_value(at(o, path));
+	return json_integer_value(cli_at(o, path));
 }

@@ -1,44 +1,100 @@
+/* Who may work on an app. */
 #include "cli/cli.h"
+#include "cli/table.h"
 
 #include <string.h>
 
-int cmd_access(struct cli *c, struct err *err)
+static int cmd_access(struct cli *c, struct err *err)
 {
-	AUTO(cli_table_clear) struct cli_table t = {.cols = 2};
+	static const struct cli_field row[] = {{"", "user.email", FORM_TEXT},
+					       {"", "role", FORM_TEXT},
+					       {"", "permissions", FORM_LIST},
+					       {0}};
 	json_auto_t *people = NULL;
-	size_t i;
-	json_t *p;
 
 	if (cli_api(c, "GET", NULL, &people, err, "/apps/%s/collaborators", c->app) < 0)
 		return -1;
-	if (cli_opt(&c->args, "json")) {
-		cli_print_json(c, people);
-		return 0;
-	}
-	cli_header(c, "%s Access", c->app);
-	json_array_foreach(people, i, p)
-		cli_table_row(&t, (const char *[]){cli_js(p, "user.email"), cli_js(p, "role")});
-	cli_table_print(&t, stdout);
-	return 0;
+	return cli_show_list(c, people, row, "%s Access", "Nobody has access to %s.");
 }
 
-int cmd_access_add(struct cli *c, struct err *err)
+static json_t *body_of(struct cli *c)
 {
-	json_auto_t *body = json_pack("{ss}", "user", c->args.pos[0]);
+	const char *perms = cli_opt(&c->args, "permissions");
+	json_t *body = json_object();
 
-	cli_action(c, "Adding %s access to the app %s", c->args.pos[0], cli_label(c, c->app));
-	if (cli_api(c, "POST", body, NULL, err, "/apps/%s/collaborators", c->app) < 0)
-		return -1;
-	cli_action_done(c, "%s", "");
-	return 0;
+	if (perms)
+		json_object_set_new(body, "permissions", cli_words(perms));
+	return body;
 }
 
-int cmd_access_remove(struct cli *c, struct err *err)
+static int cmd_access_add(struct cli *c, struct err *err)
+{
+	json_auto_t *body = body_of(c);
+	const char *perms = cli_opt(&c->args, "permissions");
+
+	json_object_set_new(body, "user", json_string(c->args.pos[0]));
+	cli_action(c, "Adding %s access to the app %s%s%s%s", c->args.pos[0], cli_label(c, c->app),
+		   perms ? " with " : "", perms ? perms : "", perms ? " permissions" : "");
+	return cli_send(c, "POST", body, err, "/apps/%s/collaborators", c->app);
+}
+
+static int cmd_access_update(struct cli *c, struct err *err)
+{
+	json_auto_t *body = body_of(c);
+
+	if (!json_object_size(body))
+		return err_set(err, ERR_BAD_REQUEST, "Missing required flag permissions");
+	cli_action(c, "Updating %s in application %s with %s permissions", c->args.pos[0],
+		   cli_label(c, c->app), cli_opt(&c->args, "permissions"));
+	return cli_send(c, "PATCH", body, err, "/apps/%s/collaborators/%s", c->app, c->args.pos[0]);
+}
+
+static int cmd_access_remove(struct cli *c, struct err *err)
 {
 	cli_action(c, "Removing %s access from the app %s", c->args.pos[0], cli_label(c, c->app));
-	if (cli_api(c, "DELETE", NULL, NULL, err, "/apps/%s/collaborators/%s", c->app,
-		    c->args.pos[0]) < 0)
-		return -1;
-	cli_action_done(c, "%s", "");
-	return 0;
+	return cli_send(c, "DELETE", NULL, err, "/apps/%s/collaborators/%s", c->app,
+			c->args.pos[0]);
 }
+
+#define EMAIL                                                                      \
+	{                                                                          \
+		"EMAIL", COMPLETE_PERSON, "email address of the user", true, false \
+	}
+#define PERMISSIONS                                          \
+	VALUE('p', "permissions", "PERMISSIONS", PERMISSION, \
+	      "of view, deploy, operate, manage, with commas")
+
+const struct cli_cmd cli_cmds_access[] = {
+	{.name = "access",
+	 .help = "list who has access to an app",
+	 .flags = CLI_APP,
+	 .run = cmd_access,
+	 .examples = "access -a my-app"},
+	{.name = "access:add",
+	 .aliases = "sharing:add",
+	 .help = "add a user to an app",
+	 .more = "view: see the app, its config and logs; deploy: push, release, run; operate: "
+		 "scale, restart, "
+		 "change config; manage: who has access. Without -p all of them.",
+	 .args = ARGS({"EMAIL", COMPLETE_NONE, "email address of the user", true, false}),
+	 .opts = OPTS(PERMISSIONS),
+	 .flags = CLI_APP,
+	 .run = cmd_access_add,
+	 .examples = "access:add user@example.com -a my-app\n"
+		     "access:add user@example.com -a my-app -p view,deploy"},
+	{.name = "access:remove",
+	 .aliases = "sharing:remove",
+	 .help = "remove a user from an app",
+	 .args = ARGS(EMAIL),
+	 .flags = CLI_APP,
+	 .run = cmd_access_remove,
+	 .examples = "access:remove user@example.com -a my-app"},
+	{.name = "access:update",
+	 .help = "change what a user may do with an app",
+	 .args = ARGS(EMAIL),
+	 .opts = OPTS(PERMISSIONS),
+	 .flags = CLI_APP,
+	 .run = cmd_access_update,
+	 .examples = "access:update user@example.com -a my-app -p view,deploy,operate"},
+	{0},
+};

@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "cli/remotes.h"
 #include "proto/names.h"
 
@@ -11,8 +12,7 @@ static const char *remote_name(struct cli *c)
 	return r ? r : CLI_DEFAULT_REMOTE;
 }
 
-/* APP of `apps:info APP` stands for -a APP. */
-static int app_of_args(struct cli *c, struct err *err)
+int cli_app_arg(struct cli *c, struct err *err)
 {
 	if (!c->args.npos)
 		return cli_find_app(c, err);
@@ -59,26 +59,7 @@ static void list_apps(struct cli *c, const json_t *apps, const char *email)
 	}
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(cli_js(*(json_t *const *)a, "name"), cli_js(*(json_t *const *)b, "name"));
-}
-
-static json_t *sorted(const json_t *list)
-{
-	size_t n = json_array_size(list);
-	json_t **v = xcalloc(n, sizeof(json_t *)), *out = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		v[i] = json_array_get(list, i);
-	qsort(v, n, sizeof(json_t *), by_name);
-	for (size_t i = 0; i < n; i++)
-		json_array_append(out, v[i]);
-	free(v);
-	return out;
-}
-
-int cmd_apps(struct cli *c, struct err *err)
+static int cmd_apps(struct cli *c, struct err *err)
 {
 	json_auto_t *apps = NULL, *account = NULL, *list = NULL;
 	const char *path = cli_opt(&c->args, "all") ? "/apps" : "/users/~/apps";
@@ -86,8 +67,8 @@ int cmd_apps(struct cli *c, struct err *err)
 
 	if (cli_request(c, &r, &apps, err) < 0)
 		return -1;
-	list = sorted(apps);
-	if (cli_opt(&c->args, "json")) {
+	list = cli_sorted(apps, "name");
+	if (cli_json(c)) {
 		cli_print_json(c, list);
 		return 0;
 	}
@@ -125,7 +106,7 @@ static int set_buildpack(struct cli *c, const char *app, const char *bp, struct 
 	return 0;
 }
 
-int cmd_apps_create(struct cli *c, struct err *err)
+static int cmd_apps_create(struct cli *c, struct err *err)
 {
 	const char *name = c->args.npos ? c->args.pos[0] : cli_opt(&c->args, "app");
 	const char *region = cli_opt(&c->args, "region"), *stack = cli_opt(&c->args, "stack");
@@ -151,224 +132,17 @@ int cmd_apps_create(struct cli *c, struct err *err)
 				 remote_name(c));
 		else if (cli_git_add_remote(remote_name(c), cli_js(app, "git_url"), err) < 0)
 			return -1;
+		cli_git_trust(c, cli_js(app, "git_url"));
 	}
-	if (cli_opt(&c->args, "json"))
+	if (cli_json(c))
 		cli_print_json(c, app);
 	else
 		cli_line("%s | %s", cli_js(app, "web_url"), cli_js(app, "git_url"));
 	return 0;
 }
 
-/* --- apps:info --- */
-struct info {
-	json_t *app, *addons, *dynos, *people, *couplings;
-};
-
-static void info_clear(struct info *i)
-{
-	json_decref(i->app);
-	json_decref(i->addons);
-	json_decref(i->dynos);
-	json_decref(i->people);
-	json_decref(i->couplings);
-}
-#define info_clear_p info_clear
-
-/* Parts that this platform, or this account, does not have count as empty. */
-static void part(struct cli *c, const char *name, json_t **out)
-{
-	struct err e = {0};
-
-	if (cli_api(c, "GET", NULL, out, &e, "/apps/%s/%s", c->app, name) < 0)
-		*out = json_array();
-	buf_reset(&c->detail);
-}
-
-static int fetch_info(struct cli *c, struct info *i, struct err *err)
-{
-	if (cli_api(c, "GET", NULL, &i->app, err, "/apps/%s", c->app) < 0)
-		return -1;
-	part(c, "addons", &i->addons);
-	part(c, "dynos", &i->dynos);
-	part(c, "collaborators", &i->people);
-	part(c, "pipeline-couplings", &i->couplings);
-	if (!json_is_array(i->couplings)) { /* one object, as the API has it */
-		json_t *list = json_array();
-
-		json_array_append_new(list, i->couplings);
-		i->couplings = list;
-	}
-	return 0;
-}
-
-static void bytes(long long n, char out[32])
-{
-	static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
-	double v = (double)n;
-	size_t u = 0;
-
-	while (v >= 1000 && u + 1 < ARRAY_LEN(units)) {
-		v /= 1000;
-		u++;
-	}
-	if (u == 0 || v >= 100)
-		snprintf(out, 32, "%.0f %s", v, units[u]);
-	else
-		snprintf(out, 32, "%.1f %s", v, units[u]);
-}
-
-/* "web: 1" lines, or "web: 1, worker: 2". */
-static void count_types(const json_t *dynos, const char *sep, struct buf *out)
-{
-	json_auto_t *n = json_object();
-	const char *type;
-	size_t i;
-	json_t *d, *v;
-
-	json_array_foreach(dynos, i, d)
-	{
-		type = cli_js(d, "type");
-		json_object_set_new(n, type,
-				    json_integer(cli_jint(json_object_get(n, type), "") + 1));
-	}
-	json_object_foreach(n, type, v)
-		buf_addf(out, "%s%s: %lld", out->len ? sep : "", type, cli_jint(v, ""));
-}
-
-static void join(const json_t *list, const char *key, const char *but, const char *sep,
-		 struct buf *out)
-{
-	size_t i;
-	json_t *v;
-
-	json_array_foreach(list, i, v)
-	{
-		if (!but || strcmp(cli_js(v, key), but) != 0)
-			buf_addf(out, "%s%s", out->len ? sep : "", cli_js(v, key));
-	}
-}
-
-static void join_pipelines(const json_t *list, struct buf *out)
-{
-	size_t i;
-	json_t *v;
-
-	json_array_foreach(list, i, v) buf_addf(out, "%s%s - %s", out->len ? "\n" : "",
-						cli_js(v, "pipeline.name"), cli_js(v, "stage"));
-}
-
-static void stack_text(const json_t *app, struct buf *out)
-{
-	const char *now = cli_js(app, "stack.name"), *next = cli_js(app, "build_stack.name");
-
-	buf_adds(out, now);
-	if (next[0] && strcmp(now, next) != 0)
-		buf_addf(out, " (next build will use %s)", next);
-}
-
-static void add_nonempty(struct cli_pairs *p, const char *key, struct buf *value)
-{
-	if (value->len)
-		cli_pairs_add(p, key, buf_str(value));
-	buf_reset(value);
-}
-
-static void info_pairs(const struct info *i)
-{
-	AUTO(cli_pairs_clear) struct cli_pairs p = {0};
-	AUTO(buf_clear) struct buf b = {0};
-	const json_t *app = i->app;
-	char size[32];
-
-	join(i->addons, "plan.name", NULL, "\n", &b);
-	cli_pairs_add(&p, "Addons", buf_str(&b));
-	buf_reset(&b);
-	cli_pairs_add(&p, "Auto Cert Mgmt",
-		      json_is_true(json_object_get(app, "acm")) ? "true" : "false");
-	join(i->people, "user.email", cli_js(app, "owner.email"), "\n", &b);
-	cli_pairs_add(&p, "Collaborators", buf_str(&b));
-	buf_reset(&b);
-	count_types(i->dynos, "\n", &b);
-	cli_pairs_add(&p, "Dynos", buf_str(&b));
-	buf_reset(&b);
-	cli_pairs_add(&p, "Git URL", cli_js(app, "git_url"));
-	if (json_is_true(json_object_get(app, "maintenance")))
-		cli_pairs_add(&p, "Maintenance", "on");
-	cli_pairs_add(&p, "Owner", cli_js(app, "owner.email"));
-	join_pipelines(i->couplings, &b);
-	add_nonempty(&p, "Pipelines", &b);
-	cli_pairs_add(&p, "Region", cli_js(app, "region.name"));
-	if (strcmp(cli_js(app, "runtime"), "plain") == 0)
-		cli_pairs_add(&p, "Runtime", "plain (no isolation)");
-	bytes(cli_jint(app, "repo_size"), size);
-	cli_pairs_add(&p, "Repo Size", size);
-	bytes(cli_jint(app, "slug_size"), size);
-	cli_pairs_add(&p, "Slug Size", size);
-	stack_text(app, &b);
-	add_nonempty(&p, "Stack", &b);
-	cli_pairs_add(&p, "Web URL", cli_js(app, "web_url"));
-	cli_pairs_print(&p, stdout);
-}
-
-static void shell_line(const char *key, const char *value)
-{
-	AUTO(buf_clear) struct buf b = {0};
-
-	cli_shell_pair(&b, key, value);
-	printf("%s\n", buf_str(&b));
-}
-
-static void info_shell(const struct info *i)
-{
-	AUTO(buf_clear) struct buf addons = {0};
-	AUTO(buf_clear) struct buf people = {0};
-	AUTO(buf_clear) struct buf dynos = {0};
-	const json_t *app = i->app;
-	char size[32];
-
-	join(i->addons, "plan.name", NULL, ",", &addons);
-	join(i->people, "user.email", cli_js(app, "owner.email"), ",", &people);
-	count_types(i->dynos, ", ", &dynos);
-	shell_line("auto_cert_mgmt", json_is_true(json_object_get(app, "acm")) ? "true" : "false");
-	shell_line("addons", buf_str(&addons));
-	shell_line("collaborators", buf_str(&people));
-	shell_line("git_url", cli_js(app, "git_url"));
-	shell_line("web_url", cli_js(app, "web_url"));
-	bytes(cli_jint(app, "repo_size"), size);
-	shell_line("repo_size", size);
-	bytes(cli_jint(app, "slug_size"), size);
-	shell_line("slug_size", size);
-	shell_line("owner", cli_js(app, "owner.email"));
-	shell_line("region", cli_js(app, "region.name"));
-	shell_line("dynos", buf_str(&dynos));
-	shell_line("stack", cli_js(app, "stack.name"));
-}
-
-int cmd_apps_info(struct cli *c, struct err *err)
-{
-	AUTO(info_clear) struct info i = {0};
-
-	if (app_of_args(c, err) < 0 || fetch_info(c, &i, err) < 0)
-		return -1;
-	if (cli_opt(&c->args, "json")) {
-		json_auto_t *all =
-			json_pack("{sOsOsOsOsO}", "addons", i.addons, "app", i.app, "collaborators",
-				  i.people, "dynos", i.dynos, "pipeline_couplings", i.couplings);
-
-		cli_print_json(c, all);
-	} else if (cli_opt(&c->args, "shell")) {
-		info_shell(&i);
-	} else {
-		cli_header(c, "%s", cli_js(i.app, "name"));
-		info_pairs(&i);
-	}
-	return 0;
-}
-
-/* Calls fn for the repository's remotes of the app. */
-static int each_remote(struct cli *c, const char *app, const char *url,
-		       int (*fn)(const char *name, const char *url, struct err *err),
-		       struct err *err)
+int cli_each_remote(struct cli *c, const char *app, const char *url,
+		    int (*fn)(const char *name, const char *url, struct err *err), struct err *err)
 {
 	AUTO(cli_remotes_clear) struct cli_remotes r = {0};
 
@@ -388,11 +162,11 @@ static int move_remote(const char *name, const char *url, struct err *err)
 {
 	if (cli_git_set_remote(name, url, err) < 0)
 		return -1;
-	cli_line("Git remote %s updated", name);
+	fprintf(stderr, "Git remote %s updated\n", name);
 	return 0;
 }
 
-int cmd_apps_destroy(struct cli *c, struct err *err)
+static int cmd_apps_destroy(struct cli *c, struct err *err)
 {
 	json_auto_t *app = NULL;
 	AUTO(auto_str) char *what = NULL;
@@ -402,7 +176,7 @@ int cmd_apps_destroy(struct cli *c, struct err *err)
 	if (!c->args.npos && !cli_opt(&c->args, "app") && !cli_opt(&c->args, "remote") &&
 	    cli_opt(&c->args, "confirm"))
 		c->app = xstrdup(cli_opt(&c->args, "confirm"));
-	else if (app_of_args(c, err) < 0)
+	else if (cli_app_arg(c, err) < 0)
 		return -1;
 	if (cli_api(c, "GET", NULL, &app, err, "/apps/%s", c->app) < 0)
 		return -1;
@@ -413,13 +187,15 @@ int cmd_apps_destroy(struct cli *c, struct err *err)
 	cli_action(c, "Destroying %s (including all add-ons)", cli_label(c, name));
 	if (cli_api(c, "DELETE", NULL, NULL, err, "/apps/%s", cli_js(app, "id")) < 0)
 		return -1;
-	if (each_remote(c, name, NULL, drop_remote, err) < 0)
+	if (cli_each_remote(c, name, NULL, drop_remote, err) < 0)
 		return -1;
 	cli_action_done(c, "%s", "");
+	if (cli_json(c))
+		cli_print_json(c, app);
 	return 0;
 }
 
-int cmd_apps_rename(struct cli *c, struct err *err)
+static int cmd_apps_rename(struct cli *c, struct err *err)
 {
 	const char *new_name = c->args.pos[0];
 	json_auto_t *body = json_pack("{ss}", "name", new_name), *before = NULL, *app = NULL;
@@ -430,17 +206,21 @@ int cmd_apps_rename(struct cli *c, struct err *err)
 	if (cli_api(c, "PATCH", body, &app, err, "/apps/%s", cli_js(before, "id")) < 0)
 		return -1;
 	cli_action_done(c, "%s", "");
-	cli_line("%s | %s", cli_js(app, "web_url"), cli_js(app, "git_url"));
-	if (each_remote(c, cli_js(before, "name"), cli_js(app, "git_url"), move_remote, err) < 0)
+	if (cli_json(c))
+		cli_print_json(c, app);
+	else
+		cli_line("%s | %s", cli_js(app, "web_url"), cli_js(app, "git_url"));
+	if (cli_each_remote(c, cli_js(before, "name"), cli_js(app, "git_url"), move_remote, err) <
+	    0)
 		return -1;
 	cli_warn(c, "Don't forget to update git remotes for all other local checkouts of the app.");
 	return 0;
 }
 
-int cmd_apps_open(struct cli *c, struct err *err)
+static int cmd_apps_open(struct cli *c, struct err *err)
 {
 	const char *path = c->args.npos ? c->args.pos[0] : "";
-	json_auto_t *app = NULL;
+	json_auto_t *app = NULL, *one = NULL;
 	AUTO(auto_str) char *url = NULL;
 	struct cli_url parts;
 	bool browser = (getenv("DISPLAY") || getenv("WAYLAND_DISPLAY")) && c->out_tty;
@@ -459,20 +239,114 @@ int cmd_apps_open(struct cli *c, struct err *err)
 	}
 	if (!cli_url_parse(url, &parts))
 		return err_set(err, ERR_INTERNAL, "%s has no web address", c->app);
-	if (browser && cli_run((const char *const[]){"xdg-open", url, NULL}, NULL) == 0)
+	one = json_pack("{ss}", "web_url", url);
+	if (cli_json(c))
+		cli_print_json(c, one);
+	else if (browser && cli_run((const char *const[]){"xdg-open", url, NULL}, NULL) == 0)
 		fprintf(stderr, "Opening %s... done\n", url);
 	else
 		cli_line("%s", url);
 	return 0;
 }
 
-int cmd_maintenance(struct cli *c, struct err *err)
+static int cmd_apps_errors(struct cli *c, struct err *err)
 {
-	json_auto_t *app = NULL;
+	buf_addf(&c->detail,
+		 "This platform keeps no statistics of errors. What went wrong is in the log:\n"
+		 "  paasctl logs --app %s --source heroku --num 1500",
+		 c->app);
+	return err_set(err, ERR_NOT_IMPLEMENTED, "no statistics of errors");
+}
+
+static int cmd_apps_leave(struct cli *c, struct err *err)
+{
+	json_auto_t *me = NULL;
+
+	cli_action(c, "Leaving %s", cli_label(c, c->app));
+	if (cli_api(c, "GET", NULL, &me, err, "/account") < 0)
+		return -1;
+	return cli_send(c, "DELETE", NULL, err, "/apps/%s/collaborators/%s", c->app,
+			cli_js(me, "email"));
+}
+
+const struct cli_cmd cli_cmds_apps[] = {
+	{.name = "apps",
+	 .aliases = "list apps:list",
+	 .help = "list your apps",
+	 .opts = OPTS(SWITCH('A', "all", "include apps that you collaborate on, of anybody")),
+	 .run = cmd_apps,
+	 .examples = "apps\napps --all --json"},
+	{.name = "apps:create",
+	 .aliases = "create",
+	 .help = "create a new app",
+	 .more = "In a git repository a remote for the app is added, unless there is one of that "
+		 "name. Without "
+		 "NAME the platform makes one up.",
+	 .args = ARGS({"NAME", COMPLETE_NONE, "name of app to create", false, false}),
+	 .opts = OPTS(VALUE('a', "app", "NAME", NONE, NULL),
+		      VALUE('r', "remote", "REMOTE", NONE,
+			    "the git remote to create (default: " CLI_DEFAULT_REMOTE ")"),
+		      VALUE('b', "buildpack", "BUILDPACK", NONE,
+			    "buildpack name or URL to use for this app"),
+		      SWITCH('n', "no-remote", "do not create a git remote"),
+		      VALUE('s', "stack", "STACK", NONE, "the stack to create the app on"),
+		      VALUE(0, "region", "REGION", NONE, "region for the app to run in")),
+	 .run = cmd_apps_create,
+	 .examples =
+		 "apps:create\napps:create my-app\napps:create my-app-staging --remote staging"},
+	{.name = "apps:destroy",
+	 .aliases = "destroy apps:delete",
+	 .help = "permanently destroy an app",
+	 .more = "Removes the app's releases, logs and config vars, and its remotes in this "
+		 "repository.",
+	 .args = ARGS({"APP", COMPLETE_APP, "name of the app (also -a)", false, false}),
+	 .opts = OPTS(CONFIRM),
+	 .flags = CLI_APP_OPTIONAL,
+	 .run = cmd_apps_destroy,
+	 .examples = "apps:destroy -a my-app\ndestroy my-app --confirm my-app"},
+	{.name = "apps:rename",
+	 .aliases = "rename",
+	 .help = "rename an app",
+	 .more = "Remotes in this repository that point at the app follow.",
+	 .args = ARGS({"NEWNAME", COMPLETE_NONE, "new name of the app", true, false}),
+	 .flags = CLI_APP,
+	 .run = cmd_apps_rename,
+	 .examples = "apps:rename new-name -a my-app"},
+	{.name = "apps:open",
+	 .aliases = "open",
+	 .help = "open the app in a web browser",
+	 .more = "Prints the address when there is no browser or standard output is no terminal.",
+	 .args = ARGS({"PATH", COMPLETE_NONE, "path on the app", false, false}),
+	 .flags = CLI_APP,
+	 .run = cmd_apps_open,
+	 .examples = "open -a my-app\nopen -a my-app /login"},
+	{.name = "apps:leave",
+	 .aliases = "leave",
+	 .help = "give up your access to an app",
+	 .flags = CLI_APP,
+	 .run = cmd_apps_leave,
+	 .examples = "apps:leave -a my-app"},
+	{.name = "apps:errors",
+	 .help = "say where the errors of an app are found",
+	 .flags = CLI_APP | CLI_NO_JSON,
+	 .run = cmd_apps_errors,
+	 .examples = "apps:errors -a my-app"},
+	{0},
+};
+
+/* --- maintenance --- */
+
+static int cmd_maintenance(struct cli *c, struct err *err)
+{
+	json_auto_t *app = NULL, *one = NULL;
 
 	if (cli_api(c, "GET", NULL, &app, err, "/apps/%s", c->app) < 0)
 		return -1;
-	printf("%s\n", json_is_true(json_object_get(app, "maintenance")) ? "on" : "off");
+	one = json_pack("{sO}", "maintenance", json_object_get(app, "maintenance"));
+	if (cli_json(c))
+		cli_print_json(c, one);
+	else
+		printf("%s\n", json_is_true(json_object_get(app, "maintenance")) ? "on" : "off");
 	return 0;
 }
 
@@ -482,42 +356,34 @@ static int set_maintenance(struct cli *c, bool on, struct err *err)
 
 	cli_action(c, "%s maintenance mode for %s", on ? "Enabling" : "Disabling",
 		   cli_label(c, c->app));
-	if (cli_api(c, "PATCH", body, NULL, err, "/apps/%s", c->app) < 0)
-		return -1;
-	cli_action_done(c, "%s", "");
-	return 0;
+	return cli_send(c, "PATCH", body, err, "/apps/%s", c->app);
 }
 
-int cmd_maintenance_on(struct cli *c, struct err *err)
+static int cmd_maintenance_on(struct cli *c, struct err *err)
 {
 	return set_maintenance(c, true, err);
 }
 
-int cmd_maintenance_off(struct cli *c, struct err *err)
+static int cmd_maintenance_off(struct cli *c, struct err *err)
 {
 	return set_maintenance(c, false, err);
 }
 
-int cmd_git_remote(struct cli *c, struct err *err)
-{
-	const char *name = remote_name(c), *given = cli_opt(&c->args, "app");
-	json_auto_t *app = NULL;
-
-	if (!cli_git_inside())
-		return err_set(err, ERR_BAD_REQUEST,
-			       "Not in a git repository: run git init, or change into one");
-	/* Here -r names the remote that is made, so it says nothing about the app. */
-	if (!given && !c->args.npos)
-		given = getenv("PAASCTL_APP") ? getenv("PAASCTL_APP") : getenv("HEROKU_APP");
-	if (!given && c->args.npos)
-		given = c->args.pos[0];
-	if (!given || !given[0])
-		return err_set(err, ERR_BAD_REQUEST, "Specify an app with --app");
-	if (cli_api(c, "GET", NULL, &app, err, "/apps/%s", given) < 0)
-		return -1;
-	if ((cli_git_has_remote(name) ? cli_git_set_remote
-				      : cli_git_add_remote)(name, cli_js(app, "git_url"), err) < 0)
-		return -1;
-	cli_line("set git remote %s to %s", name, cli_js(app, "git_url"));
-	return 0;
-}
+const struct cli_cmd cli_cmds_maintenance[] = {
+	{.name = "maintenance",
+	 .help = "display the current maintenance status of app",
+	 .flags = CLI_APP,
+	 .run = cmd_maintenance,
+	 .examples = "maintenance -a my-app"},
+	{.name = "maintenance:on",
+	 .help = "put the app into maintenance mode",
+	 .flags = CLI_APP,
+	 .run = cmd_maintenance_on,
+	 .examples = "maintenance:on -a my-app"},
+	{.name = "maintenance:off",
+	 .help = "take the app out of maintenance mode",
+	 .flags = CLI_APP,
+	 .run = cmd_maintenance_off,
+	 .examples = "maintenance:off -a my-app"},
+	{0},
+};

@@ -1,10 +1,12 @@
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "cli/netrc.h"
 
 #include <string.h>
 #include <sys/utsname.h>
 
 #define TOKEN_SECONDS (30 * 24 * 60 * 60)
+#define APPROVAL_MS   (10 * 60 * 1000L)
 
 /* Hosts under which git and paasctl look for the token. git knows no ports, and the platform of
  * this machine has several names. */
@@ -65,6 +67,13 @@ static int forget_token(struct cli *c, struct err *err)
 	return strcmp(text, before) == 0 ? 0 : cli_netrc_write(text, err);
 }
 
+static char *describe_login(void)
+{
+	struct utsname u;
+
+	return xasprintf("paasctl login from %.64s", uname(&u) == 0 ? u.nodename : "unknown");
+}
+
 /* Email and password for a new token; c->key gets it. */
 static int new_token(struct cli *c, struct err *err)
 {
@@ -72,19 +81,20 @@ static int new_token(struct cli *c, struct err *err)
 	AUTO(auto_str) char *password = NULL;
 	AUTO(auto_str) char *basic = NULL;
 	AUTO(auto_str) char *about = NULL;
-	const char *secs = cli_opt(&c->args, "expires-in");
 	json_auto_t *body = NULL, *answer = NULL;
 	struct cli_req r = {.method = "POST", .path = "/oauth/authorizations"};
-	struct utsname u;
+	int secs;
 
+	if (cli_num_opt(c, "expires-in", TOKEN_SECONDS, &secs, err) < 0)
+		return -1;
 	fprintf(stderr, "paasctl: Enter your login credentials for %s\n", c->api_url);
 	email = cli_prompt(c, "Email: ", false);
 	password = email ? cli_prompt(c, "Password: ", true) : NULL;
 	if (!password || !email[0])
 		return err_set(err, ERR_BAD_REQUEST, "Login needs an email address and a password");
-	about = xasprintf("paasctl login from %.64s", uname(&u) == 0 ? u.nodename : "unknown");
-	body = json_pack("{s:s, s:i, s:[s]}", "description", about, "expires_in",
-			 secs ? atoi(secs) : TOKEN_SECONDS, "scope", "global");
+	about = describe_login();
+	body = json_pack("{s:s, s:i, s:[s]}", "description", about, "expires_in", secs, "scope",
+			 "global");
 	basic = xasprintf("%s:%s", email, password);
 	explicit_bzero(password, strlen(password));
 	r.body = body;
@@ -100,6 +110,69 @@ static int new_token(struct cli *c, struct err *err)
 	return 0;
 }
 
+/* --- in a browser --- */
+
+static void show_page(struct cli *c, const char *url)
+{
+	bool display = getenv("DISPLAY") || getenv("WAYLAND_DISPLAY");
+
+	fprintf(stderr, "Log in and approve in a browser at\n  ");
+	{
+		AUTO(buf_clear) struct buf safe = {0};
+
+		cli_clean(&safe, url, strlen(url), false);
+		fprintf(stderr, "%s\n", buf_str(&safe));
+	}
+	if (display)
+		cli_run((const char *const[]){"xdg-open", url, NULL}, NULL);
+}
+
+/* The answer is held back until somebody approves or declines. */
+static int await_approval(struct cli *c, const json_t *page, json_t **answer, struct err *err)
+{
+	struct cli_req r = {.method = "GET",
+			    .path = cli_js(page, "cli_url"),
+			    .bearer = cli_js(page, "token"),
+			    .timeout_ms = APPROVAL_MS};
+	int rc = -1;
+
+	cli_action(c, "Waiting for login");
+	for (int i = 0; i < 3 && rc < 0; i++) {
+		*err = (struct err){0};
+		rc = cli_request(c, &r, answer, err);
+		if (rc < 0 && err->status && err->status < 500)
+			return -1;
+	}
+	return rc;
+}
+
+/* 1 = the platform has no page for it. */
+static int browser_token(struct cli *c, struct err *err)
+{
+	AUTO(auto_str) char *about = describe_login();
+	json_auto_t *body = json_pack("{ss}", "description", about), *page = NULL, *answer = NULL;
+	struct cli_req r = {.method = "POST", .path = "/auth", .body = body, .bearer = ""};
+	AUTO(auto_str) char *url = NULL;
+
+	if (cli_request(c, &r, &page, err) < 0) {
+		buf_reset(&c->detail);
+		return err->status == 401 || err->status == 404 || err->status == 405 ? 1 : -1;
+	}
+	if (cli_js(page, "browser_url")[0] != '/' || cli_js(page, "cli_url")[0] != '/')
+		return err_set(err, ERR_INTERNAL, "the platform gave no page to log in on");
+	url = xasprintf("%s%s", c->api_url, cli_js(page, "browser_url"));
+	show_page(c, url);
+	if (await_approval(c, page, &answer, err) < 0)
+		return -1;
+	if (!cli_js(answer, "access_token")[0])
+		return err_set(err, ERR_UNAUTHORIZED, "Login was refused: %.200s",
+			       cli_js(answer, "error"));
+	cli_action_done(c, "%s", "");
+	free(c->key);
+	c->key = xstrdup(cli_js(answer, "access_token"));
+	return 0;
+}
+
 static int given_token(struct cli *c, struct err *err)
 {
 	free(c->key);
@@ -111,21 +184,62 @@ static int given_token(struct cli *c, struct err *err)
 	return 0;
 }
 
-int cmd_login(struct cli *c, struct err *err)
+/* c->key gets a token, whichever way was asked for. */
+static int get_token(struct cli *c, struct err *err)
+{
+	int rc = 1;
+
+	if (cli_opt(&c->args, "token"))
+		return given_token(c, err);
+	if (c->key_from_env && !cli_opt(&c->args, "interactive"))
+		return 0;
+	if (!cli_opt(&c->args, "interactive") && isatty(STDIN_FILENO))
+		rc = browser_token(c, err);
+	if (rc == 1) {
+		*err = (struct err){0};
+		rc = new_token(c, err);
+	}
+	return rc;
+}
+
+static int log_in(struct cli *c, json_t **account, struct err *err)
+{
+	c->asking = true;
+	if (get_token(c, err) < 0)
+		return -1;
+	return cli_api(c, "GET", NULL, account, err, "/account");
+}
+
+/* A platform that nobody knows yet is asked for its authority before any secret goes there. */
+static int get_trust(struct cli *c, struct err *err)
+{
+	struct err e = {0};
+
+	if (strcmp(c->url.scheme, "https") == 0) {
+		AUTO(auto_str) char *path = cli_pathf("/regions");
+		struct cli_req r = {.method = "GET", .path = path, .bearer = ""};
+
+		cli_request(c, &r, NULL, &e);
+		buf_reset(&c->detail);
+		return c->untrusted ? cli_ca_offer(c, true, err) : 0;
+	}
+	return cli_ca_offer(c, false, err);
+}
+
+static int cmd_login(struct cli *c, struct err *err)
 {
 	json_auto_t *account = NULL;
-	bool token = cli_opt(&c->args, "token") != NULL;
-	bool env = c->key_from_env && !token && !cli_opt(&c->args, "interactive");
 
-	if (!env && (token ? given_token(c, err) : new_token(c, err)) < 0)
-		return -1;
-	if (cli_api(c, "GET", NULL, &account, err, "/account") < 0)
+	if (get_trust(c, err) < 0 || log_in(c, &account, err) < 0)
 		return -1;
 	if (keep_token(c, cli_js(account, "email"), c->key, err) < 0)
 		return -1;
 	if (cli_opt(&c->args, "api-url") && cli_save_url(c, err) < 0)
 		return -1;
-	cli_line("Logged in as %s", cli_js(account, "email"));
+	if (cli_json(c))
+		cli_print_json(c, account);
+	else
+		cli_line("Logged in as %s", cli_js(account, "email"));
 	return 0;
 }
 
@@ -181,7 +295,7 @@ static int revoke_token(struct cli *c, struct err *err)
 	return 0;
 }
 
-int cmd_logout(struct cli *c, struct err *err)
+static int cmd_logout(struct cli *c, struct err *err)
 {
 	struct err e = {0};
 	int rc;
@@ -199,7 +313,7 @@ int cmd_logout(struct cli *c, struct err *err)
 	return 0;
 }
 
-int cmd_whoami(struct cli *c, struct err *err)
+static int cmd_whoami(struct cli *c, struct err *err)
 {
 	json_auto_t *account = NULL;
 
@@ -211,37 +325,66 @@ int cmd_whoami(struct cli *c, struct err *err)
 		cli_warn(c, "PAASCTL_API_KEY is set");
 	if (cli_api(c, "GET", NULL, &account, err, "/account") < 0)
 		return -1;
-	cli_line("%s", cli_js(account, "email"));
+	if (cli_json(c))
+		cli_print_json(c, account);
+	else
+		cli_line("%s", cli_js(account, "email"));
 	return 0;
 }
 
-int cmd_token(struct cli *c, struct err *err)
+static int cmd_token(struct cli *c, struct err *err)
 {
-	printf("%s\n", c->key);
+	json_auto_t *one = json_pack("{ss}", "token", c->key);
+
+	if (cli_json(c))
+		cli_print_json(c, one);
+	else
+		printf("%s\n", c->key);
 	return 0;
 }
 
-/* git's credential helper protocol: key=value lines in, username and password out. */
-int cmd_git_credentials(struct cli *c, struct err *err)
-{
-	AUTO(auto_str) char *line = NULL;
-	char scheme[16] = "", host[300] = "", url[400];
-	struct cli_url u;
-	size_t cap = 0;
-
-	if (strcmp(c->args.pos[0], "get") != 0 || !c->key)
-		return 0;
-	while (getline(&line, &cap, stdin) > 0 && line[0] != '\n') {
-		line[strcspn(line, "\n")] = 0;
-		if (strncmp(line, "protocol=", 9) == 0)
-			snprintf(scheme, sizeof scheme, "%s", line + 9);
-		else if (strncmp(line, "host=", 5) == 0)
-			snprintf(host, sizeof host, "%s", line + 5);
-	}
-	snprintf(url, sizeof url, "%s://%s/app.git", scheme, host);
-	if (cli_url_parse(url, &u) && u.port == c->url.port &&
-	    (strcmp(u.host, c->url.host) == 0 ||
-	     (cli_url_loopback(&u) && cli_url_loopback(&c->url))))
-		printf("username=paasd\npassword=%s\n", c->key);
-	return 0;
-}
+const struct cli_cmd cli_cmds_auth[] = {
+	{.name = "login",
+	 .aliases = "auth:login",
+	 .help = "log in and keep an API token in the netrc",
+	 .more = "On a terminal the login is approved in a browser; with -i, or when the platform "
+		 "has no such "
+		 "page, email and password are asked for (and the second factor's code, where the "
+		 "account has "
+		 "one). Or takes a token from PAASCTL_API_KEY or, with --token, from standard "
+		 "input. The "
+		 "token goes to ~/.netrc (mode 0600), for paasctl and for git, so that git push "
+		 "asks for "
+		 "nothing. With --api-url that address is kept for later runs. A development "
+		 "platform signs "
+		 "its own certificates: its authority's fingerprint is shown, and the authority is "
+		 "kept when "
+		 "you agree, or with --yes.",
+	 .opts = OPTS(SWITCH('i', "interactive", "ask for email and password"),
+		      SWITCH(0, "token", "read an API token from standard input"),
+		      VALUE('e', "expires-in", "SECONDS", NONE,
+			    "duration of the new token (default: 30 days)"),
+		      SWITCH('y', "yes", "trust the platform's own certificate authority")),
+	 .flags = CLI_NO_KEY,
+	 .run = cmd_login,
+	 .examples = "login\nlogin -i\nlogin --api-url https://paas.example.com\n"
+		     "login --token --yes < admin-token"},
+	{.name = "logout",
+	 .aliases = "auth:logout",
+	 .help = "revoke the token and remove it from the netrc",
+	 .flags = CLI_NO_KEY | CLI_NO_JSON,
+	 .run = cmd_logout,
+	 .examples = "logout"},
+	{.name = "whoami",
+	 .aliases = "auth:whoami",
+	 .help = "display the current logged in user",
+	 .more = "Exits with 100 when nobody is logged in.",
+	 .flags = CLI_NO_KEY,
+	 .run = cmd_whoami,
+	 .examples = "whoami\nwhoami --json"},
+	{.name = "auth:token",
+	 .help = "print the current API token",
+	 .run = cmd_token,
+	 .examples = "auth:token\nauth:token | docker login --password-stdin registry.example.com"},
+	{0},
+};

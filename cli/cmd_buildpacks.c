@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/table.h"
 
 #include <string.h>
 
@@ -15,6 +16,13 @@ static int by_ordinal(const void *a, const void *b)
 {
 	return (int)(cli_jint(*(json_t *const *)a, "ordinal") -
 		     cli_jint(*(json_t *const *)b, "ordinal"));
+}
+
+static int registry(struct cli *c, json_t **out, struct err *err, const char *path)
+{
+	struct cli_req r = {.method = "GET", .path = path, .bearer = ""};
+
+	return cli_request(c, &r, out, err);
 }
 
 /* URLs or names in order, as an array of strings. */
@@ -69,6 +77,10 @@ static void report(struct cli *c, const char *done, const json_t *urls)
 {
 	size_t n = json_array_size(urls);
 
+	if (cli_json(c)) {
+		cli_print_json(c, urls);
+		return;
+	}
 	if (n == 0) {
 		cli_line("Buildpack%s. Next release on %s will detect buildpacks normally.", done,
 			 c->app);
@@ -84,11 +96,11 @@ static void report(struct cli *c, const char *done, const json_t *urls)
 			 n == 1 ? "this buildpack" : "these buildpacks");
 }
 
-int cmd_buildpacks(struct cli *c, struct err *err)
+static int cmd_buildpacks(struct cli *c, struct err *err)
 {
 	json_auto_t *urls = NULL;
 
-	if (cli_opt(&c->args, "json")) {
+	if (cli_json(c)) {
 		json_auto_t *raw = NULL;
 
 		if (cli_api(c, "GET", NULL, &raw, err, "/apps/%s/buildpack-installations", c->app) <
@@ -132,13 +144,36 @@ static size_t find(const json_t *urls, const char *bp)
 	return json_array_size(urls);
 }
 
+/* NAMESPACE/NAME stands for the address that the registry has for it. */
+static int resolve(struct cli *c, const char *bp, char **out, struct err *err)
+{
+	AUTO(auto_str) char *path = NULL;
+	json_auto_t *found = NULL;
+	const char *slash = strchr(bp, '/');
+
+	if (!slash || strchr(slash + 1, '/') || strchr(bp, ':')) {
+		*out = xstrdup(bp);
+		return 0;
+	}
+	path = cli_pathf("/buildpacks/%s", bp);
+	if (registry(c, &found, err, path) < 0) {
+		if (err->status != 404)
+			return -1;
+		buf_reset(&c->detail);
+		return err_set(err, ERR_NOT_FOUND, "%s is not in the buildpack registry.", bp);
+	}
+	*out = xstrdup(cli_js(found, "blob_url")[0] ? cli_js(found, "blob_url") : bp);
+	return 0;
+}
+
 static int set_or_add(struct cli *c, bool add, struct err *err)
 {
-	const char *bp = c->args.pos[0];
+	AUTO(auto_str) char *bp = NULL;
 	json_auto_t *urls = NULL;
 	size_t index, n;
 
-	if (index_opt(c, &index, err) < 0 || get_list(c, &urls, err) < 0)
+	if (index_opt(c, &index, err) < 0 || resolve(c, c->args.pos[0], &bp, err) < 0 ||
+	    get_list(c, &urls, err) < 0)
 		return -1;
 	n = json_array_size(urls);
 	if (find(urls, bp) < n)
@@ -158,28 +193,29 @@ static int set_or_add(struct cli *c, bool add, struct err *err)
 	return 0;
 }
 
-int cmd_buildpacks_set(struct cli *c, struct err *err)
+static int cmd_buildpacks_set(struct cli *c, struct err *err)
 {
 	return set_or_add(c, false, err);
 }
 
-int cmd_buildpacks_add(struct cli *c, struct err *err)
+static int cmd_buildpacks_add(struct cli *c, struct err *err)
 {
 	return set_or_add(c, true, err);
 }
 
-int cmd_buildpacks_remove(struct cli *c, struct err *err)
+static int cmd_buildpacks_remove(struct cli *c, struct err *err)
 {
-	const char *bp = c->args.npos ? c->args.pos[0] : NULL;
+	AUTO(auto_str) char *bp = NULL;
 	json_auto_t *urls = NULL;
 	size_t index, n;
 
 	if (index_opt(c, &index, err) < 0)
 		return -1;
-	if (!bp == !index)
+	if (!c->args.npos == !index)
 		return err_set(err, ERR_BAD_REQUEST,
 			       "Please specify either a buildpack or its index with -i.");
-	if (get_list(c, &urls, err) < 0)
+	if ((c->args.npos && resolve(c, c->args.pos[0], &bp, err) < 0) ||
+	    get_list(c, &urls, err) < 0)
 		return -1;
 	n = json_array_size(urls);
 	if (n == 0)
@@ -199,7 +235,7 @@ int cmd_buildpacks_remove(struct cli *c, struct err *err)
 	return 0;
 }
 
-int cmd_buildpacks_clear(struct cli *c, struct err *err)
+static int cmd_buildpacks_clear(struct cli *c, struct err *err)
 {
 	json_auto_t *none = json_array();
 
@@ -208,3 +244,124 @@ int cmd_buildpacks_clear(struct cli *c, struct err *err)
 	report(c, "s cleared", none);
 	return 0;
 }
+
+/* --- the registry --- */
+
+static int cmd_search(struct cli *c, struct err *err)
+{
+	static const struct cli_field row[] = {{"Namespace", "namespace", FORM_TEXT},
+					       {"Name", "name", FORM_TEXT},
+					       {"Category", "category", FORM_TEXT},
+					       {"Description", "description", FORM_TEXT},
+					       {0}};
+	static const char *const filters[] = {"in[namespace][]", "in[name][]", "like[description]"};
+	const char *term = c->args.npos ? c->args.pos[0] : NULL;
+	json_auto_t *all = json_array(), *sorted = NULL;
+
+	for (size_t i = 0; i < (term ? ARRAY_LEN(filters) : 1); i++) {
+		AUTO(auto_str) char *value = cli_pathf("%s", term ? term : "");
+		AUTO(auto_str)
+		char *path = term ? xasprintf("/buildpacks?%s=%s", filters[i], value)
+				  : xstrdup("/buildpacks");
+		json_auto_t *some = NULL;
+		size_t k;
+		json_t *bp;
+
+		if (registry(c, &some, err, path) < 0)
+			return -1;
+		json_array_foreach(some, k, bp)
+		{
+			bool there = false;
+
+			for (size_t m = 0; m < json_array_size(all); m++)
+				there = there || json_equal(json_array_get(all, m), bp);
+			if (!there)
+				json_array_append(all, bp);
+		}
+	}
+	sorted = cli_sorted(all, "name");
+	return cli_show_list(c, sorted, row, NULL, "No buildpacks found");
+}
+
+static int cmd_info(struct cli *c, struct err *err)
+{
+	static const struct cli_field fields[] = {
+		{"Description", "description", FORM_TEXT}, {"Category", "category", FORM_TEXT},
+		{"Address", "blob_url", FORM_TEXT},	   {"Source", "source.repo", FORM_TEXT},
+		{"Support", "support.address", FORM_TEXT}, {0}};
+	AUTO(auto_str) char *path = cli_pathf("/buildpacks/%s", c->args.pos[0]);
+	json_auto_t *bp = NULL;
+
+	if (registry(c, &bp, err, path) < 0)
+		return -1;
+	return cli_show_fields(c, bp, fields, c->args.pos[0]);
+}
+
+static int cmd_versions(struct cli *c, struct err *err)
+{
+	static const struct cli_field row[] = {{"Version", "release", FORM_TEXT},
+					       {"Released At", "created_at", FORM_TEXT},
+					       {"Status", "status", FORM_TEXT},
+					       {0}};
+	AUTO(auto_str) char *path = cli_pathf("/buildpacks/%s/revisions", c->args.pos[0]);
+	json_auto_t *list = NULL;
+
+	if (registry(c, &list, err, path) < 0)
+		return -1;
+	return cli_show_list(c, list, row, NULL, "There are no versions.");
+}
+
+const struct cli_cmd cli_cmds_buildpacks[] = {
+	{.name = "buildpacks",
+	 .help = "list the buildpacks on an app",
+	 .flags = CLI_APP,
+	 .run = cmd_buildpacks,
+	 .examples = "buildpacks -a my-app"},
+	{.name = "buildpacks:set",
+	 .help = "set new app buildpack, overwriting the one at that place",
+	 .args = ARGS({"BUILDPACK", COMPLETE_NONE, "name or URL", true, false}),
+	 .opts = OPTS(VALUE('i', "index", "N", NONE, "the 1-based place in the list (default: 1)")),
+	 .flags = CLI_APP,
+	 .run = cmd_buildpacks_set,
+	 .examples = "buildpacks:set heroku/ruby -a my-app"},
+	{.name = "buildpacks:add",
+	 .help = "add new app buildpack, inserting it at that place",
+	 .args = ARGS({"BUILDPACK", COMPLETE_NONE, "name or URL", true, false}),
+	 .opts = OPTS(VALUE('i', "index", "N", NONE,
+			    "the 1-based place in the list (default: the end)")),
+	 .flags = CLI_APP,
+	 .run = cmd_buildpacks_add,
+	 .examples = "buildpacks:add -i 1 heroku/nodejs"},
+	{.name = "buildpacks:remove",
+	 .help = "remove a buildpack of the app",
+	 .args = ARGS({"BUILDPACK", COMPLETE_NONE, "name or URL", false, false}),
+	 .opts = OPTS(VALUE('i', "index", "N", NONE, "the 1-based place in the list")),
+	 .flags = CLI_APP,
+	 .run = cmd_buildpacks_remove,
+	 .examples = "buildpacks:remove -i 2\nbuildpacks:remove heroku/nodejs"},
+	{.name = "buildpacks:clear",
+	 .help = "clear all buildpacks on the app",
+	 .flags = CLI_APP,
+	 .run = cmd_buildpacks_clear,
+	 .examples = "buildpacks:clear -a my-app"},
+	{.name = "buildpacks:search",
+	 .help = "look for buildpacks in the registry",
+	 .args = ARGS({"TERM", COMPLETE_NONE, "namespace, name or words of the description", false,
+		       false}),
+	 .flags = CLI_NO_KEY,
+	 .run = cmd_search,
+	 .examples = "buildpacks:search ruby"},
+	{.name = "buildpacks:info",
+	 .help = "show a buildpack of the registry",
+	 .args = ARGS({"BUILDPACK", COMPLETE_NONE, "NAMESPACE/NAME", true, false}),
+	 .flags = CLI_NO_KEY,
+	 .run = cmd_info,
+	 .examples = "buildpacks:info heroku/ruby"},
+	{.name = "buildpacks:versions",
+	 .help = "list the versions of a buildpack of the registry",
+	 .args = ARGS({"BUILDPACK", COMPLETE_NONE, "NAMESPACE/NAME", true, false}),
+	 .flags = CLI_NO_KEY,
+	 .run = cmd_versions,
+	 .examples = "buildpacks:versions heroku/ruby"},
+	{0},
+};

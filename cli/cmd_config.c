@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "proto/limits.h"
 #include "proto/names.h"
 
@@ -75,7 +76,7 @@ static void print_pairs(const json_t *vars)
 	cli_pairs_print(&p, stdout);
 }
 
-int cmd_config(struct cli *c, struct err *err)
+static int cmd_config(struct cli *c, struct err *err)
 {
 	json_auto_t *vars = NULL;
 	const char *key;
@@ -83,7 +84,7 @@ int cmd_config(struct cli *c, struct err *err)
 
 	if (get_config(c, &vars, err) < 0)
 		return -1;
-	if (cli_opt(&c->args, "json")) {
+	if (cli_json(c)) {
 		cli_print_json(c, vars);
 	} else if (cli_opt(&c->args, "shell")) {
 		json_object_foreach(vars, key, v) print_shell(key, cli_js(v, ""));
@@ -104,7 +105,7 @@ static void print_value(struct cli *c, const char *value)
 	printf("%s\n", c->out_tty ? buf_str(&b) : value);
 }
 
-int cmd_config_get(struct cli *c, struct err *err)
+static int cmd_config_get(struct cli *c, struct err *err)
 {
 	json_auto_t *vars = NULL, *some = json_object();
 
@@ -113,14 +114,14 @@ int cmd_config_get(struct cli *c, struct err *err)
 	for (int i = 0; i < c->args.npos; i++) {
 		const char *key = c->args.pos[i], *value = cli_js(json_object_get(vars, key), "");
 
-		if (cli_opt(&c->args, "json"))
+		if (cli_json(c))
 			json_object_set_new(some, key, json_incref(json_object_get(vars, key)));
 		else if (cli_opt(&c->args, "shell"))
 			print_shell(key, value);
 		else
 			print_value(c, value);
 	}
-	if (cli_opt(&c->args, "json"))
+	if (cli_json(c))
 		cli_print_json(c, some);
 	return 0;
 }
@@ -129,15 +130,11 @@ int cmd_config_get(struct cli *c, struct err *err)
 static int patch_config(struct cli *c, const json_t *body, json_t **vars, struct err *err)
 {
 	json_auto_t *releases = NULL;
-	AUTO(auto_str) char *path = cli_pathf("/apps/%s/releases", c->app);
-	struct cli_req r = {.method = "GET",
-			    .path = path,
-			    .range = "version ..; order=desc,max=1",
-			    .partial = true};
 
 	if (cli_api(c, "PATCH", body, vars, err, "/apps/%s/config-vars", c->app) < 0)
 		return -1;
-	if (cli_request(c, &r, &releases, err) < 0)
+	if (cli_api_part(c, "version ..; order=desc,max=1", &releases, err, "/apps/%s/releases",
+			 c->app) < 0)
 		return -1;
 	if (json_array_size(releases))
 		cli_action_done(c, "done, v%lld", cli_jint(json_array_get(releases, 0), "version"));
@@ -177,7 +174,7 @@ static int parse_set(struct cli *c, json_t *body, struct err *err)
 	return 0;
 }
 
-int cmd_config_set(struct cli *c, struct err *err)
+static int cmd_config_set(struct cli *c, struct err *err)
 {
 	json_auto_t *body = json_object(), *vars = NULL, *shown = json_object();
 	AUTO(buf_clear) struct buf keys = {0};
@@ -191,20 +188,27 @@ int cmd_config_set(struct cli *c, struct err *err)
 	if (patch_config(c, body, &vars, err) < 0)
 		return -1;
 	json_object_foreach(body, key, v) json_object_set(shown, key, json_object_get(vars, key));
-	print_pairs(shown);
+	if (cli_json(c))
+		cli_print_json(c, vars);
+	else
+		print_pairs(shown);
 	return 0;
 }
 
-int cmd_config_unset(struct cli *c, struct err *err)
+static int cmd_config_unset(struct cli *c, struct err *err)
 {
-	json_auto_t *body = json_object();
+	json_auto_t *body = json_object(), *vars = NULL;
 	AUTO(buf_clear) struct buf keys = {0};
 
 	for (int i = 0; i < c->args.npos; i++)
 		json_object_set_new(body, c->args.pos[i], json_null());
 	join_keys(body, &keys);
 	cli_action(c, "Unsetting %s and restarting %s", buf_str(&keys), cli_label(c, c->app));
-	return patch_config(c, body, NULL, err);
+	if (patch_config(c, body, &vars, err) < 0)
+		return -1;
+	if (cli_json(c))
+		cli_print_json(c, vars);
+	return 0;
 }
 
 /* --- config:edit --- */
@@ -426,7 +430,7 @@ static int unchanged(struct cli *c, const json_t *before, struct err *err)
 	return 0;
 }
 
-int cmd_config_edit(struct cli *c, struct err *err)
+static int cmd_config_edit(struct cli *c, struct err *err)
 {
 	const char *key = c->args.npos ? c->args.pos[0] : NULL;
 	json_auto_t *before = NULL, *after = json_object(), *body = NULL;
@@ -456,3 +460,44 @@ int cmd_config_edit(struct cli *c, struct err *err)
 	cli_action(c, "Updating config");
 	return patch_config(c, body, NULL, err);
 }
+
+const struct cli_cmd cli_cmds_config[] = {
+	{.name = "config",
+	 .help = "display the config vars for an app",
+	 .opts = OPTS(SWITCH('s', "shell", "output config vars in shell format")),
+	 .flags = CLI_APP,
+	 .run = cmd_config,
+	 .examples = "config -a my-app\nconfig --shell\nconfig --json"},
+	{.name = "config:get",
+	 .help = "display config values of an app",
+	 .args = ARGS({"KEY", COMPLETE_CONFIG, "name of the config var", true, true}),
+	 .opts = OPTS(SWITCH('s', "shell", "output config vars in shell format")),
+	 .flags = CLI_APP,
+	 .run = cmd_config_get,
+	 .examples = "config:get RAILS_ENV"},
+	{.name = "config:set",
+	 .aliases = "config:add",
+	 .help = "set one or more config vars",
+	 .args = ARGS({"KEY=VALUE", COMPLETE_CONFIG, "name and value", true, true}),
+	 .flags = CLI_APP,
+	 .run = cmd_config_set,
+	 .examples = "config:set RAILS_ENV=staging RACK_ENV=staging"},
+	{.name = "config:unset",
+	 .aliases = "config:remove",
+	 .help = "unset one or more config vars",
+	 .args = ARGS({"KEY", COMPLETE_CONFIG, "name of the config var", true, true}),
+	 .flags = CLI_APP,
+	 .run = cmd_config_unset,
+	 .examples = "config:unset RAILS_ENV RACK_ENV"},
+	{.name = "config:edit",
+	 .help = "interactively edit config vars",
+	 .more = "Opens VISUAL or EDITOR on the config vars, or on the value of KEY alone; shows "
+		 "what "
+		 "changed and asks before it is set. Nothing is set when somebody else changed "
+		 "them meanwhile.",
+	 .args = ARGS({"KEY", COMPLETE_CONFIG, "edit the value of this key only", false, false}),
+	 .flags = CLI_APP | CLI_NO_JSON,
+	 .run = cmd_config_edit,
+	 .examples = "config:edit -a my-app\nconfig:edit RAILS_ENV"},
+	{0},
+};

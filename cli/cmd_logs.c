@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "cli/sse.h"
 #include "proto/limits.h"
 
@@ -177,9 +178,8 @@ int cli_logs_show(struct cli *c, const struct cli_logs *w, struct err *err)
 	json_auto_t *session = NULL;
 	int rc;
 
-	if (c->cmd->run == cmd_logs)
-		r.colour = (r.colour || cli_opt(&c->args, "force-colors")) &&
-			   !cli_opt(&c->args, "no-color");
+	r.colour = (r.colour || cli_opt_any(&c->args, "force-colors")) &&
+		   !cli_opt_any(&c->args, "no-color");
 	r.sse.on_event = on_event;
 	r.sse.arg = &r;
 	cli_sse_init(&r.sse);
@@ -194,7 +194,7 @@ int cli_logs_show(struct cli *c, const struct cli_logs *w, struct err *err)
 	return rc;
 }
 
-int cmd_logs(struct cli *c, struct err *err)
+static int cmd_logs(struct cli *c, struct err *err)
 {
 	const char *num = cli_opt(&c->args, "num"), *type = cli_opt(&c->args, "process-type");
 	const char *dyno = cli_opt(&c->args, "dyno-name");
@@ -218,3 +218,22 @@ int cmd_logs(struct cli *c, struct err *err)
 		w.lines = LIM_LOG_HISTORY;
 	return cli_logs_show(c, &w, err);
 }
+
+const struct cli_cmd cli_cmds_logs[] = {
+	{.name = "logs",
+	 .help = "display recent log output",
+	 .opts = OPTS(
+		 SWITCH('t', "tail", "continually stream logs"),
+		 VALUE('n', "num", "LINES", NONE, "number of lines to display (default: 100)"),
+		 VALUE('s', "source", "SOURCE", NONE, "only of this source: app or heroku"),
+		 VALUE('d', "dyno-name", "DYNO", DYNO, "only of this dyno, like web.1 or router"),
+		 VALUE(0, "dyno", "DYNO", DYNO, NULL),
+		 VALUE('p', "process-type", "TYPE", TYPE, "only of this process type"),
+		 VALUE(0, "ps", "TYPE", TYPE, NULL),
+		 SWITCH(0, "force-colors", "colours also when standard output is no terminal"),
+		 SWITCH(0, "no-color", "no colours")),
+	 .flags = CLI_APP | CLI_NO_JSON,
+	 .run = cmd_logs,
+	 .examples = "logs --tail\nlogs -n 500 --source app --process-type web"},
+	{0},
+};

@@ -1,10 +1,11 @@
-/* The program itself: dispatch, version. */
+/* The program itself. */
 #include "cli/cli.h"
+#include "cli/table.h"
 
 #include <string.h>
 #include <sys/utsname.h>
 
-int cmd_version(struct cli *c, struct err *err)
+static int cmd_version(struct cli *c, struct err *err)
 {
 	struct utsname u;
 
@@ -14,94 +15,76 @@ int cmd_version(struct cli *c, struct err *err)
 	return 0;
 }
 
-/* API errors that are not in our table still say by their HTTP status what went wrong. */
-static int exit_status(const struct err *err)
+static int help_of(const char *name, struct err *err)
 {
-	int status = err_exit_status(err->id);
+	const struct cli_cmd *cmd = cli_find_cmd(name);
+	const char *near_name;
 
-	if (status != 1 || err->code == ERR_NONE)
-		return status;
-	return err_exit_status(err_wire_id((enum err_id)err->code));
-}
-
-static int unknown_command(struct cli *c, const char *name)
-{
-	const char *near_name = cli_suggest(name);
-	struct err err = {0};
-
-	c->err_tty = isatty(STDERR_FILENO);
-	err_set(&err, ERR_BAD_REQUEST, "%s is not a paasctl command", name);
-	buf_addf(&c->detail, "%s is not a paasctl command.\n%s%s%s", name,
-		 near_name ? "Did you mean " : "Run paasctl help for a list of commands.",
-		 near_name ? near_name : "", near_name ? "?" : "");
-	cli_print_err(c, &err);
-	cli_close(c);
-	return 2;
-}
-
-static int run(struct cli *c, int argc, char **argv, struct err *err)
-{
-	if (cli_args_parse(c->cmd, argc, argv, &c->args, err) < 0) {
-		buf_addf(&c->detail, "%s\nSee more help with --help", err->msg);
-		return -1;
-	}
-	if (c->args.help) {
-		cli_help_command(stdout, c->cmd);
+	if (cmd) {
+		cli_help_command(stdout, cmd);
 		return 0;
 	}
-	if (cli_open(c, err) < 0)
-		return -1;
-	if (!(c->cmd->flags & CLI_NO_KEY) && cli_need_key(c, err) < 0)
-		return -1;
-	if (c->cmd->flags & CLI_APP && cli_find_app(c, err) < 0)
-		return -1;
-	return c->cmd->run(c, err);
+	for (const struct cli_topic *t = cli_topics; t->name; t++)
+		if (strcmp(t->name, name) == 0) {
+			cli_help_topic(stdout, t);
+			return 0;
+		}
+	near_name = cli_suggest(name);
+	return err_set(err, ERR_BAD_REQUEST, "%s is not a paasctl command%s%s%s", name,
+		       near_name ? " (did you mean " : "", near_name ? near_name : "",
+		       near_name ? "?)" : "");
 }
 
-/* Options may stand before the command too (`paasctl --api-url URL apps`): words they take. */
-static int leading_options(int argc, char **argv)
+static int cmd_help(struct cli *c, struct err *err)
 {
-	static const char *const with_value[] = {"--api-url", "--app", "--remote", "-a", "-r"};
-	int i = 1;
-
-	while (i < argc && argv[i][0] == '-') {
-		bool value = false;
-
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 ||
-		    strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0)
-			break;
-		for (size_t k = 0; k < ARRAY_LEN(with_value); k++)
-			value = value || strcmp(argv[i], with_value[k]) == 0;
-		i += 1 + value;
-	}
-	return i < argc ? i : 1;
+	if (cli_opt(&c->args, "markdown"))
+		cli_help_markdown(stdout);
+	else if (cli_opt(&c->args, "man"))
+		cli_help_man(stdout);
+	else if (c->args.npos)
+		return help_of(c->args.pos[0], err);
+	else
+		cli_help_overview(stdout);
+	return 0;
 }
 
-int cli_main(int argc, char **argv)
+/* Every command with what can be said of it, for scripts that look for one. */
+static int cmd_commands(struct cli *c, struct err *err)
 {
-	struct cli c = {0};
-	struct err err = {0};
-	int lead = leading_options(argc, argv), rc;
-	const char *name = argc > 1 ? argv[lead] : "help";
+	static const struct cli_field fields[] = {
+		{"", "id", FORM_TEXT}, {"", "summary", FORM_TEXT}, {0}};
+	json_auto_t *list = json_array(), *sorted = NULL;
 
-	/* The command's name goes to the front of its options. */
-	for (int i = lead; i > 1; i--)
-		argv[i] = argv[i - 1];
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-		name = "help";
-	if (strcmp(name, "--version") == 0 || strcmp(name, "-v") == 0)
-		name = "version";
-	c.cmd = cli_find_cmd(name);
-	if (!c.cmd)
-		return unknown_command(&c, name);
-	rc = run(&c, argc > 2 ? argc - 2 : 0, argv + 2, &err);
-	if (rc < 0) {
-		cli_print_err(&c, &err);
-		rc = exit_status(&err);
-	}
-	cli_close(&c);
-	/* What did not reach the reader is not done. */
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return rc ? rc : 1;
-	return rc;
+	for (const struct cli_topic *t = cli_topics; t->name; t++)
+		for (const struct cli_cmd *cmd = t->cmds; cmd->name; cmd++)
+			if (!(cmd->flags & CLI_HIDDEN))
+				json_array_append_new(
+					list,
+					json_pack("{ss ss ss so}", "id", cmd->name, "summary",
+						  cmd->help, "topic", t->name, "aliases",
+						  cli_words(cmd->aliases ? cmd->aliases : "")));
+	sorted = cli_sorted(list, "id");
+	return cli_show_list(c, sorted, fields, NULL, "");
 }
+
+const struct cli_cmd cli_cmds_misc[] = {
+	{.name = "help",
+	 .help = "display help for paasctl",
+	 .args = ARGS(
+		 {"COMMAND", COMPLETE_COMMAND, "command or topic to show help for", false, false}),
+	 .opts = OPTS(SWITCH(0, "markdown", NULL), SWITCH(0, "man", "print the manual page")),
+	 .flags = CLI_OFFLINE | CLI_NO_KEY | CLI_NO_JSON,
+	 .run = cmd_help,
+	 .examples = "help\nhelp certs\nhelp releases:rollback\nhelp --man | man -l -"},
+	{.name = "commands",
+	 .help = "list all commands",
+	 .flags = CLI_OFFLINE | CLI_NO_KEY,
+	 .run = cmd_commands,
+	 .examples = "commands\ncommands --json"},
+	{.name = "version",
+	 .help = "display the version of paasctl",
+	 .flags = CLI_OFFLINE | CLI_NO_KEY | CLI_NO_JSON,
+	 .run = cmd_version,
+	 .examples = "version"},
+	{0},
+};

@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "proto/names.h"
 
 #include <ctype.h>
@@ -105,7 +106,7 @@ static int missing_type(struct cli *c, json_t **v, size_t n, struct err *err)
 	return 0;
 }
 
-int cmd_ps(struct cli *c, struct err *err)
+static int cmd_ps(struct cli *c, struct err *err)
 {
 	json_auto_t *dynos = NULL, *list = json_array();
 	json_t **v, *d;
@@ -120,7 +121,7 @@ int cmd_ps(struct cli *c, struct err *err)
 	rc = missing_type(c, v, n, err);
 	for (i = 0; i < n; i++)
 		json_array_append(list, v[i]);
-	if (rc == 0 && cli_opt(&c->args, "json"))
+	if (rc == 0 && cli_json(c))
 		cli_print_json(c, list);
 	else if (rc == 0 && n == 0)
 		cli_line("No dynos on %s", c->app);
@@ -132,25 +133,6 @@ int cmd_ps(struct cli *c, struct err *err)
 
 /* --- scale --- */
 
-static int by_type(const void *a, const void *b)
-{
-	return strcmp(cli_js(*(json_t *const *)a, "type"), cli_js(*(json_t *const *)b, "type"));
-}
-
-static json_t *sorted_formation(const json_t *list)
-{
-	size_t n = json_array_size(list);
-	json_t **v = xcalloc(n, sizeof(json_t *)), *out = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		v[i] = json_array_get(list, i);
-	qsort(v, n, sizeof(json_t *), by_type);
-	for (size_t i = 0; i < n; i++)
-		json_array_append(out, v[i]);
-	free(v);
-	return out;
-}
-
 static int show_scale(struct cli *c, struct err *err)
 {
 	json_auto_t *formation = NULL, *list = NULL;
@@ -160,7 +142,11 @@ static int show_scale(struct cli *c, struct err *err)
 
 	if (cli_api(c, "GET", NULL, &formation, err, "/apps/%s/formation", c->app) < 0)
 		return -1;
-	list = sorted_formation(formation);
+	list = cli_sorted(formation, "type");
+	if (cli_json(c)) {
+		cli_print_json(c, list);
+		return 0;
+	}
 	if (!json_array_size(list)) {
 		err_set(err, ERR_INTERNAL, "No process types on %s.", c->app);
 		buf_addf(&c->detail,
@@ -203,16 +189,7 @@ static json_t *parse_scale(const char *word)
 		    : json_pack("{ssss}", "type", type, "quantity", quantity);
 }
 
-static bool named(const json_t *updates, const char *type)
-{
-	size_t i;
-	json_t *u;
-
-	json_array_foreach(updates, i, u) if (strcmp(cli_js(u, "type"), type) == 0) return true;
-	return false;
-}
-
-int cmd_ps_scale(struct cli *c, struct err *err)
+static int cmd_ps_scale(struct cli *c, struct err *err)
 {
 	json_auto_t *body = NULL, *answer = NULL, *list = NULL;
 	json_t *updates = json_array(), *f;
@@ -235,11 +212,13 @@ int cmd_ps_scale(struct cli *c, struct err *err)
 	cli_action(c, "Scaling dynos");
 	if (cli_api(c, "PATCH", body, &answer, err, "/apps/%s/formation", c->app) < 0)
 		return -1;
-	list = sorted_formation(answer);
-	json_array_foreach(list, i, f) if (named(updates, cli_js(f, "type")))
+	list = cli_sorted(answer, "type");
+	json_array_foreach(list, i, f) if (cli_find(updates, "type", cli_js(f, "type")))
 		buf_addf(&now, "%s%s at %lld:%s", now.len ? ", " : "", cli_js(f, "type"),
 			 cli_jint(f, "quantity"), cli_js(f, "size"));
 	cli_action_done(c, "done, now running %s", buf_str(&now));
+	if (cli_json(c))
+		cli_print_json(c, list);
 	return 0;
 }
 
@@ -247,23 +226,16 @@ int cmd_ps_scale(struct cli *c, struct err *err)
 
 static int show_types(struct cli *c, const json_t *formation)
 {
-	static const char *const heads[] = {"type", "size", "qty"};
-	AUTO(cli_table_clear) struct cli_table t = {.cols = 3, .heads = heads};
-	json_auto_t *list = sorted_formation(formation);
-	size_t i;
-	json_t *f;
+	static const struct cli_field row[] = {{"type", "type", FORM_TEXT},
+					       {"size", "size", FORM_TEXT},
+					       {"qty", "quantity", FORM_TEXT},
+					       {0}};
+	json_auto_t *list = cli_sorted(formation, "type");
 
-	json_array_foreach(list, i, f)
-	{
-		AUTO(auto_str) char *qty = xasprintf("%lld", cli_jint(f, "quantity"));
-
-		cli_table_row(&t, (const char *[]){cli_js(f, "type"), cli_js(f, "size"), qty});
-	}
-	cli_table_print(&t, stdout);
-	return 0;
+	return cli_show_list(c, list, row, NULL, "%s has no process types.");
 }
 
-int cmd_ps_type(struct cli *c, struct err *err)
+static int cmd_ps_type(struct cli *c, struct err *err)
 {
 	json_auto_t *formation = NULL, *body = NULL, *answer = NULL;
 	json_t *updates = json_array(), *f;
@@ -278,7 +250,7 @@ int cmd_ps_type(struct cli *c, struct err *err)
 		const char *word = c->args.pos[k], *eq = strchr(word, '=');
 		AUTO(auto_str) char *type = eq ? xstrndup(word, (size_t)(eq - word)) : NULL;
 
-		if (type && !named(formation, type))
+		if (type && !cli_find(formation, "type", type))
 			return err_set(err, ERR_BAD_REQUEST,
 				       "Type %.80s not found in process formation.", type);
 		json_array_foreach(formation, i,
@@ -309,54 +281,46 @@ static int which(struct cli *c, struct which *w, struct err *err)
 	return 0;
 }
 
-int cmd_ps_restart(struct cli *c, struct err *err)
+/* Tells what is done to which dynos. */
+static void announce(struct cli *c, const char *doing, const struct which *w)
+{
+	const char *app = cli_label(c, c->app);
+
+	if (w->type)
+		cli_action(c, "%s all %s dynos on %s", doing, w->type, app);
+	else if (w->dyno)
+		cli_action(c, "%s dyno %s on %s", doing, w->dyno, app);
+	else
+		cli_action(c, "%s all dynos on %s", doing, app);
+}
+
+static int cmd_ps_restart(struct cli *c, struct err *err)
 {
 	struct which w;
-	int rc;
 
 	if (which(c, &w, err) < 0)
 		return -1;
+	announce(c, "Restarting", &w);
 	if (w.type)
-		cli_action(c, "Restarting all %s dynos on %s", w.type, cli_label(c, c->app));
-	else if (w.dyno)
-		cli_action(c, "Restarting dyno %s on %s", w.dyno, cli_label(c, c->app));
-	else
-		cli_action(c, "Restarting all dynos on %s", cli_label(c, c->app));
-	if (w.type)
-		rc = cli_api(c, "DELETE", NULL, NULL, err, "/apps/%s/formations/%s", c->app,
-			     w.type);
-	else if (w.dyno)
-		rc = cli_api(c, "DELETE", NULL, NULL, err, "/apps/%s/dynos/%s", c->app, w.dyno);
-	else
-		rc = cli_api(c, "DELETE", NULL, NULL, err, "/apps/%s/dynos", c->app);
-	if (rc < 0)
-		return -1;
-	cli_action_done(c, "%s", "");
-	return 0;
+		return cli_send(c, "DELETE", NULL, err, "/apps/%s/formations/%s", c->app, w.type);
+	if (w.dyno)
+		return cli_send(c, "DELETE", NULL, err, "/apps/%s/dynos/%s", c->app, w.dyno);
+	return cli_send(c, "DELETE", NULL, err, "/apps/%s/dynos", c->app);
 }
 
-int cmd_ps_stop(struct cli *c, struct err *err)
+static int cmd_ps_stop(struct cli *c, struct err *err)
 {
 	struct which w;
-	int rc;
 
 	if (which(c, &w, err) < 0)
 		return -1;
 	if (!w.type && !w.dyno)
 		return err_set(err, ERR_BAD_REQUEST, "Please specify a process dyno name or type.");
-	if (w.type) {
-		cli_action(c, "Stopping all %s dynos on %s", w.type, cli_label(c, c->app));
-		rc = cli_api(c, "POST", NULL, NULL, err, "/apps/%s/formations/%s/actions/stop",
-			     c->app, w.type);
-	} else {
-		cli_action(c, "Stopping dyno %s on %s", w.dyno, cli_label(c, c->app));
-		rc = cli_api(c, "POST", NULL, NULL, err, "/apps/%s/dynos/%s/actions/stop", c->app,
-			     w.dyno);
-	}
-	if (rc < 0)
-		return -1;
-	cli_action_done(c, "%s", "");
-	return 0;
+	announce(c, "Stopping", &w);
+	if (w.type)
+		return cli_send(c, "POST", NULL, err, "/apps/%s/formations/%s/actions/stop", c->app,
+				w.type);
+	return cli_send(c, "POST", NULL, err, "/apps/%s/dynos/%s/actions/stop", c->app, w.dyno);
 }
 
 /* --- wait --- */
@@ -383,19 +347,15 @@ static void count_current(struct cli *c, const json_t *dynos, long long version,
 	}
 }
 
-int cmd_ps_wait(struct cli *c, struct err *err)
+static int cmd_ps_wait(struct cli *c, struct err *err)
 {
-	const char *every = cli_opt(&c->args, "wait-interval");
-	int seconds = every ? atoi(every) : 2, ready, all;
-	AUTO(auto_str) char *path = cli_pathf("/apps/%s/releases", c->app);
-	struct cli_req r = {.method = "GET",
-			    .path = path,
-			    .range = "version ..; max=1, order=desc",
-			    .partial = true};
 	json_auto_t *releases = NULL;
+	int seconds, ready, all;
 	long long version;
 
-	if (cli_request(c, &r, &releases, err) < 0)
+	if (cli_num_opt(c, "wait-interval", 2, &seconds, err) < 0 ||
+	    cli_api_part(c, "version ..; max=1, order=desc", &releases, err, "/apps/%s/releases",
+			 c->app) < 0)
 		return -1;
 	if (!json_array_size(releases)) {
 		cli_warn(c, "App %s has no releases", c->app);
@@ -412,8 +372,62 @@ int cmd_ps_wait(struct cli *c, struct err *err)
 		if (ready == all)
 			break;
 		cli_action_status(c, "%d / %d", ready, all);
-		poll(NULL, 0, (seconds < 1 ? 1 : seconds) * 1000);
+		poll(NULL, 0, seconds * 1000);
 	}
 	cli_action_done(c, "%d / %d, done", ready, all);
 	return 0;
 }
+
+const struct cli_cmd cli_cmds_ps[] = {
+	{.name = "ps",
+	 .help = "list dynos for an app",
+	 .args = ARGS({"TYPE", COMPLETE_TYPE, "only of this process type", false, true}),
+	 .flags = CLI_APP,
+	 .run = cmd_ps,
+	 .examples = "ps -a my-app\nps web --json"},
+	{.name = "ps:scale",
+	 .aliases = "scale dyno:scale",
+	 .help = "scale dyno quantity up or down",
+	 .more = "Without arguments the present formation is shown.",
+	 .args = ARGS(
+		 {"TYPE=QTY", COMPLETE_TYPE, "web=2, worker+1, web=2:standard-1x", false, true}),
+	 .flags = CLI_APP,
+	 .run = cmd_ps_scale,
+	 .examples = "ps:scale web=3\nps:scale web=2 worker+1"},
+	{.name = "ps:restart",
+	 .aliases = "restart dyno:restart",
+	 .help = "restart an app's dynos",
+	 .args = ARGS({"DYNO", COMPLETE_DYNO, "name of the dyno (also -d)", false, false}),
+	 .opts = OPTS(VALUE('d', "dyno-name", "DYNO", DYNO, "only this dyno"),
+		      VALUE('p', "process-type", "TYPE", TYPE, "only dynos of this process type")),
+	 .flags = CLI_APP,
+	 .run = cmd_ps_restart,
+	 .examples = "ps:restart\nps:restart -d web.1\nps:restart -p web"},
+	{.name = "ps:stop",
+	 .aliases = "stop kill ps:kill dyno:stop dyno:kill",
+	 .help = "stop an app's dyno or process type",
+	 .args = ARGS({"DYNO", COMPLETE_DYNO, "name of the dyno (also -d)", false, false}),
+	 .opts = OPTS(VALUE('d', "dyno-name", "DYNO", DYNO, "this dyno"),
+		      VALUE('p', "process-type", "TYPE", TYPE, "all dynos of this process type")),
+	 .flags = CLI_APP,
+	 .run = cmd_ps_stop,
+	 .examples = "ps:stop -d run.1828\nps:stop -p run"},
+	{.name = "ps:type",
+	 .aliases = "resize ps:resize dyno:type dyno:resize",
+	 .help = "show or change the dyno size of process types",
+	 .args = ARGS({"SIZE", COMPLETE_TYPE, "SIZE for all types, or TYPE=SIZE", false, true}),
+	 .flags = CLI_APP,
+	 .run = cmd_ps_type,
+	 .examples =
+		 "ps:type -a my-app\nps:type standard-2x\nps:type web=standard-2x worker=basic"},
+	{.name = "ps:wait",
+	 .help = "wait for all dynos to be running the latest version",
+	 .opts = OPTS(
+		 VALUE('t', "type", "TYPE", TYPE, "wait for one process type only"),
+		 SWITCH('R', "with-run", "one-off dynos too"),
+		 VALUE('w', "wait-interval", "SECONDS", NONE, "how often to look (default: 2)")),
+	 .flags = CLI_APP | CLI_NO_JSON,
+	 .run = cmd_ps_wait,
+	 .examples = "ps:wait -a my-app\nps:wait --type web"},
+	{0},
+};

@@ -1,15 +1,14 @@
 #include "cli/cli.h"
+#include "cli/table.h"
 
 #include <string.h>
 #include <time.h>
 
 static int list_releases(struct cli *c, int max, json_t **out, struct err *err)
 {
-	AUTO(auto_str) char *path = cli_pathf("/apps/%s/releases", c->app);
 	AUTO(auto_str) char *range = xasprintf("version ..; max=%d, order=desc", max);
-	struct cli_req r = {.method = "GET", .path = path, .range = range, .partial = true};
 
-	return cli_request(c, &r, out, err);
+	return cli_api_part(c, range, out, err, "/apps/%s/releases", c->app);
 }
 
 static const char *status_text(const json_t *release)
@@ -23,20 +22,6 @@ static const char *status_text(const json_t *release)
 	if (strcmp(s, "expired") == 0)
 		return "release expired";
 	return "";
-}
-
-/* A value of -n. */
-static int count_opt(struct cli *c, int preset, int *out, struct err *err)
-{
-	const char *num = cli_opt(&c->args, "num");
-
-	*out = preset;
-	if (!num)
-		return 0;
-	if (!*num || strlen(num) > 6 || strspn(num, "0123456789") != strlen(num) || atoi(num) < 1)
-		return err_set(err, ERR_BAD_REQUEST, "--num expects a number");
-	*out = atoi(num);
-	return 0;
 }
 
 static void print_releases(const json_t *list)
@@ -59,16 +44,16 @@ static void print_releases(const json_t *list)
 	cli_table_print(&t, stdout);
 }
 
-int cmd_releases(struct cli *c, struct err *err)
+static int cmd_releases(struct cli *c, struct err *err)
 {
 	json_auto_t *list = NULL;
 	json_t *r, *current = NULL;
 	size_t i;
 	int max;
 
-	if (count_opt(c, 15, &max, err) < 0 || list_releases(c, max, &list, err) < 0)
+	if (cli_num_opt(c, "num", 15, &max, err) < 0 || list_releases(c, max, &list, err) < 0)
 		return -1;
-	if (cli_opt(&c->args, "json")) {
+	if (cli_json(c)) {
 		cli_print_json(c, list);
 		return 0;
 	}
@@ -85,10 +70,8 @@ int cmd_releases(struct cli *c, struct err *err)
 	return 0;
 }
 
-/* The release that the argument names ("v12", "12", an id), or the newest. */
-static int get_release(struct cli *c, json_t **out, struct err *err)
+int cli_get_release(struct cli *c, const char *name, json_t **out, struct err *err)
 {
-	const char *name = c->args.npos ? c->args.pos[0] : NULL;
 	json_auto_t *list = NULL;
 
 	if (name) {
@@ -102,6 +85,11 @@ static int get_release(struct cli *c, json_t **out, struct err *err)
 		return err_set(err, ERR_NOT_FOUND, "%s has no releases.", c->app);
 	*out = json_incref(json_array_get(list, 0));
 	return 0;
+}
+
+static int get_release(struct cli *c, json_t **out, struct err *err)
+{
+	return cli_get_release(c, c->args.npos ? c->args.pos[0] : NULL, out, err);
 }
 
 static void join_addons(const json_t *release, struct buf *out)
@@ -157,7 +145,7 @@ static void print_vars(struct cli *c, const json_t *release, const json_t *vars)
 	cli_pairs_print(&p, stdout);
 }
 
-int cmd_releases_info(struct cli *c, struct err *err)
+static int cmd_releases_info(struct cli *c, struct err *err)
 {
 	json_auto_t *release = NULL, *vars = NULL;
 
@@ -165,7 +153,7 @@ int cmd_releases_info(struct cli *c, struct err *err)
 	    cli_api(c, "GET", NULL, &vars, err, "/apps/%s/releases/%d/config-vars", c->app,
 		    (int)cli_jint(release, "version")) < 0)
 		return -1;
-	if (cli_opt(&c->args, "json")) {
+	if (cli_json(c)) {
 		cli_print_json(c, release);
 		return 0;
 	}
@@ -189,7 +177,7 @@ static int show_output(struct cli *c, const json_t *release, struct err *err)
 	return 0;
 }
 
-int cmd_releases_output(struct cli *c, struct err *err)
+static int cmd_releases_output(struct cli *c, struct err *err)
 {
 	json_auto_t *release = NULL;
 
@@ -224,7 +212,20 @@ static int rollback_target(struct cli *c, json_t **out, struct err *err)
 		       c->app);
 }
 
-int cmd_releases_rollback(struct cli *c, struct err *err)
+/* The new release: its command's output, or itself with --json. */
+static int follow(struct cli *c, const json_t *made, struct err *err)
+{
+	if (cli_json(c)) {
+		cli_print_json(c, made);
+		return 0;
+	}
+	if (!cli_js(made, "output_stream_url")[0])
+		return 0;
+	fprintf(stderr, "Running release command...\n");
+	return show_output(c, made, err);
+}
+
+static int cmd_releases_rollback(struct cli *c, struct err *err)
 {
 	json_auto_t *target = NULL, *body = NULL, *made = NULL;
 
@@ -240,8 +241,69 @@ int cmd_releases_rollback(struct cli *c, struct err *err)
 		 "Rollback affects code and config vars; it doesn't add or remove addons.\n"
 		 "To undo, run: paasctl rollback v%lld",
 		 cli_jint(made, "version") - 1);
-	if (!cli_js(made, "output_stream_url")[0])
-		return 0;
-	fprintf(stderr, "Running release command...\n");
-	return show_output(c, made, err);
+	return follow(c, made, err);
 }
+
+/* A release of the newest one's code again, for one whose release command failed. */
+static int cmd_releases_retry(struct cli *c, struct err *err)
+{
+	json_auto_t *last = NULL, *formation = NULL, *body = NULL, *made = NULL;
+	AUTO(auto_str) char *about = NULL;
+
+	if (cli_get_release(c, NULL, &last, err) < 0 ||
+	    cli_api(c, "GET", NULL, &formation, err, "/apps/%s/formation", c->app) < 0)
+		return -1;
+	if (!cli_find(formation, "type", "release"))
+		return err_set(err, ERR_BAD_REQUEST,
+			       "App must have a release-phase command to use this command.");
+	if (!cli_js(last, "slug.id")[0])
+		return err_set(err, ERR_NO_SLUG, "v%lld of %s has no code",
+			       cli_jint(last, "version"), c->app);
+	about = xasprintf("Retry of v%lld: %s", cli_jint(last, "version"),
+			  cli_js(last, "description"));
+	body = json_pack("{ss ss}", "description", about, "slug", cli_js(last, "slug.id"));
+	cli_action(c, "Retrying v%lld on %s", cli_jint(last, "version"), cli_label(c, c->app));
+	if (cli_api(c, "POST", body, &made, err, "/apps/%s/releases", c->app) < 0)
+		return -1;
+	cli_action_done(c, "done, v%lld", cli_jint(made, "version"));
+	return follow(c, made, err);
+}
+
+const struct cli_cmd cli_cmds_releases[] = {
+	{.name = "releases",
+	 .help = "display the releases for an app",
+	 .opts = OPTS(VALUE('n', "num", "N", NONE, "number of releases to show (default: 15)")),
+	 .flags = CLI_APP,
+	 .run = cmd_releases,
+	 .examples = "releases -a my-app\nreleases -n 50 --json"},
+	{.name = "releases:info",
+	 .help = "view detailed information for a release",
+	 .args = ARGS(RELEASE),
+	 .opts = OPTS(SWITCH('s', "shell", "output config vars in shell format")),
+	 .flags = CLI_APP,
+	 .run = cmd_releases_info,
+	 .examples = "releases:info -a my-app\nreleases:info v10"},
+	{.name = "releases:output",
+	 .help = "view the release command output",
+	 .args = ARGS(RELEASE),
+	 .flags = CLI_APP | CLI_NO_JSON,
+	 .run = cmd_releases_output,
+	 .examples = "releases:output v10 -a my-app"},
+	{.name = "releases:retry",
+	 .help = "release the newest code again, when its release command failed",
+	 .flags = CLI_APP,
+	 .run = cmd_releases_retry,
+	 .examples = "releases:retry -a my-app"},
+	{.name = "releases:rollback",
+	 .aliases = "rollback",
+	 .help = "roll back to a previous release",
+	 .more = "Makes a new release with the code and config vars of an older one, by default "
+		 "the last "
+		 "eligible one before the current.",
+	 .args = ARGS(
+		 {"RELEASE", COMPLETE_RELEASE, "number of the release, like v12", false, false}),
+	 .flags = CLI_APP,
+	 .run = cmd_releases_rollback,
+	 .examples = "rollback\nreleases:rollback v12"},
+	{0},
+};

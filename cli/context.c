@@ -2,9 +2,7 @@
 #include "cli/netrc.h"
 #include "cli/remotes.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool env_on(const char *name)
 {
@@ -24,19 +22,10 @@ static void look_at_terminal(struct cli *c)
 	c->err_colour = c->err_tty && !plain;
 }
 
-static char *config_dir(void)
-{
-	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-
-	if (xdg && xdg[0] == '/')
-		return xasprintf("%s/paasctl", xdg);
-	return home && home[0] ? xasprintf("%s/.config/paasctl", home) : NULL;
-}
-
 /* URL that an earlier login --api-url kept; NULL when there is none. */
 static int saved_url(char **url, struct err *err)
 {
-	AUTO(auto_str) char *dir = config_dir();
+	AUTO(auto_str) char *dir = cli_xdg_dir("CONFIG");
 	AUTO(auto_str) char *name = dir ? xasprintf("%s/config.json", dir) : NULL;
 	json_auto_t *doc = NULL;
 	json_error_t why;
@@ -53,21 +42,15 @@ static int saved_url(char **url, struct err *err)
 
 int cli_save_url(struct cli *c, struct err *err)
 {
-	AUTO(auto_str) char *dir = config_dir();
+	AUTO(auto_str) char *dir = cli_xdg_dir("CONFIG");
 	AUTO(auto_str) char *name = NULL;
 	AUTO(auto_str) char *tmp = NULL;
 	json_auto_t *doc = json_pack("{ss}", "api_url", c->api_url);
-	char *slash;
 
 	if (!dir)
 		return err_set(err, ERR_IO, "HOME is not set: the address cannot be kept");
-	slash = strrchr(dir, '/');
-	*slash = 0;
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-		return err_errno(err, "cannot make %s", dir);
-	*slash = '/';
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_errno(err, "cannot make %s", dir);
+	if (cli_make_dir(dir, err) < 0)
+		return -1;
 	name = xasprintf("%s/config.json", dir);
 	tmp = xasprintf("%s.new", name);
 	if (json_dump_file(doc, tmp, JSON_INDENT(2)) < 0 || rename(tmp, name) < 0)
@@ -164,6 +147,7 @@ void cli_close(struct cli *c)
 	free(c->api_url);
 	free(c->key);
 	free(c->app);
+	free(c->code);
 	buf_clear(&c->action);
 	buf_clear(&c->detail);
 	buf_clear(&c->pending);

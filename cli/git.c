@@ -55,3 +55,21 @@ int cli_git_del_remote(const char *name, struct err *err)
 {
 	return done(cli_run(GIT("remote", "remove", "--", name), NULL), "remove", name, err);
 }
+
+void cli_git_trust_in(struct cli *c, const char *dir, const char *url)
+{
+	AUTO(auto_str) char *ca = cli_ca_file(c);
+	AUTO(auto_str) char *key = NULL;
+	struct cli_url u;
+
+	if (!ca || !cli_url_parse(url, &u) || strcmp(u.scheme, "https") != 0 ||
+	    u.port != c->url.port)
+		return;
+	key = xasprintf("http.https://%s:%d/.sslCAInfo", u.host, u.port);
+	cli_run(GIT("-C", dir, "config", "--local", key, ca), NULL);
+}
+
+void cli_git_trust(struct cli *c, const char *url)
+{
+	cli_git_trust_in(c, ".", url);
+}

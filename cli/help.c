@@ -7,29 +7,39 @@ static bool same_topic(const char *name, const char *topic, size_t n)
 	return strncmp(name, topic, n) == 0 && (name[n] == 0 || name[n] == ':');
 }
 
-/* The longest "NAME ARGS" of the overview. */
-static int name_width(void)
+static int wider(int w, const char *s)
 {
-	int w = 0;
-
-	for (const struct cli_cmd *c = cli_commands; c->name; c++)
-		if (!(c->flags & CLI_HIDDEN) && (int)strlen(c->name) > w)
-			w = (int)strlen(c->name);
-	return w;
+	return (int)strlen(s) > w ? (int)strlen(s) : w;
 }
 
 void cli_help_overview(FILE *out)
 {
-	int w = name_width();
+	int w = 0;
 
+	for (const struct cli_topic *t = cli_topics; t->name; t++)
+		w = wider(w, t->name);
 	fprintf(out, "CLI of a paasd platform: deploy with git push, run and look after apps\n\n"
 		     "VERSION\n  paasctl/" PAASD_VERSION "\n\n"
 		     "USAGE\n  $ paasctl COMMAND [ARGUMENTS] [--app APP | --remote "
-		     "REMOTE]\n\nCOMMANDS\n");
-	for (const struct cli_cmd *c = cli_commands; c->name; c++)
+		     "REMOTE]\n\nTOPICS\n");
+	for (const struct cli_topic *t = cli_topics; t->name; t++)
+		fprintf(out, "  %-*s  %s\n", w, t->name, t->help);
+	fprintf(out,
+		"\nUse \"paasctl help TOPIC\" for the commands of a topic, \"paasctl commands\" "
+		"for all of them,\n\"paasctl help COMMAND\" or \"paasctl COMMAND --help\" for "
+		"one.\n");
+}
+
+void cli_help_topic(FILE *out, const struct cli_topic *topic)
+{
+	int w = 0;
+
+	for (const struct cli_cmd *c = topic->cmds; c->name; c++)
+		w = c->flags & CLI_HIDDEN ? w : wider(w, c->name);
+	fprintf(out, "%s\n\nCOMMANDS\n", topic->help);
+	for (const struct cli_cmd *c = topic->cmds; c->name; c++)
 		if (!(c->flags & CLI_HIDDEN))
 			fprintf(out, "  %-*s  %s\n", w, c->name, c->help);
-	fprintf(out, "\nUse \"paasctl help COMMAND\" or \"paasctl COMMAND --help\" for more.\n");
 }
 
 static void usage_args(const struct cli_cmd *cmd, struct buf *b)
@@ -40,9 +50,9 @@ static void usage_args(const struct cli_cmd *cmd, struct buf *b)
 				 a->many ? "..." : "");
 }
 
-static void usage(const struct cli_cmd *cmd, struct buf *b)
+void cli_help_usage(const struct cli_cmd *cmd, struct buf *b)
 {
-	const struct cli_opt *lists[4];
+	const struct cli_opt *lists[5];
 
 	buf_addf(b, "paasctl %s", cmd->name);
 	usage_args(cmd, b);
@@ -52,7 +62,7 @@ static void usage(const struct cli_cmd *cmd, struct buf *b)
 		     o++) {
 			if (!o->help)
 				continue;
-			if (o->letter)
+			if (o->letter && lists[i] != cli_json_opts)
 				buf_addf(b, " [-%c%s%s]", o->letter, o->value ? " " : "",
 					 o->value ? o->value : "");
 			else
@@ -73,7 +83,7 @@ static void opt_head(const struct cli_opt *o, struct buf *b)
 
 static void opts(FILE *out, const struct cli_cmd *cmd)
 {
-	const struct cli_opt *lists[4];
+	const struct cli_opt *lists[5];
 	size_t w = 0;
 
 	cli_opt_lists(cmd, lists);
@@ -123,23 +133,27 @@ static void each_line(FILE *out, const char *lines, const char *sep, const char 
 static void subcommands(FILE *out, const struct cli_cmd *cmd)
 {
 	size_t n = strlen(cmd->name);
-	bool head = false;
+	int w = 0;
 
-	for (const struct cli_cmd *c = cli_commands; c->name; c++) {
-		if (c == cmd || c->flags & CLI_HIDDEN || !same_topic(c->name, cmd->name, n))
-			continue;
-		if (!head)
-			fprintf(out, "\nCOMMANDS\n");
-		head = true;
-		fprintf(out, "  %-*s  %s\n", name_width(), c->name, c->help);
-	}
+	for (int pass = 0; pass < 2; pass++)
+		for (const struct cli_topic *t = cli_topics; t->name; t++)
+			for (const struct cli_cmd *c = t->cmds; c->name; c++) {
+				if (c == cmd || c->flags & CLI_HIDDEN ||
+				    !same_topic(c->name, cmd->name, n))
+					continue;
+				if (pass)
+					fprintf(out, "  %-*s  %s\n", w, c->name, c->help);
+				else if (!w)
+					fprintf(out, "\nCOMMANDS\n");
+				w = pass ? w : wider(w, c->name);
+			}
 }
 
 void cli_help_command(FILE *out, const struct cli_cmd *cmd)
 {
 	AUTO(buf_clear) struct buf b = {0};
 
-	usage(cmd, &b);
+	cli_help_usage(cmd, &b);
 	fprintf(out, "%s\n\nUSAGE\n  $ %s\n", cmd->help, buf_str(&b));
 	if (cmd->args && cmd->args[0].help) {
 		fprintf(out, "\nARGUMENTS\n");
@@ -205,15 +219,16 @@ static void md_command(FILE *out, const struct cli_cmd *cmd)
 {
 	bool rows = (cmd->args && cmd->args[0].help) || (cmd->opts && cmd->opts[0].name);
 
-	fprintf(out, "\n## %s\n\n", cmd->name);
+	fprintf(out, "\n### %s\n\n", cmd->name);
 	md(out, cmd->help);
 	fprintf(out, "\n\n```\n$ paasctl %s", cmd->name);
 	{
 		AUTO(buf_clear) struct buf b = {0};
 
 		usage_args(cmd, &b);
-		fprintf(out, "%s%s\n```\n", buf_str(&b),
-			cmd->flags & (CLI_APP | CLI_APP_OPTIONAL) ? " [-a APP | -r REMOTE]" : "");
+		fprintf(out, "%s%s%s\n```\n", buf_str(&b),
+			cmd->flags & (CLI_APP | CLI_APP_OPTIONAL) ? " [-a APP | -r REMOTE]" : "",
+			cmd->flags & CLI_NO_JSON ? "" : " [--json]");
 	}
 	if (cmd->more) {
 		fputc('\n', out);
@@ -238,58 +253,47 @@ static void md_command(FILE *out, const struct cli_cmd *cmd)
 	}
 }
 
+const char cli_help_exits[] =
+	"0 done; 1 failed; 2 wrong usage or refused values; 3 not logged in or not allowed; "
+	"4 not found; 5 conflict; 6 build failed; 7 unreachable, overloaded or too late; "
+	"8 canceled; 100 `whoami` without a login. `run -x` gives the command's own.";
+
 static const char intro[] =
 	"# paasctl\n\n"
 	"Made from the command table (`paasctl help --markdown > docs/cli.md`): do not edit.\n\n"
 	"paasctl has the Heroku CLI's command names, flags and output. Results go to standard "
-	"output, "
-	"progress and messages to standard error.\n\n"
+	"output, progress and messages to standard error. Every command but streams and scripts "
+	"has "
+	"`--json`, those that change something too.\n\n"
 	"**Which app.** `--app`, else `--remote`, else `PAASCTL_APP` (or `HEROKU_APP`), else the "
-	"remote in "
-	"`git config paas.remote` (or `heroku.remote`), else the only app among this repository's "
-	"git "
-	"remotes that point at the platform.\n\n"
+	"remote in `git config paas.remote` (or `heroku.remote`), else the only app among this "
+	"repository's git remotes that point at the platform.\n\n"
 	"**Which platform.** `--api-url`, else `PAASCTL_API_URL`, else the address that `login "
-	"--api-url` "
-	"kept in `~/.config/paasctl/config.json`, else `" CLI_DEFAULT_URL "`.\n\n"
+	"--api-url` kept in `~/.config/paasctl/config.json`, else `" CLI_DEFAULT_URL "`. An https "
+	"platform is checked against the system's authorities, or the file in `PAASCTL_CA_FILE`, "
+	"or "
+	"the authority that was trusted at `login`, kept in `~/.config/paasctl/ca`.\n\n"
 	"**Who.** `PAASCTL_API_KEY`, else the password of the platform's `HOST:PORT` in `~/.netrc` "
 	"(`$NETRC`), which `login` writes. It writes the plain host too: git reads that one.\n\n"
-	"**Exit status.** 0 done; 1 failed; 2 wrong usage or refused values; 3 not logged in or "
-	"not "
-	"allowed; 4 not found; 5 conflict; 6 build failed; 7 unreachable, overloaded or too late; "
-	"8 "
-	"canceled; 100 `whoami` without a login. `run -x` gives the command's own.\n\n"
 	"**Colours** only on a terminal, and not when `NO_COLOR` is set.\n\n"
-	"## Flags of every command\n\n"
-	"Commands shown with `[-a APP | -r REMOTE]` take the first two.\n\n"
-	"| | |\n|---|---|\n";
+	"**The Heroku CLI** works against the same platform: `eval \"$(paasctl env)\"`.\n\n";
 
 void cli_help_markdown(FILE *out)
 {
 	fputs(intro, out);
+	fprintf(out, "**Exit status.** %s\n\n", cli_help_exits);
+	fprintf(out, "## Flags of every command\n\n"
+		     "Commands shown with `[-a APP | -r REMOTE]` take the first two, commands with "
+		     "`[--json]` the third.\n\n| | |\n|---|---|\n");
 	md_opts(out, cli_app_opts);
+	md_opts(out, cli_json_opts);
 	md_opts(out, cli_global_opts);
-	for (const struct cli_cmd *c = cli_commands; c->name; c++)
-		if (!(c->flags & CLI_HIDDEN))
-			md_command(out, c);
-}
-
-int cli_cmd_help(struct cli *c, struct err *err)
-{
-	const char *name = c->args.npos ? c->args.pos[0] : NULL;
-	const struct cli_cmd *cmd;
-
-	if (cli_opt(&c->args, "markdown")) {
-		cli_help_markdown(stdout);
-		return 0;
+	for (const struct cli_topic *t = cli_topics; t->name; t++) {
+		fprintf(out, "\n## Topic %s\n\n", t->name);
+		md(out, t->help);
+		fputc('\n', out);
+		for (const struct cli_cmd *c = t->cmds; c->name; c++)
+			if (!(c->flags & CLI_HIDDEN))
+				md_command(out, c);
 	}
-	if (!name) {
-		cli_help_overview(stdout);
-		return 0;
-	}
-	cmd = cli_find_cmd(name);
-	if (!cmd)
-		return err_set(err, ERR_BAD_REQUEST, "%s is not a paasctl command", name);
-	cli_help_command(stdout, cmd);
-	return 0;
 }

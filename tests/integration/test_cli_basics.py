@@ -1,7 +1,10 @@
 """paasctl: usage, login and netrc, errors, which app. Against a fake API."""
 
+import json
 import os
+import re
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -27,6 +30,11 @@ def anon(api, tmp_path):
     return Paasctl(tmp_path, api.url, None)
 
 
+def ok(r):
+    assert r.code == 0, r
+    return r
+
+
 def netrc(cli):
     return os.path.join(cli.home, ".netrc")
 
@@ -39,7 +47,8 @@ def test_docs_are_in_step_with_the_command_table(cli):
 
 def test_help(cli, api):
     overview = cli("help")
-    assert overview.code == 0 and "releases:rollback" in overview.out
+    assert overview.code == 0 and "\n  releases " in overview.out
+    assert "releases:rollback" in cli("help", "releases").out and "releases:rollback" in cli("commands").out
     assert cli().out == overview.out == cli("--help").out
     one = cli("rollback", "--help")
     assert one.code == 0 and "USAGE\n  $ paasctl releases:rollback [RELEASE]" in one.out
@@ -48,11 +57,44 @@ def test_help(cli, api):
     assert api.requests == []
 
 
-def test_every_command_has_help(cli):
-    for line in cli("help").out.split("COMMANDS\n")[1].split("\n\n")[0].splitlines():
-        name = line.split()[0]
-        r = cli(name, "--help")
-        assert r.code == 0 and r.out.startswith(line.split(None, 1)[1]), r
+def commands(cli):
+    return json.loads(cli("commands", "--json").out)
+
+
+def test_every_command_has_help_with_an_example(cli):
+    for c in commands(cli):
+        r = cli(c["id"], "--help")
+        assert r.code == 0 and r.out.startswith(c["summary"] + "\n"), r
+        assert "EXAMPLES\n  $ paasctl " in r.out, c["id"]
+        for alias in c["aliases"]:
+            assert cli(alias, "--help").out == r.out
+
+
+# Streams, scripts and conversations: their output is theirs.
+WITHOUT_JSON = {"apps:errors", "builds:output", "certs:generate", "completion", "config:edit", "console", "domains:wait",
+                "git:clone", "git:credentials", "help", "logout", "logs", "parity:install", "ps:wait", "rake",
+                "releases:output", "run", "run:inside", "version"}
+
+
+def test_json_is_everywhere_but_where_it_cannot_be(cli):
+    without = {c["id"] for c in commands(cli) if "--json" not in cli(c["id"], "--help").out}
+    assert without == WITHOUT_JSON
+
+
+def test_help_of_topics_and_mistakes(cli):
+    assert "webhooks:deliveries:info" in cli("help", "webhooks").out
+    r = cli("help", "webhok")
+    assert r.code == 2 and "webhok is not a paasctl command (did you mean webhooks?)" in r.err
+
+
+def test_the_manual_page(cli, tmp_path):
+    page = tmp_path / "paasctl.1"
+    page.write_text(ok(cli("help", "--man")).out)
+    r = subprocess.run(["man", "--warnings", "-l", str(page)], capture_output=True, text=True, timeout=60,
+                       env={**cli.env, "MANWIDTH": "100"})
+    assert r.returncode == 0 and r.stderr == ""
+    for c in commands(cli):
+        assert re.search(r"^ +%s$" % re.escape(c["id"]), r.stdout, re.M), c["id"]
 
 
 def test_mistyped_command(cli):

@@ -43,6 +43,7 @@ class FakeApi:
 
     def __init__(self):
         self.routes, self.requests = {}, []
+        self.open = set()  # (method, path) of those that need no token
         self.lock = threading.Lock()
         self.new_request = threading.Condition(self.lock)
         self.sock = socket.create_server(("127.0.0.1", 0))
@@ -71,6 +72,10 @@ class FakeApi:
     # --- what tests use -----------------------------------------------------------------
     def on(self, method, path, *answers):
         self.routes[(method, path)] = list(answers)
+
+    def on_open(self, method, path, *answers):
+        self.open.add((method, path))
+        self.on(method, path, *answers)
 
     def raw(self, method, path, handler):
         """handler(request, socket) speaks for itself; the connection is closed after it."""
@@ -137,7 +142,7 @@ class FakeApi:
         if isinstance(answer, tuple) and answer[0] == "raw":
             answer[1](req, conn)
             return False
-        if not self._allowed(req):
+        if (req.method, req.path) not in self.open and not self._allowed(req):
             answer = (401, {"id": "unauthorized", "message": "Invalid credentials provided."})
         elif answer is None:
             answer = (404, {"id": "not_found", "message":

@@ -117,28 +117,44 @@ static void commands_by_name_alias_and_near_miss(void **state)
 		cli_suggest("a-word-that-is-far-longer-than-the-longest-command-that-there-is"));
 }
 
+static void check_letters(const struct cli_cmd *c)
+{
+	const struct cli_opt *lists[5];
+	bool seen[128] = {0};
+
+	cli_opt_lists(c, lists);
+	for (int i = 0; lists[i]; i++)
+		for (const struct cli_opt *o = lists[i]; o->name; o++) {
+			if (!o->letter)
+				continue;
+			assert_false(seen[(int)o->letter]);
+			seen[(int)o->letter] = true;
+		}
+}
+
+/* Every name and alias leads to this command and to no other. */
+static void check_names(const struct cli_cmd *c)
+{
+	assert_ptr_equal(cli_find_cmd(c->name), c);
+	for (const char *p = c->aliases; p && *p; p += strspn(p, " ")) {
+		AUTO(auto_str) char *alias = xstrndup(p, strcspn(p, " "));
+
+		assert_ptr_equal(cli_find_cmd(alias), c);
+		p += strlen(alias);
+	}
+}
+
 /* What a table by hand gets wrong: doubled names, letters that mean two things, missing texts. */
 static void the_table_is_sound(void **state)
 {
-	for (const struct cli_cmd *c = cli_commands; c->name; c++) {
-		const struct cli_opt *lists[4];
-		bool seen[128] = {0};
-
-		assert_non_null(c->run);
-		assert_non_null(c->help);
-		assert_ptr_equal(cli_find_cmd(c->name), c);
-		for (const struct cli_cmd *d = c + 1; d->name; d++)
-			assert_string_not_equal(c->name, d->name);
-		cli_opt_lists(c, lists);
-		for (int i = 0; lists[i]; i++)
-			for (const struct cli_opt *o = lists[i]; o->name; o++) {
-				if (!o->letter || (lists[i] == cli_app_opts &&
-						   strcmp(c->name, "apps:create") == 0))
-					continue;
-				assert_false(seen[(int)o->letter]);
-				seen[(int)o->letter] = true;
-			}
-	}
+	for (const struct cli_topic *t = cli_topics; t->name; t++)
+		for (const struct cli_cmd *c = t->cmds; c->name; c++) {
+			assert_non_null(c->run);
+			assert_non_null(c->help);
+			assert_true(c->examples || c->flags & CLI_HIDDEN);
+			check_names(c);
+			check_letters(c);
+		}
 }
 
 int main(void)
