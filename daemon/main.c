@@ -5,6 +5,7 @@
 #include "daemon/core/xlog.h"
 #include "daemon/dev.h"
 #include "daemon/release/push.h"
+#include "daemon/release/tarballs.h"
 #include "proto/limits.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ struct paasd {
 	struct api *api;
 	struct http_server *http;
 	struct pusher pusher;
+	struct tarballs *tarballs;
 	struct thread *tidier;
 	uv_signal_t sigs[2];
 	bool stopping;
@@ -332,6 +334,7 @@ static int open_modules(struct paasd *p, struct err *err)
 			 &p->releases, err) < 0)
 		return -1;
 	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
+	p->tarballs = tarballs_new(&p->pusher);
 	push_sweep_slugs(&p->pusher);
 	return 0;
 }
@@ -390,8 +393,9 @@ static void on_signal(uv_signal_t *h, int signum)
 
 static void open_api(struct paasd *p)
 {
-	const struct api_deps deps = {p->loop,	   &p->cfg,   p->store, p->log, p->launcher,
-				      p->releases, p->builds, p->slugs, p->git};
+	const struct api_deps deps = {p->loop,	   &p->cfg,	p->store,   p->log,
+				      p->launcher, p->releases, p->builds,  p->slugs,
+				      p->git,	   &p->pusher,	p->tarballs};
 
 	p->api = api_new(&deps);
 	p->http = http_server_new(p->loop, api_handle, p->api);
@@ -433,7 +437,7 @@ static void tidy(void *arg)
 	struct err err = {0};
 
 	if (push_recover(&p->pusher, repo_ref, p, &err) < 0 ||
-	    api_finish_destroys(p->api, &err) < 0)
+	    api_finish_destroys(p->api, &err) < 0 || api_uploads_start(p->api, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
 	loop_post(p->loop, listen_api, p);
 }
@@ -477,6 +481,7 @@ static void close_all(struct paasd *p)
 		http_server_free(p->http);
 	git_close(p->git);
 	api_free(p->api);
+	tarballs_free(p->tarballs);
 	releases_free(p->releases);
 	routes_free(p->routes);
 	builds_close(p->builds);

@@ -99,6 +99,15 @@
 #define LIM_SUBMODULE_DEPTH  5
 #define LIM_SUBMODULE_BYTES  MiB(512)
 #define LIM_SUBMODULE_MS     (5 * 60 * 1000) /* all of them together */
+/* uploads: sources to be built, slugs */
+#define LIM_UPLOAD_MS	 (30 * 60 * 1000) /* all of one */
+#define LIM_UPLOADS	 8		  /* transfers at once, both ways */
+#define LIM_SOURCES	 100		  /* of a user that have not expired */
+#define LIM_SOURCE_MS	 (60 * 60 * 1000) /* until the upload, and from it on */
+#define LIM_SLUG_WAIT_MS (60 * 60 * 1000) /* for the blob of a slug */
+#define LIM_SLUG_GET_MS	 (60 * 60 * 1000) /* its URL is good for, at least */
+#define LIM_API_BUILDS	 32		  /* of tarballs, running or waiting */
+#define LIM_ANNOTATION	 250		  /* version, description: one line */
 /* build (Dev Center: Slug Compiler) */
 #define LIM_BUILD_MS	 (15 * 60 * 1000)
 #define LIM_SLUG	 MiB(500)

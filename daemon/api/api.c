@@ -1,6 +1,7 @@
 /* From a request to its handler: match, authenticate, authorise, parse, answer. */
 #include "daemon/api/api_int.h"
 #include "daemon/api/attach.h"
+#include "daemon/api/uploads.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/session.h"
 #include "proto/limits.h"
@@ -20,6 +21,9 @@ struct api *api_new(const struct api_deps *deps)
 	api_passwords_init(a);
 	a->pool = pool_new("api", 8, 256);
 	a->streams = pool_new("stream", 8, 64);
+	a->transfers = pool_new("transfer", LIM_UPLOADS, 4 * LIM_UPLOADS);
+	pthread_mutex_init(&a->sweep_lock, NULL);
+	pthread_cond_init(&a->sweep_end, NULL);
 	a->replays = api_replays_new();
 	if (deps->cfg->api_rate_limit)
 		a->requests = api_limiter_new((unsigned)deps->cfg->api_rate_limit,
@@ -33,6 +37,10 @@ void api_free(struct api *a)
 		return;
 	pool_free(a->pool);
 	pool_free(a->streams);
+	pool_free(a->transfers);
+	api_uploads_stop(a);
+	pthread_cond_destroy(&a->sweep_end);
+	pthread_mutex_destroy(&a->sweep_lock);
 	attach_tickets_free(a);
 	api_passwords_free(a);
 	api_replays_free(a->replays);
@@ -313,7 +321,7 @@ static int serve(struct api_req *q, struct err *err)
 	bool known;
 	int rc;
 
-	if (check_client(q, err) < 0)
+	if (!(q->route->flags & API_FILE) && check_client(q, err) < 0)
 		return -1;
 	/* Before the body: who may not, gets no thread to wait for it. */
 	if (need == NEED_BASIC
@@ -356,6 +364,11 @@ static void common_headers(struct http_x *x)
 	http_set(x, "X-Content-Type-Options", "nosniff");
 }
 
+static struct pool *pool_of(const struct api *a, const struct api_route *r)
+{
+	return r->flags & API_FILE ? a->transfers : r->flags & API_LONG ? a->streams : a->pool;
+}
+
 void api_handle(struct http_x *x, void *arg)
 {
 	struct api *a = arg;
@@ -384,7 +397,7 @@ void api_handle(struct http_x *x, void *arg)
 		return;
 	}
 	http_detach(x);
-	if (!pool_submit(q->route->flags & API_LONG ? a->streams : a->pool, run, q)) {
+	if (!pool_submit(pool_of(a, q->route), run, q)) {
 		err_set(&err, ERR_UNAVAILABLE, "The API is busy; try again in a moment.");
 		fail(q, &err);
 		req_free(q);

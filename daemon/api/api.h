@@ -21,6 +21,8 @@ struct api_deps { /* all borrowed */
 	struct builds *builds;
 	struct slugs *slugs;
 	struct git *git;
+	struct pusher *pusher;
+	struct tarballs *tarballs;
 };
 
 struct api;
@@ -28,6 +30,8 @@ struct api *api_new(const struct api_deps *deps);
 void api_free(struct api *a); /* waits for running handlers */
 /* The http_handler: git paths go to git, the rest to the route table. arg is the struct api. */
 void api_handle(struct http_x *x, void *arg);
+/* Files of uploads: swept now, and now and then. Blocking; before requests. */
+int api_uploads_start(struct api *a, struct err *err);
 /* First start: admin account, token in STATE/admin-token (0600). Blocking. */
 int api_first_start(struct store *st, const struct config *cfg, struct err *err);
 /* Who may push: the git module's login and app callbacks. */

@@ -21,6 +21,7 @@ struct api {
 	struct api_deps d;
 	struct pool *pool;
 	struct pool *streams;	       /* long answers: build and release output */
+	struct pool *transfers;	       /* files, both ways */
 	struct attach_ticket *tickets; /* attach.c; loop thread */
 	struct api_limiter *requests;  /* of each account; NULL = no limit */
 	struct api_replays *replays;
@@ -29,6 +30,11 @@ struct api {
 	struct api_limiter *by_code; /* of each account: codes of second factors */
 	pthread_mutex_t hashing;     /* one at a time: each takes 64 MiB */
 	atomic_int hash_waiting;
+	/* uploads.c: the thread that sweeps, and its end */
+	struct thread *sweeper;
+	pthread_mutex_t sweep_lock;
+	pthread_cond_t sweep_end;
+	bool closing;
 };
 
 /* What a caller needs, one table (routes.c). Deny by default: a route that says nothing admits
@@ -92,6 +98,7 @@ struct api_route {
 #define API_BODY    2u	/* a JSON object is required */
 #define API_LONG    4u	/* runs for minutes: own pool */
 #define API_UPLOAD  16u /* the handler reads the body itself */
+#define API_FILE    32u /* a file goes in or out: own pool */
 #define API_STREAM  8u	/* the answer has no end of its own: no HEAD */
 
 extern const struct api_route api_routes[]; /* ends with method NULL */
@@ -159,6 +166,17 @@ void api_error(struct http_x *x, const struct err *e);
 /* Audit row: detail names keys, never values. */
 void api_audit(struct api_req *q, const char *action, const char *fmt, ...) PRINTF(3, 4);
 
+/* Constant time; an empty secret is none. */
+bool api_same_secret(const char *a, const char *b);
+/* Text that is still being written, from its start to its end. more adds what follows offset, and
+ * waits for it a while. */
+int api_stream(struct api_req *q,
+	       int (*more)(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
+			   struct err *err),
+	       struct err *err);
+/* What a buildpack may be called, in lists and in builds. */
+int api_buildpack_check(const char *url, struct err *err);
+
 /* --- reading the body (body.c); each complains with INVALID_PARAMS naming the field --- */
 int api_body_parse(const char *data, size_t len, json_t **out, struct err *err);
 /* of: the body, or an object in it; fields end with NULL. */
@@ -198,7 +216,7 @@ void api_words_cert(char out[32]); /* quiet-1234 */
 
 /* --- request bodies: in the file of their handler --- */
 extern const struct api_field api_fields_app_create[], api_fields_app_update[],
-	api_fields_domain_create[], api_fields_domain_update[], api_fields_sni[];
+	api_fields_domain_create[], api_fields_domain_update[], api_fields_sni[], api_fields_build_create[];
 
 /* --- identity: account.c auth.c twofactor.c ... --- */
 extern const struct api_field api_fields_account[], api_fields_account_delete[], api_fields_user[], api_fields_user_create[],
@@ -219,6 +237,7 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 	api_dynos_restart, api_dynos_info, api_dynos_stop, api_formation_restart,
 	api_formation_stop, api_dyno_sizes, api_attach_open, api_releases_list, api_releases_create,
 	api_releases_info, api_release_stream, api_builds_list, api_builds_info, api_builds_cancel,
+	api_builds_create, api_sources_create, api_source_put, api_source_get,
 	api_build_cache_delete, api_build_stream, api_slugs_info, api_buildpacks_list,
 	api_buildpacks_put, api_log_session_create, api_log_stream, api_stacks_list,
 	api_stacks_info, api_regions_list, api_regions_info, api_schema, api_domains_list,

@@ -52,7 +52,7 @@ static int write_buildpacks(struct tx *tx, void *arg, struct err *err)
 	return store_buildpacks_get(tx, t->q->app.id, &t->list, err);
 }
 
-static int check_buildpack(const char *url, struct err *err)
+int api_buildpack_check(const char *url, struct err *err)
 {
 	size_t n = strlen(url);
 
@@ -88,7 +88,7 @@ int api_buildpacks_put(struct api_req *q, struct err *err)
 		if (!url)
 			return err_set(err, ERR_INVALID_PARAMS,
 				       "Parameter updates[%zu].buildpack must be a string.", i);
-		if (api_known(u, of_one, err) < 0 || check_buildpack(url, err) < 0)
+		if (api_known(u, of_one, err) < 0 || api_buildpack_check(url, err) < 0)
 			return -1;
 		t.urls[t.n++] = url;
 	}

@@ -1,4 +1,4 @@
-/* Releases, builds, slugs, and the streams of their output. */
+/* Releases, and the stream of what a release command prints. */
 #include "daemon/api/api_int.h"
 #include "daemon/store/build.h"
 #include "daemon/store/release.h"
@@ -127,153 +127,20 @@ int api_releases_create(struct api_req *q, struct err *err)
 	return 0;
 }
 
-/* --- builds --- */
-
-static json_t *build_json(struct api_req *q, const struct store_build *b)
-{
-	AUTO(auto_str)
-	char *url = api_public_url(q, "/streams/builds/%s/%s", b->id, b->output_secret);
-	json_t *buildpacks = json_loads(b->buildpacks, 0, NULL);
-
-	return json_pack(
-		"{s:{s:s}, s:o, s:o, s:s, s:s, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:s, s:s, s:o, "
-		"s:o}",
-		"app", "id", q->app.id, "buildpacks", buildpacks ? buildpacks : json_null(),
-		"created_at", json_time(b->created_ms), "id", b->id, "output_stream_url", url,
-		"source_blob", "checksum", json_str_or_null(b->checksum), "url",
-		json_text(b->source_url), "version", json_str_or_null(b->version),
-		"version_description", json_str_or_null(b->version_description), "release",
-		json_id_or_null(b->release_id), "slug", json_id_or_null(b->slug_id), "stack",
-		b->stack, "status", store_status_name(b->status), "updated_at",
-		json_time(b->updated_ms), "user", json_user_ref(b->user_id, b->user_email));
-}
-
-struct build_q {
-	struct api_req *q;
-	struct store_builds list;
-	struct store_build one;
-	const char *app_id, *id;
-};
-
-static int read_builds(struct tx *tx, void *arg, struct err *err)
-{
-	struct build_q *t = arg;
-
-	return store_builds_list(tx, t->q->app.id, 0, &t->list, err);
-}
-
-int api_builds_list(struct api_req *q, struct err *err)
-{
-	struct build_q t = {.q = q};
-	json_t *list;
-
-	if (store_read(q->d->store, read_builds, &t, err) < 0)
-		return -1;
-	list = json_array();
-	for (int i = 0; i < t.list.n; i++)
-		json_array_append_new(list, build_json(q, &t.list.v[i]));
-	store_builds_clear(&t.list);
-	return api_list(q, list, "created_at id updated_at", err);
-}
-
-static int read_build(struct tx *tx, void *arg, struct err *err)
-{
-	struct build_q *t = arg;
-
-	return store_build_get(tx, t->app_id, t->id, &t->one, err);
-}
-
-int api_builds_info(struct api_req *q, struct err *err)
-{
-	struct build_q t = {.q = q, .app_id = q->app.id, .id = q->params[1]};
-
-	if (store_read(q->d->store, read_build, &t, err) < 0)
-		return -1;
-	api_ok(q, 200, build_json(q, &t.one));
-	store_build_clear(&t.one);
-	return 0;
-}
-
-int api_builds_cancel(struct api_req *q, struct err *err)
-{
-	struct build_q t = {.q = q, .app_id = q->app.id, .id = q->params[1]};
-	int rc = 0;
-
-	if (store_read(q->d->store, read_build, &t, err) < 0)
-		return -1;
-	if (t.one.status != STORE_PENDING || !build_cancel(q->d->builds, t.one.id))
-		rc = err_set(err, ERR_INVALID_PARAMS,
-			     "Only a build that is running can be canceled; this one is %s.",
-			     store_status_name(t.one.status));
-	if (rc == 0) {
-		api_audit(q, "build.cancel", "%s", t.one.id);
-		api_ok(q, 200, build_json(q, &t.one));
-	}
-	store_build_clear(&t.one);
-	return rc;
-}
-
-int api_build_cache_delete(struct api_req *q, struct err *err)
-{
-	if (build_cache_purge(q->d->builds, q->app.id, err) < 0)
-		return -1;
-	api_audit(q, "build.cache.purge", "%s", "");
-	return api_ok(q, 200, json_object());
-}
-
-/* --- slugs --- */
-
-struct slug_q {
-	struct api_req *q;
-	struct store_slug s;
-};
-
-static int read_slug(struct tx *tx, void *arg, struct err *err)
-{
-	struct slug_q *t = arg;
-
-	return store_slug_get(tx, t->q->app.id, t->q->params[1], &t->s, err);
-}
-
-int api_slugs_info(struct api_req *q, struct err *err)
-{
-	struct slug_q t = {.q = q};
-	AUTO(auto_str) char *url = NULL;
-	json_t *types;
-
-	if (store_read(q->d->store, read_slug, &t, err) < 0)
-		return -1;
-	types = json_loads(t.s.process_types, 0, NULL);
-	url = api_public_url(q, "/apps/%s/slugs/%s", q->app.id, t.s.id);
-	api_ok(q, 200,
-	       json_pack("{s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "blob",
-			 "method", "get", "url", url, "buildpack_provided_description",
-			 json_str_or_null(t.s.language), "checksum", json_str_or_null(t.s.checksum),
-			 "commit", json_str_or_null(t.s.commit), "commit_description",
-			 json_str_or_null(t.s.commit_description), "created_at",
-			 json_time(t.s.created_ms), "id", t.s.id, "process_types",
-			 types ? types : json_object(), "size",
-			 t.s.size < 0 ? json_null() : json_integer(t.s.size), "stack",
-			 json_named_ref("stack", t.s.stack), "updated_at",
-			 json_time(t.s.updated_ms)));
-	store_slug_clear(&t.s);
-	return 0;
-}
-
 /* --- streams: the URL is the permission; the answer is the output so far, then live to the end ---
  */
 
-static bool same_secret(const char *a, const char *b)
+bool api_same_secret(const char *a, const char *b)
 {
 	size_t n = strlen(a);
 
 	return n == strlen(b) && n > 0 && ct_equal(a, b, n);
 }
 
-static int stream(struct api_req *q,
-		  int (*more)(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
-			      struct err *err),
-		  struct err *err)
+int api_stream(struct api_req *q,
+	       int (*more)(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
+			   struct err *err),
+	       struct err *err)
 {
 	AUTO(buf_clear) struct buf b = {0};
 	bool done = false;
@@ -310,26 +177,7 @@ int api_release_stream(struct api_req *q, struct err *err)
 
 	if (store_read(q->d->store, read_release, &t, err) < 0)
 		return -1;
-	ok = same_secret(t.one.output_secret, q->params[1]);
+	ok = api_same_secret(t.one.output_secret, q->params[1]);
 	store_release_clear(&t.one);
-	return ok ? stream(q, more_release, err) : err_not_found(err, "release");
-}
-
-static int more_build(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
-		      struct err *err)
-{
-	build_output_wait(q->d->builds, q->params[0], offset, 1000);
-	return build_output(q->d->builds, q->params[0], offset, out, done, err);
-}
-
-int api_build_stream(struct api_req *q, struct err *err)
-{
-	struct build_q t = {.q = q, .id = q->params[0]};
-	bool ok;
-
-	if (store_read(q->d->store, read_build, &t, err) < 0)
-		return -1;
-	ok = same_secret(t.one.output_secret, q->params[1]);
-	store_build_clear(&t.one);
-	return ok ? stream(q, more_build, err) : err_not_found(err, "build");
+	return ok ? api_stream(q, more_release, err) : err_not_found(err, "release");
 }

@@ -305,11 +305,21 @@ int build_run(struct builds *b, const struct build_req *req, struct build_result
 		if (err)
 			*err = e;
 	}
-	if (c.out && (rc < 0 || !req->keep_output_open))
+	if (c.out && !req->keep_output_open)
 		output_end(c.out);
 	builds_prune(b, req->app_id);
 	clear(&c);
 	return rc;
+}
+
+void build_announce(struct builds *b, const char *build_id)
+{
+	queue_announce(b->queue, build_id);
+}
+
+void build_retract(struct builds *b, const char *build_id)
+{
+	queue_retract(b->queue, build_id);
 }
 
 bool build_cancel(struct builds *b, const char *build_id)

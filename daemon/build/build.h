@@ -11,6 +11,15 @@
 
 struct builds;
 
+/* A source that is a tarball (of any compression; a folder that holds all else is left out). */
+struct build_tarball { /* borrowed */
+	int fd;		      /* of a file of ours, or -1: */
+	const char *url;      /* downloaded, under the rules for URLs of users */
+	const char *checksum; /* "SHA256:HEX" or HEX; NULL = not checked */
+};
+/* Whether it has one of the two forms. */
+bool build_checksum_ok(const char *checksum);
+
 struct build_req {
 	char build_id[37]; /* row exists in the store, status pending */
 	char app_id[37], app_name[32];
@@ -23,9 +32,10 @@ struct build_req {
 	int (*export_source)(const char *dir, void (*say)(const char *line, void *arg),
 			     void *say_arg, void *arg, struct err *err);
 	void *export_arg;
-	/* The caller goes on printing (-----> Launching...) with build_output_add() after a
-	 * success, and says when that is over with build_output_end(): until then the output is not
-	 * done. */
+	const struct build_tarball *tarball; /* in place of export_source; NULL = that */
+	/* The caller goes on printing (-----> Launching...) with build_output_add(), and says when
+	 * that is over with build_output_end(), also after a failure: until then the output is not
+	 * done. So who has read all of it finds the build's end recorded. */
 	bool keep_output_open;
 	/* Output as it comes, raw bytes (also kept in STATE/builds/ID/output). Build thread. */
 	void (*out)(const char *p, size_t n, void *arg);
@@ -49,6 +59,10 @@ int builds_open(const struct config *cfg, struct launcher *la, struct slugs *sl,
 /* Cancels what runs and takes no more; does not wait: the first thing when paasd stops. */
 void builds_stop(struct builds *b);
 void builds_close(struct builds *b); /* cancels what runs and waits for it */
+/* For a build_run that a thread yet to start will make: from now on build_cancel finds it, and of
+ * several the one announced last is the newest. */
+void build_announce(struct builds *b, const char *build_id);
+void build_retract(struct builds *b, const char *build_id); /* build_run was not called */
 /* Blocks for the queue, then builds. -1: BUILD_FAILED, CANCELED (also superseded), TIMEOUT,
  * DISK_FULL, SLUG_TOO_LARGE; the user has been told on out. */
 int build_run(struct builds *b, const struct build_req *req, struct build_result *res,
@@ -60,7 +74,7 @@ int build_output(struct builds *b, const char *build_id, uint64_t offset, struct
 		 bool *done, struct err *err);
 /* Blocks until there is output beyond offset or the end (1), at most ms (0). */
 int build_output_wait(struct builds *b, const char *build_id, uint64_t offset, int ms);
-/* After a build_run with keep_output_open that returned 0. Any thread. */
+/* After a build_run with keep_output_open. Any thread. */
 void build_output_add(struct builds *b, const char *build_id, const char *p, size_t n);
 void build_output_end(struct builds *b, const char *build_id);
 /* Folders of this host that the passed-through variables name (build.env): what the launcher must

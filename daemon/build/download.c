@@ -70,17 +70,16 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 	return netaddr_socket(&d->guard, &a->addr, a->socktype, a->protocol);
 }
 
-static void set_options(CURL *c, const struct config *cfg, const char *url, struct download *d,
-			uint64_t max_bytes)
+static void set_options(CURL *c, const struct config *cfg, const char *url, bool plain_http,
+			struct download *d, uint64_t max_bytes)
 {
+	const char *web = plain_http || cfg->allow_private_urls ? "https,http" : "https";
 	AUTO(auto_str)
-	char *protocols = xasprintf("https%s%s", cfg->allow_private_urls ? ",http" : "",
-				    cfg->allow_local_buildpacks ? ",file" : "");
+	char *protocols = xasprintf("%s%s", web, cfg->allow_local_buildpacks ? ",file" : "");
 
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, protocols);
-	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR,
-			 cfg->allow_private_urls ? "https,http" : "https");
+	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, web);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
 	curl_easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
 	curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L);
@@ -140,7 +139,7 @@ static int verdict(const struct download *d, CURLcode rc, uint64_t max_bytes, st
 	return 0;
 }
 
-int tarball_download(const struct config *cfg, const char *url, const char *path,
+int tarball_download(const struct config *cfg, const char *url, bool plain_http, const char *path,
 		     uint64_t max_bytes, mono_ms deadline, int cancel_fd, struct err *err)
 {
 	AUTO(auto_fd)
@@ -160,7 +159,7 @@ int tarball_download(const struct config *cfg, const char *url, const char *path
 	c = curl_easy_init();
 	if (!m || !c)
 		abort(); /* out of memory */
-	set_options(c, cfg, url, &d, max_bytes);
+	set_options(c, cfg, url, plain_http, &d, max_bytes);
 	curl_multi_add_handle(m, c);
 	rc = perform(m, &result, deadline ? deadline : clock_mono_ms() + LIM_BUILDPACK_MS,
 		     cancel_fd, err);
@@ -175,7 +174,8 @@ int source_fetch_tarball(const struct source *s, const struct fetch *f, struct e
 	mono_ms latest = clock_mono_ms() + LIM_BUILDPACK_MS;
 	mono_ms deadline = f->deadline < latest ? f->deadline : latest;
 
-	if (tarball_download(f->cfg, s->what, file, LIM_BUILDPACK, deadline, f->cancel_fd, err) < 0)
+	if (tarball_download(f->cfg, s->what, false, file, LIM_BUILDPACK, deadline, f->cancel_fd,
+			     err) < 0)
 		return -1;
 	if (mkdir(f->dir, 0755) < 0)
 		return err_errno(err, "%s", f->dir);

@@ -6,10 +6,19 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+struct promise { /* an announced job that has not come */
+	struct promise *next;
+	char id[37];
+	uint64_t seq;
+	enum stop_why why;
+};
+
 struct queue {
 	pthread_mutex_t mtx;
 	pthread_cond_t changed;
-	struct job *list; /* in order of arrival */
+	struct job *list;	  /* in order of arrival */
+	struct promise *promises; /* owned */
+	uint64_t seq;
 	int limit, running;
 	bool closing;
 };
@@ -54,9 +63,47 @@ void queue_close(struct queue *q)
 	while (q->list)
 		pthread_cond_wait(&q->changed, &q->mtx);
 	pthread_mutex_unlock(&q->mtx);
+	for (struct promise *p = q->promises, *next; p; p = next) {
+		next = p->next;
+		free(p);
+	}
 	pthread_cond_destroy(&q->changed);
 	pthread_mutex_destroy(&q->mtx);
 	free(q);
+}
+
+void queue_announce(struct queue *q, const char *build_id)
+{
+	struct promise *p = xcalloc(1, sizeof(*p));
+
+	assert(strlen(build_id) < sizeof(p->id));
+	memcpy(p->id, build_id, strlen(build_id) + 1);
+	pthread_mutex_lock(&q->mtx);
+	p->seq = ++q->seq;
+	p->next = q->promises;
+	q->promises = p;
+	pthread_mutex_unlock(&q->mtx);
+}
+
+/* Under mtx. The promise, taken out of the list; NULL when there is none. */
+static struct promise *redeem(struct queue *q, const char *build_id)
+{
+	for (struct promise **at = &q->promises; *at; at = &(*at)->next) {
+		struct promise *p = *at;
+
+		if (strcmp(p->id, build_id) != 0)
+			continue;
+		*at = p->next;
+		return p;
+	}
+	return NULL;
+}
+
+void queue_retract(struct queue *q, const char *build_id)
+{
+	pthread_mutex_lock(&q->mtx);
+	free(redeem(q, build_id));
+	pthread_mutex_unlock(&q->mtx);
 }
 
 /* Under mtx. */
@@ -98,18 +145,32 @@ static void leave(struct queue *q, struct job *j)
 	pthread_cond_broadcast(&q->changed);
 }
 
-/* Under mtx. The newest goes to the end; those of its app that wait make way. */
+/* Under mtx. It goes to the end; older ones of its app that wait make way, as it does for a newer
+ * one. */
 static void join(struct queue *q, struct job *j)
 {
+	struct promise *p = redeem(q, j->build_id);
 	struct job **at = &q->list;
+	bool late = false;
 
-	for (; *at; at = &(*at)->next)
-		if (!(*at)->running && !strcmp((*at)->app_id, j->app_id))
+	j->seq = p ? p->seq : ++q->seq;
+	for (; *at; at = &(*at)->next) {
+		if (strcmp((*at)->app_id, j->app_id) != 0)
+			continue;
+		if ((*at)->seq > j->seq)
+			late = true;
+		else if (!(*at)->running)
 			stop(q, *at, STOP_SUPERSEDED);
+	}
 	j->next = NULL;
 	j->running = false;
 	j->why = STOP_NONE;
 	*at = j;
+	if (p && p->why)
+		stop(q, j, p->why);
+	if (late)
+		stop(q, j, STOP_SUPERSEDED);
+	free(p);
 	if (q->closing)
 		stop(q, j, STOP_CLOSING);
 }
@@ -179,6 +240,11 @@ bool queue_stop(struct queue *q, const char *build_id, enum stop_why why)
 	for (struct job *j = q->list; j; j = j->next)
 		if (!strcmp(j->build_id, build_id)) {
 			stop(q, j, why);
+			found = true;
+		}
+	for (struct promise *p = q->promises; p; p = p->next)
+		if (!strcmp(p->id, build_id)) {
+			p->why = p->why ? p->why : why;
 			found = true;
 		}
 	pthread_mutex_unlock(&q->mtx);

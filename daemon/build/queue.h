@@ -1,9 +1,11 @@
-/* queue.h - private to build: who builds when. One build an app at a time; of those that wait for
- * an app the newest wins; at most `limit` in all. Any thread. */
+/* queue.h - private to build: who builds when. One build an app at a time; one that waits for its
+ * app makes way for a newer one; at most `limit` in all. Newer is what was announced later, or came
+ * later unannounced. Any thread. */
 #ifndef BUILD_QUEUE_H
 #define BUILD_QUEUE_H
 
 #include "proto/err.h"
+#include <stdint.h>
 
 enum stop_why { STOP_NONE, STOP_CANCELED, STOP_SUPERSEDED, STOP_DISK_FULL, STOP_CLOSING };
 
@@ -16,6 +18,7 @@ struct job { /* lives on the stack of build_run; its caller fills app_id and bui
 	struct job *next;
 	bool running;
 	enum stop_why why;
+	uint64_t seq; /* the newer the greater */
 };
 
 struct queue *queue_new(int limit);
@@ -24,6 +27,10 @@ void queue_stop_all(struct queue *q);
 /* Stops all jobs, waits until they have left, frees. */
 void queue_close(struct queue *q);
 
+/* A job that will be entered by a thread that is yet to start: from now on it has its place among
+ * others, and can be stopped. */
+void queue_announce(struct queue *q, const char *build_id);
+void queue_retract(struct queue *q, const char *build_id); /* it was not entered; else nothing */
 /* Blocks until the job may run: 0. Else -1 CANCELED with the reason; the job is not in the queue
  * then. waits(app_busy, arg) is called once when it cannot run at once. CONFLICT: the id is in it
  * already. */

@@ -1,6 +1,7 @@
 /* The first and the last step: the source tree comes in, the slug goes out. */
 #include "daemon/build/build_int.h"
 #include "daemon/build/slugignore.h"
+#include "daemon/build/tarball.h"
 #include "daemon/core/codec.h"
 #include "daemon/core/fsx.h"
 
@@ -59,15 +60,56 @@ static struct slugignore *read_slugignore(struct build *c)
 	return slugignore_parse(buf_str(&text), text.len, say_warn_line, c);
 }
 
+static int fetch_tarball(struct build *c, struct err *err)
+{
+	const struct build_tarball *t = c->req->tarball;
+	uint64_t max = (uint64_t)c->b->cfg->source_mb * (uint64_t)MiB(1);
+	AUTO(auto_str) char *path = xasprintf("%s/source", c->work);
+	AUTO(auto_fd) int own = -1;
+
+	if (t->fd < 0) {
+		say_step(c, "Downloading the source");
+		if (tarball_download(c->b->cfg, t->url, true, path, max, c->deadline, c->job.stop_fd,
+				     err) < 0)
+			return -1;
+		own = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		unlink(path);
+		if (own < 0)
+			return err_errno(err, "%s", path);
+	}
+	if (t->checksum && tarball_check(t->fd < 0 ? own : t->fd, t->checksum, err) < 0)
+		return -1;
+	if (tarball_unpack_fd(t->fd < 0 ? own : t->fd, c->app.host, (uint64_t)LIM_SLUG_TREE,
+			      c->deadline, c->job.stop_fd, err) < 0)
+		return -1;
+	return tarball_lift(c->app.host, err);
+}
+
+static int get_source(struct build *c, struct err *err)
+{
+	struct err e = {0};
+	int rc = c->req->tarball
+			 ? fetch_tarball(c, &e)
+			 : c->req->export_source(c->app.host, say_line, c, c->req->export_arg, &e);
+
+	if (rc == 0)
+		return 0;
+	if (e.code == ERR_CANCELED && queue_why(c->b->queue, &c->job))
+		return queue_stop_err(queue_why(c->b->queue, &c->job), err);
+	return say_fail(c, err,
+			e.code == ERR_DISK_FULL || e.code == ERR_TIMEOUT ? e.code
+									 : ERR_BUILD_FAILED,
+			"The source could not be %s: %s",
+			c->req->tarball ? "taken in" : "checked out", e.msg);
+}
+
 int step_source(struct build *c, struct err *err)
 {
 	AUTO(slugignore_free) struct slugignore *ig = NULL;
 	struct sweep s = {.c = c};
-	struct err e = {0};
 
-	if (c->req->export_source(c->app.host, say_line, c, c->req->export_arg, &e) < 0)
-		return say_fail(c, err, e.code == ERR_DISK_FULL ? ERR_DISK_FULL : ERR_BUILD_FAILED,
-				"The source could not be checked out: %s", e.msg);
+	if (get_source(c, err) < 0)
+		return -1;
 	s.ig = ig = read_slugignore(c);
 	if (slug_tree_walk(c->app.host, sweep_entry, &s, err) < 0)
 		return -1;

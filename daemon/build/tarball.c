@@ -1,4 +1,6 @@
+#include "daemon/build/build.h"
 #include "daemon/build/tarball.h"
+#include "daemon/core/codec.h"
 #include "daemon/core/fsx.h"
 #include "proto/buf.h"
 #include "proto/limits.h"
@@ -211,6 +213,16 @@ static int read_all(struct unpack *u, struct archive *a, struct err *err)
 int tarball_unpack(const char *path, const char *dir, uint64_t max_bytes, mono_ms deadline,
 		   int cancel_fd, struct err *err)
 {
+	AUTO(auto_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, "%s", path);
+	return tarball_unpack_fd(fd, dir, max_bytes, deadline, cancel_fd, err);
+}
+
+int tarball_unpack_fd(int fd, const char *dir, uint64_t max_bytes, mono_ms deadline, int cancel_fd,
+		      struct err *err)
+{
 	AUTO(reader_free) struct archive *a = archive_read_new();
 	AUTO(auto_fd) int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct unpack u = {
@@ -220,10 +232,35 @@ int tarball_unpack(const char *path, const char *dir, uint64_t max_bytes, mono_m
 		return err_errno(err, "%s", dir);
 	archive_read_support_filter_all(a);
 	archive_read_support_format_tar(a);
-	if (archive_read_open_filename(a, path, 65536) != ARCHIVE_OK)
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_errno(err, "read the archive");
+	if (archive_read_open_fd(a, fd, 65536) != ARCHIVE_OK)
 		return err_set(err, ERR_BUILD_FAILED, "not a usable tar archive: %s",
 			       archive_error_string(a));
 	return read_all(&u, a, err);
+}
+
+static const char *checksum_hex(const char *checksum)
+{
+	return strncasecmp(checksum, "sha256:", 7) == 0 ? checksum + 7 : checksum;
+}
+
+bool build_checksum_ok(const char *checksum)
+{
+	const char *hex = checksum_hex(checksum);
+
+	return strlen(hex) == 64 && strspn(hex, "0123456789abcdefABCDEF") == 64;
+}
+
+int tarball_check(int fd, const char *checksum, struct err *err)
+{
+	char is[65];
+
+	if (sha256_fd(fd, is, err) < 0)
+		return -1;
+	if (strcasecmp(is, checksum_hex(checksum)) == 0)
+		return 0;
+	return err_set(err, ERR_BUILD_FAILED, "its checksum is SHA256:%s, not %s", is, checksum);
 }
 
 static void dir_close(DIR *d)

@@ -68,6 +68,27 @@ void sha256_hex(const void *p, size_t n, char out[65])
 	hex_encode(sum, sizeof sum, out);
 }
 
+int sha256_fd(int fd, char out[65], struct err *err)
+{
+	unsigned char sum[crypto_hash_sha256_BYTES], piece[65536];
+	crypto_hash_sha256_state st;
+	off_t at = 0;
+	ssize_t n;
+
+	crypto_hash_sha256_init(&st);
+	while ((n = pread(fd, piece, sizeof piece, at)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "read a file");
+		crypto_hash_sha256_update(&st, piece, (unsigned long long)n);
+		at += n;
+	}
+	crypto_hash_sha256_final(&st, sum);
+	hex_encode(sum, sizeof sum, out);
+	return 0;
+}
+
 bool ct_equal(const void *a, const void *b, size_t n)
 {
 	return sodium_memcmp(a, b, n) == 0;
@@ -230,6 +251,28 @@ int secret_open(const struct master_key *k, const void *box, size_t n, struct bu
 	out->len += n - NONCE - TAG;
 	out->data[out->len] = 0;
 	return 0;
+}
+
+void secret_sign(const struct master_key *k, const char *text, char out[65])
+{
+	static const char purpose[] = "urls";
+	unsigned char key[32], sum[32];
+
+	/* a key of its own: the master key itself encrypts */
+	crypto_generichash(key, sizeof key, (const unsigned char *)purpose, sizeof purpose, k->k,
+			   sizeof k->k);
+	crypto_generichash(sum, sizeof sum, (const unsigned char *)text, strlen(text), key,
+			   sizeof key);
+	sodium_memzero(key, sizeof key);
+	hex_encode(sum, sizeof sum, out);
+}
+
+bool secret_signed(const struct master_key *k, const char *text, const char *signature)
+{
+	char want[65];
+
+	secret_sign(k, text, want);
+	return strlen(signature) == 64 && ct_equal(want, signature, 64);
 }
 
 void password_hash(const char *password, char out[128])

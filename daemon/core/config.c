@@ -180,6 +180,10 @@ const struct config_key config_keys[] = {
 	INT("build.timeout", build_timeout_s, "900", "s", 10, 86400, "Longest build."),
 	INT("build.memory", build_memory_mb, "2048", "MB", 0, 1048576,
 	    "Memory of a build. 0: no limit."),
+	INT("build.source", source_mb, "512", "MB", 1, 1048576,
+	    "Largest tarball that is built: uploaded, or downloaded from a URL."),
+	INT("build.source_quota", source_user_mb, "2048", "MB", 1, 1048576,
+	    "Tarballs that one user may have uploaded at a time; each goes after an hour."),
 	LIST("build.env", build_env,
 	     "http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY,SSL_CERT_FILE,"
 	     "SSL_CERT_DIR,CURL_CA_BUNDLE,GIT_SSL_CAINFO,NODE_EXTRA_CA_CERTS,PIP_CERT,"

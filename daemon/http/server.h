@@ -72,6 +72,8 @@ void http_detach(struct http_x *x);
  * Sends 100 Continue first if asked for. One thread may read while another writes. */
 ssize_t http_read(struct http_x *x, void *p, size_t n, struct err *err);
 void http_set_max_body(struct http_x *x, uint64_t bytes); /* inflated; default LIM_API_BODY */
+/* Reads the body as it was sent from here on, whatever its Content-Encoding says. */
+void http_keep_encoding(struct http_x *x);
 /* The whole body into out. */
 int http_read_all(struct http_x *x, struct buf *out, struct err *err);
 /* Queues bytes; blocks while more than 256 KiB wait. -1 once the client has gone. */

@@ -351,6 +351,11 @@ void http_set_max_body(struct http_x *x, uint64_t bytes)
 	x->max_body = bytes;
 }
 
+void http_keep_encoding(struct http_x *x)
+{
+	x->encoding = ENC_IDENTITY;
+}
+
 /* With x->lock held: the client holds its body back until it is told that it is wanted. */
 static void send_continue(struct http_x *x)
 {

@@ -1,6 +1,7 @@
 #include "daemon/store/build.h"
 #include "daemon/store/row_int.h"
 #include "daemon/store/status_int.h"
+#include "proto/limits.h"
 
 static const char *const status_names[] = {"pending", "succeeded", "failed", "expired"};
 
@@ -193,6 +194,7 @@ static void fill_slug(struct stmt *s, void *out)
 	g->stack = stmt_col_dup(s, 8);
 	g->created_ms = stmt_col_int(s, 9);
 	g->updated_ms = stmt_col_int(s, 10);
+	g->waiting = strcmp(stmt_col_text(s, 11), "waiting") == 0;
 }
 
 int store_slug_insert(struct tx *tx, const struct store_slug_new *in, struct err *err)
@@ -208,8 +210,23 @@ int store_slug_insert(struct tx *tx, const struct store_slug_new *in, struct err
 	bind_int_or_null(s, 7, in->size, -1);
 	stmt_text(s, 8, in->checksum);
 	stmt_text(s, 9, in->stack);
-	stmt_int(s, 10, clock_wall_ms());
+	stmt_text(s, 10, in->waiting ? "waiting" : "ready");
+	stmt_int(s, 11, clock_wall_ms());
 	return stmt_exec(s, err);
+}
+
+int store_slug_uploaded(struct tx *tx, const char *id, int64_t size, const char *checksum,
+			struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_SLUG_UPLOADED);
+
+	stmt_text(s, 1, id);
+	stmt_int(s, 2, size);
+	stmt_text(s, 3, checksum);
+	stmt_int(s, 4, clock_wall_ms());
+	if (stmt_exec(s, err) < 0)
+		return -1;
+	return tx_changes(tx) ? 0 : err_set(err, ERR_CONFLICT, "The slug has its blob already.");
 }
 
 int store_slug_get(struct tx *tx, const char *app_id, const char *id, struct store_slug *out,
@@ -247,7 +264,7 @@ static void clear_id(void *p)
 {
 }
 
-static int ids_all(struct stmt *s, struct store_ids *out, struct err *err)
+int store_ids_read(struct stmt *s, struct store_ids *out, struct err *err)
 {
 	void *v = NULL;
 	int n = 0;
@@ -265,14 +282,15 @@ int store_slugs_in_use(struct tx *tx, int keep, struct store_ids *out, struct er
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_SLUG_IN_USE);
 
 	stmt_int(s, 1, keep);
-	return ids_all(s, out, err);
+	stmt_int(s, 2, clock_wall_ms() - LIM_SLUG_WAIT_MS);
+	return store_ids_read(s, out, err);
 }
 
 int store_slugs_all(struct tx *tx, struct store_ids *out, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_SLUG_LIST);
 
-	return ids_all(s, out, err);
+	return store_ids_read(s, out, err);
 }
 
 int store_slug_delete(struct tx *tx, const char *id, struct err *err)

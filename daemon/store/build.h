@@ -64,6 +64,7 @@ struct store_slug {
 	char *language, *checksum;	   /* may be NULL */
 	char *stack;
 	int64_t size; /* bytes; -1 = unknown */
+	bool waiting; /* for its blob: there is no folder yet */
 	wall_ms created_ms, updated_ms;
 };
 void store_slug_clear(struct store_slug *s);
@@ -75,20 +76,25 @@ struct store_slug_new { /* borrowed; id is given by whoever made the folder */
 	const char *process_types;
 	const char *stack;
 	int64_t size; /* -1 = unknown */
+	bool waiting;
 };
 int store_slug_insert(struct tx *tx, const struct store_slug_new *in, struct err *err);
 /* app_id NULL = of any app. NOT_FOUND (resource "slug"). */
 int store_slug_get(struct tx *tx, const char *app_id, const char *id, struct store_slug *out,
 		   struct err *err);
+/* The blob of a waiting one is there. CONFLICT when it was already. */
+int store_slug_uploaded(struct tx *tx, const char *id, int64_t size, const char *checksum,
+			struct err *err);
 struct store_ids {
 	char (*v)[37]; /* owned; sorted with strcmp */
 	int n;
 };
 void store_ids_clear(struct store_ids *l);
 #define store_ids_clear_p store_ids_clear
+int store_ids_read(struct stmt *s, struct store_ids *out, struct err *err); /* column 0 */
 bool store_ids_has(const struct store_ids *l, const char *id);
 /* Slugs that must stay: of current and pending releases, and the newest `keep` of each app (which
- * takes in those just built). Delete the folder first, then the row: a row without a folder is
+ * takes in those just built); and those that wait for their blob, for a while. Delete the folder first, then the row: a row without a folder is
  * repaired by the next collection, a folder without a row is swept at start. */
 int store_slugs_in_use(struct tx *tx, int keep, struct store_ids *out, struct err *err);
 int store_slugs_all(struct tx *tx, struct store_ids *out, struct err *err);

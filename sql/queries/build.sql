@@ -40,22 +40,28 @@ WHERE id = ?1 AND release_id IS NULL
 
 -- name: slug_insert
 INSERT INTO slugs (id, app_id, commit_id, commit_description, process_types, language, size,
-	checksum, stack, created_ms, updated_ms)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+	checksum, stack, state, created_ms, updated_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
 
 -- name: slug_get
 -- ?2 app: NULL = any
 SELECT id, app_id, commit_id, commit_description, process_types, language, size, checksum, stack,
-	created_ms, updated_ms
+	created_ms, updated_ms, state
 FROM slugs WHERE id = ?1 AND (?2 IS NULL OR app_id = ?2)
 
 -- name: slug_in_use
 -- What releases, now or by rollback, or a build that is not released yet may still need.
--- ?1 how many of each app's newest slugs are kept
+-- ?1 how many of each app's newest slugs are kept, ?2 those that wait for their blob since then stay
 SELECT slug_id FROM releases WHERE slug_id IS NOT NULL AND (current = 1 OR status = 'pending')
 UNION
 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY app_id ORDER BY created_ms DESC, rowid DESC) AS n
-	FROM slugs) WHERE n <= ?1
+	FROM slugs WHERE state = 'ready') WHERE n <= ?1
+UNION
+SELECT id FROM slugs WHERE state = 'waiting' AND created_ms > ?2
+
+-- name: slug_uploaded
+-- ?2 size, ?3 checksum, ?4 now
+UPDATE slugs SET state = 'ready', size = ?2, checksum = ?3, updated_ms = ?4 WHERE id = ?1 AND state = 'waiting'
 
 -- name: slug_list
 SELECT id FROM slugs ORDER BY created_ms, rowid

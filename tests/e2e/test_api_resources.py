@@ -278,6 +278,19 @@ def test_cancel_a_build(paas, c, tmp_path):
     wait_for('the record of it', lambda: c('GET', f'/apps/cancel-me/builds/{b["id"]}').json['status'] == 'failed')
 
 
+def test_sources_and_builds(paas, c):
+    """One of each; what they do is in test_api_code.py."""
+    c('POST', '/apps', {'name': 'of-tarballs'}, want=201)
+    c('POST', '/apps/of-tarballs/sources', want=201)
+    blob = c('POST', '/sources', want=201).json['source_blob']
+    c('PUT', '/' + blob['put_url'].split('/', 3)[3], b'no tar', want=200)
+    for end in ('/cancel', '/actions/cancel'):
+        b = c('POST', '/apps/of-tarballs/builds', {'source_blob': {'url': 'https://192.0.2.1/x.tgz'}}, want=201).json
+        assert c('POST', f'/apps/of-tarballs/builds/{b["id"]}{end}').status in (200, 422)
+    text = stream(paas, b['output_stream_url'])[2]
+    assert text.endswith('Push failed\n'), text
+
+
 def test_the_rest(paas, c):
     stack = c('GET', '/stacks', want=200).json[0]
     for ref in (stack['id'], stack['name']):

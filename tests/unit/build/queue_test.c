@@ -62,6 +62,49 @@ static void of_those_that_wait_the_newest_wins(void **state)
 		done(&r[i]);
 }
 
+static void an_announced_build_can_be_cancelled_before_it_comes(void **state)
+{
+	struct fixture *f = *state;
+	struct run r;
+
+	pack(f, "one", "sleep 300");
+	prepare(&r, f, "one");
+	build_announce(f->b, r.req.build_id);
+	assert_true(build_cancel(f->b, r.req.build_id));
+	run(&r);
+	refused(&r, ERR_CANCELED);
+	has(&r, " !     Build canceled\n");
+	assert_false(build_cancel(f->b, r.req.build_id));
+	done(&r);
+	build_announce(f->b, f->app_id);
+	build_retract(f->b, f->app_id);
+	assert_false(build_cancel(f->b, f->app_id));
+}
+
+/* Threads start in any order: what counts is when they were announced. */
+static void an_older_build_that_comes_late_makes_way(void **state)
+{
+	struct fixture *f = *state;
+	struct run old, new;
+	pthread_t t;
+
+	pack(f, "one", "echo go; until [ -e ../../../../../go-on ]; do sleep 0.02; done");
+	prepare(&old, f, "one");
+	prepare(&new, f, "one");
+	build_announce(f->b, old.req.build_id);
+	build_announce(f->b, new.req.build_id);
+	pthread_create(&t, NULL, run_thread, &new);
+	wait_for_text(&new, "go\n");
+	run(&old);
+	refused(&old, ERR_CANCELED);
+	has(&old, "superseded");
+	put(at(f, "go-on"), "", 0644);
+	pthread_join(t, NULL);
+	ok(&new);
+	done(&old);
+	done(&new);
+}
+
 static void apps_share_a_limit(void **state)
 {
 	struct fixture *f = *state;
@@ -169,10 +212,16 @@ static void a_crash_leaves_only_outputs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_running_build_can_be_cancelled),	  T(a_build_that_takes_too_long_ends),
-		T(of_those_that_wait_the_newest_wins),	  T(apps_share_a_limit),
-		T(the_reserve_of_the_disk_is_left_alone), T(the_caller_may_go_on_printing),
-		T(only_the_last_outputs_are_kept),	  T(a_crash_leaves_only_outputs),
+		T(a_running_build_can_be_cancelled),
+		T(a_build_that_takes_too_long_ends),
+		T(an_announced_build_can_be_cancelled_before_it_comes),
+		T(an_older_build_that_comes_late_makes_way),
+		T(of_those_that_wait_the_newest_wins),
+		T(apps_share_a_limit),
+		T(the_reserve_of_the_disk_is_left_alone),
+		T(the_caller_may_go_on_printing),
+		T(only_the_last_outputs_are_kept),
+		T(a_crash_leaves_only_outputs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

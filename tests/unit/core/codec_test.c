@@ -2,7 +2,9 @@
 #include "proto/names.h"
 #include "tests/unit/test.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 static int group_setup(void **state)
@@ -112,6 +114,45 @@ static void secrets_open_only_with_their_key(void **state)
 	assert_int_equal(master_key_load(path, &again, &err), -1);
 }
 
+static void only_the_key_signs(void **state)
+{
+	AUTO(auto_str) char *path = xasprintf("%s/signs", (char *)*state);
+	AUTO(auto_str) char *other = xasprintf("%s/signs-too", (char *)*state);
+	AUTO(master_key_free) struct master_key *k = NULL, *wrong = NULL;
+	struct err err = {0};
+	char sig[65], more[66];
+
+	assert_int_equal(master_key_load(path, &k, &err), 0);
+	assert_int_equal(master_key_load(other, &wrong, &err), 0);
+	secret_sign(k, "get source 1", sig);
+	assert_int_equal(strlen(sig), 64);
+	assert_true(secret_signed(k, "get source 1", sig));
+	assert_false(secret_signed(k, "put source 1", sig));
+	assert_false(secret_signed(wrong, "get source 1", sig));
+	assert_false(secret_signed(k, "get source 1", ""));
+	snprintf(more, sizeof more, "%sx", sig);
+	assert_false(secret_signed(k, "get source 1", more));
+	sig[63] ^= 1;
+	assert_false(secret_signed(k, "get source 1", sig));
+}
+
+static void files_are_hashed_where_they_lie(void **state)
+{
+	AUTO(auto_str) char *path = xasprintf("%s/hashed", (char *)*state);
+	AUTO(auto_str) char *data = xcalloc(1, 200001);
+	AUTO(auto_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	char is[65], want[65];
+	struct err err = {0};
+
+	memset(data, 'x', 200001);
+	assert_int_equal(write(fd, data, 200001), 200001);
+	sha256_hex(data, 200001, want);
+	assert_int_equal(sha256_fd(fd, is, &err), 0);
+	assert_string_equal(is, want);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 200001);
+	assert_int_equal(sha256_fd(-1, is, &err), -1);
+}
+
 static void passwords(void **state)
 {
 	char hash[128];
@@ -131,6 +172,9 @@ int main(void)
 		cmocka_unit_test(base64_goes_both_ways),
 		cmocka_unit_test(percent_encoding),
 		cmocka_unit_test_setup_teardown(secrets_open_only_with_their_key, tmp_setup,
+						tmp_teardown),
+		cmocka_unit_test_setup_teardown(only_the_key_signs, tmp_setup, tmp_teardown),
+		cmocka_unit_test_setup_teardown(files_are_hashed_where_they_lie, tmp_setup,
 						tmp_teardown),
 		cmocka_unit_test(passwords),
 	};
