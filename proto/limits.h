@@ -109,16 +109,17 @@
 #define LIM_API_BUILDS	 32		  /* of tarballs, running or waiting */
 #define LIM_ANNOTATION	 250		  /* version, description: one line */
 /* build (Dev Center: Slug Compiler) */
-#define LIM_BUILD_MS	 (15 * 60 * 1000)
-#define LIM_SLUG	 MiB(500)
-#define LIM_SLUG_TREE	 MiB(2048) /* uncompressed */
-#define LIM_BUILD_OUTPUT MiB(16)   /* kept of a build's output; the middle is cut */
-#define LIM_BUILDPACKS	 20
-#define LIM_BUILDPACK	 MiB(256) /* one fetched buildpack, unpacked; also of its tarball */
-#define LIM_BUILDPACK_MS (5 * 60 * 1000)
-#define LIM_TAR_ENTRIES	 500000
-#define LIM_PROCFILE	 KiB(64)
-#define LIM_RELEASE_YAML KiB(64)
+#define LIM_BUILD_MS	     (15 * 60 * 1000)
+#define LIM_SLUG	     MiB(500)
+#define LIM_SLUG_TREE	     MiB(2048) /* uncompressed */
+#define LIM_BUILD_OUTPUT     MiB(16)   /* kept of a build's output; the middle is cut */
+#define LIM_BUILDPACKS	     20
+#define LIM_BUILDPACK	     MiB(256) /* one fetched buildpack, unpacked; also of its tarball */
+#define LIM_BUILDPACK_README KiB(256)
+#define LIM_BUILDPACK_MS     (5 * 60 * 1000)
+#define LIM_TAR_ENTRIES	     500000
+#define LIM_PROCFILE	     KiB(64)
+#define LIM_RELEASE_YAML     KiB(64)
 /* releases and dynos */
 #define LIM_RELEASE_MS	   (60 * 60 * 1000)
 #define LIM_RELEASE_OUTPUT MiB(4)

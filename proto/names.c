@@ -1,4 +1,5 @@
 #include "proto/names.h"
+#include "proto/buf.h"
 #include "proto/limits.h"
 
 #include <string.h>
@@ -192,4 +193,47 @@ bool name_is_below(const char *host, const char *parent)
 
 	return p && n >= p && strcmp(host + n - p, parent) == 0 &&
 	       (n == p || host[n - p - 1] == '.');
+}
+
+static bool registry_word(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!word(s[i]) && s[i] != '-')
+			return false;
+	return n > 0 && n <= 64 && s[0] != '-';
+}
+
+bool name_is_registry(const char *s)
+{
+	size_t n = strcspn(s, "/");
+
+	return s[n] == '/' && registry_word(s, n) && registry_word(s + n + 1, strlen(s + n + 1));
+}
+
+/* Clients recognise these by their text; nobody is asked there. The second one is older. */
+static const char *const registry_urls[] = {
+	"https://buildpack-registry.s3.amazonaws.com/buildpacks/",
+	"https://codon-buildpacks.s3.amazonaws.com/buildpacks/",
+};
+
+char *name_registry_url(const char *ns_name)
+{
+	return xasprintf("%s%s.tgz", registry_urls[0], ns_name);
+}
+
+bool name_of_registry_url(const char *url, char out[130])
+{
+	size_t n = strlen(url);
+
+	for (size_t i = 0; i < ARRAY_LEN(registry_urls); i++) {
+		size_t skip = strlen(registry_urls[i]);
+
+		if (n < skip + 4 || n - skip - 4 > 129 ||
+		    strncmp(url, registry_urls[i], skip) != 0 || strcmp(url + n - 4, ".tgz") != 0)
+			continue;
+		memcpy(out, url + skip, n - skip - 4);
+		out[n - skip - 4] = 0;
+		return name_is_registry(out);
+	}
+	return false;
 }

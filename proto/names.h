@@ -15,6 +15,13 @@ bool name_is_email(const char *s); /* plain check: one @, printable, at most 254
  * Names in other scripts must be A-labels already (daemon/core/hostname.h). INVALID_PARAMS says
  * what is wrong. */
 int name_domain(const char *s, char out[254], struct err *err);
+/* NS/NAME of a buildpack, as "heroku/nodejs": each of letters, digits, - and _, at most 64. */
+bool name_is_registry(const char *s);
+/* The URL under which clients know buildpacks of the registry: what they PUT for NS/NAME, and show
+ * as NS/NAME. Owned. */
+char *name_registry_url(const char *ns_name);
+/* The way back: true, and NS/NAME in out, when url is such a URL. */
+bool name_of_registry_url(const char *url, char out[130]);
 /* host is parent, or below it: "a.b.c" of "b.c". Both normalised. */
 bool name_is_below(const char *host, const char *parent);
 /* "web.1" -> type, number. False when it is not TYPE.N. type has room for LIM_PROC_TYPE + 1. */

@@ -210,22 +210,35 @@ json_t *json_named_ref(const char *kind, const char *name); /* {id, name}, id ma
 char *api_public_url(struct api_req *q, const char *path_fmt, ...) PRINTF(2, 3); /* owned */
 char *api_web_url(struct api_req *q, const char *app_name);			 /* owned */
 
+/* Whether this platform's one stack or region is meant. */
+bool api_is_stack(const struct api_req *q, const char *id_or_name);
+bool api_is_region(const char *id_or_name);
+
 /* --- names made up (words.c) --- */
 void api_words_app(char out[32]);  /* quiet-river-12345 */
 void api_words_cert(char out[32]); /* quiet-1234 */
 
 /* --- request bodies: in the file of their handler --- */
 extern const struct api_field api_fields_app_create[], api_fields_app_update[],
-	api_fields_domain_create[], api_fields_domain_update[], api_fields_sni[], api_fields_build_create[];
+	api_fields_build_create[];
 
 /* --- identity: account.c auth.c twofactor.c ... --- */
-extern const struct api_field api_fields_account[], api_fields_account_delete[], api_fields_user[], api_fields_user_create[],
-	api_fields_auth_create[], api_fields_auth_update[], api_fields_2fa_enrol[],
-	api_fields_2fa_confirm[], api_fields_2fa_again[];
+extern const struct api_field api_fields_account[], api_fields_account_delete[], api_fields_user[],
+	api_fields_user_create[], api_fields_auth_create[], api_fields_auth_update[],
+	api_fields_2fa_enrol[], api_fields_2fa_confirm[], api_fields_2fa_again[];
 api_fn api_account_delete, api_user_update, api_user_delete, api_users_list, api_auth_update,
 	api_auth_regenerate, api_sessions_list, api_clients_list, api_client_missing,
 	api_client_create, api_2fa_info, api_2fa_enrol, api_2fa_confirm, api_2fa_disable,
 	api_2fa_recovery, api_pre_authorize;
+
+/* --- to the world: domains.c certs.c transfers.c registry.c filters.c lists.c --- */
+extern const struct api_field api_fields_domain_create[], api_fields_domain_update[],
+	api_fields_sni[], api_fields_filter_apps[];
+api_fn api_domains_list, api_domains_create, api_domains_info, api_domains_update,
+	api_domains_delete, api_sni_list, api_sni_create, api_sni_info, api_sni_update,
+	api_sni_delete, api_acm_refuse, api_acm_off, api_registry_list, api_registry_info,
+	api_registry_revisions, api_registry_readme, api_filter_apps, api_none_list, api_none_found,
+	api_none_made, api_app_usage, api_dyno_size, api_current_status;
 
 /* --- handlers --- */
 api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, api_auth_create,
@@ -240,8 +253,6 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 	api_builds_create, api_sources_create, api_source_put, api_source_get,
 	api_build_cache_delete, api_build_stream, api_slugs_info, api_buildpacks_list,
 	api_buildpacks_put, api_log_session_create, api_log_stream, api_stacks_list,
-	api_stacks_info, api_regions_list, api_regions_info, api_schema, api_domains_list,
-	api_domains_create, api_domains_info, api_domains_update, api_domains_delete, api_sni_list,
-	api_sni_create, api_sni_info, api_sni_update, api_sni_delete, api_acm_refuse, api_acm_off;
+	api_stacks_info, api_regions_list, api_regions_info, api_schema;
 
 #endif

@@ -68,7 +68,7 @@ static int write_app(struct tx *tx, void *arg, struct err *err)
 
 static int check_stack(const struct api_req *q, const char *stack, struct err *err)
 {
-	if (strcmp(stack, q->d->cfg->stack) == 0)
+	if (api_is_stack(q, stack))
 		return 0;
 	return err_set(err, ERR_INVALID_PARAMS,
 		       "Stack %.40s does not exist here; this platform has %s.", stack,
@@ -225,13 +225,12 @@ static int read_create(struct api_req *q, struct apps_tx *t, struct err *err)
 
 	t->name = api_get_str(q->body, "name");
 	t->stack = api_get_ref(q->body, "stack");
-	if (region && strcmp(region, "us") != 0)
+	if (region && !api_is_region(region))
 		return err_set(err, ERR_INVALID_PARAMS,
 			       "Region %.40s does not exist here; this platform has us.", region);
-	if (!t->stack)
-		t->stack = q->d->cfg->stack;
-	if (check_stack(q, t->stack, err) < 0)
+	if (t->stack && check_stack(q, t->stack, err) < 0)
 		return -1;
+	t->stack = q->d->cfg->stack;
 	return t->name ? check_name(q, t->name, err) : 0;
 }
 
@@ -290,6 +289,8 @@ int api_apps_update(struct api_req *q, struct err *err)
 	if ((t.name && check_name(q, t.name, err) < 0) ||
 	    (t.stack && check_stack(q, t.stack, err) < 0))
 		return -1;
+	if (t.stack)
+		t.stack = q->d->cfg->stack; /* it may have been the id */
 	rc = store_tx(q->d->store, write_update, &t, err);
 	if (rc == 0) {
 		api_audit(q, "app.update", "%s%s%s%s%s", t.name ? "name=" : "",

@@ -1,6 +1,7 @@
 /* The list of buildpacks of an app. */
 #include "daemon/api/api_int.h"
 #include "proto/limits.h"
+#include "proto/names.h"
 
 #include <string.h>
 
@@ -14,12 +15,16 @@ struct bp_tx {
 static json_t *buildpacks_json(const struct store_buildpacks *b)
 {
 	json_t *list = json_array();
+	char name[130];
 
 	/* A detected one is not an installation: detection runs again at each build. */
 	for (int i = 0; i < b->n && !b->detected; i++)
-		json_array_append_new(list, json_pack("{s:i, s:{s:o, s:o}}", "ordinal", i,
-						      "buildpack", "url", json_text(b->url[i]),
-						      "name", json_text(b->url[i])));
+		json_array_append_new(
+			list,
+			json_pack("{s:i, s:{s:o, s:o}}", "ordinal", i, "buildpack", "url",
+				  json_text(b->url[i]), "name",
+				  json_text(name_of_registry_url(b->url[i], name) ? name
+										  : b->url[i])));
 	return list;
 }
 

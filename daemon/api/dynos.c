@@ -200,23 +200,39 @@ int api_formation_patch(struct api_req *q, struct err *err)
 	return api_formation_info(q, err);
 }
 
+static json_t *size_json(const struct dyno_size *s)
+{
+	json_t *one = json_named_ref("dyno-size", s->name);
+	json_t *more =
+		json_pack("{s:s, s:i, s:n, s:b, s:f, s:o, s:f, s:b}", "architecture", "x86_64",
+			  "compute", s->compute, "cost", "dedicated", 0, "precise_dyno_units",
+			  (double)s->compute, "generation", json_named_ref("generation", "cedar"),
+			  "memory", s->memory_mb / 1024.0, "private_space_only", 0);
+
+	json_object_update(one, more);
+	json_decref(more);
+	return one;
+}
+
 int api_dyno_sizes(struct api_req *q, struct err *err)
 {
 	json_t *list = json_array();
 
-	for (const struct dyno_size *s = dyno_sizes; s->name; s++) {
-		json_t *one = json_named_ref("dyno-size", s->name);
-		json_t *more = json_pack("{s:s, s:i, s:n, s:b, s:f, s:o, s:f, s:b}", "architecture",
-					 "x86_64", "compute", s->compute, "cost", "dedicated", 0,
-					 "precise_dyno_units", (double)s->compute, "generation",
-					 json_named_ref("generation", "cedar"), "memory",
-					 s->memory_mb / 1024.0, "private_space_only", 0);
-
-		json_object_update(one, more);
-		json_decref(more);
-		json_array_append_new(list, one);
-	}
+	for (const struct dyno_size *s = dyno_sizes; s->name; s++)
+		json_array_append_new(list, size_json(s));
 	return api_list(q, list, "name id", err);
+}
+
+int api_dyno_size(struct api_req *q, struct err *err)
+{
+	for (const struct dyno_size *s = dyno_sizes; s->name; s++) {
+		AUTO(json_decref) json_t *j = size_json(s);
+
+		if (strcasecmp(s->name, q->params[0]) == 0 ||
+		    strcmp(json_string_value(json_object_get(j, "id")), q->params[0]) == 0)
+			return api_ok(q, 200, STEAL(j));
+	}
+	return err_not_found(err, "dyno_size");
 }
 
 /* --- dynos --- */

@@ -43,6 +43,20 @@ static int one_of(struct api_req *q, json_t *j, const char *what, struct err *er
 	return err_not_found(err, what);
 }
 
+bool api_is_stack(const struct api_req *q, const char *id_or_name)
+{
+	AUTO(json_decref) json_t *j = json_named_ref("stack", q->d->cfg->stack);
+
+	return named(j, id_or_name);
+}
+
+bool api_is_region(const char *id_or_name)
+{
+	AUTO(json_decref) json_t *j = json_named_ref("region", "us");
+
+	return named(j, id_or_name);
+}
+
 int api_stacks_list(struct api_req *q, struct err *err)
 {
 	return api_list(q, json_pack("[o]", stack_json(q)), "name id created_at updated_at", err);
@@ -61,4 +75,14 @@ int api_regions_list(struct api_req *q, struct err *err)
 int api_regions_info(struct api_req *q, struct err *err)
 {
 	return one_of(q, region_json(), "region", err);
+}
+
+/* For status pages and `heroku status`. Who reads this has been answered, through the router. */
+int api_current_status(struct api_req *q, struct err *err)
+{
+	(void)err;
+	return api_ok(q, 200,
+		      json_pack("{s:[{s:s, s:s}, {s:s, s:s}], s:[], s:[]}", "status", "system",
+				"Apps", "status", "green", "system", "Tools", "status", "green",
+				"incidents", "scheduled"));
 }

@@ -1,6 +1,7 @@
 #include "daemon/build/source.h"
 #include "daemon/core/fsx.h"
 #include "proto/limits.h"
+#include "proto/names.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -135,12 +136,16 @@ int source_resolve(const struct config *cfg, const char *text,
 {
 	static const char urn[] = "urn:buildpack:";
 
+	char name[130];
+
 	*out = (struct source){0};
 	if (!clean_text(text))
 		return err_set(err, ERR_INVALID_PARAMS,
 			       "it is empty, too long, or has blanks in it");
 	if (!strncmp(text, urn, sizeof(urn) - 1))
 		text += sizeof(urn) - 1;
+	if (name_of_registry_url(text, name))
+		text = name;
 	for (int i = 0; i < MAP_HOPS; i++) {
 		const char *to = mapped(cfg, text);
 
@@ -171,7 +176,10 @@ char *source_public_name(const struct config *cfg, const char *bundled)
 char *source_shown(const char *text)
 {
 	const char *host = strstr(text, "://"), *at = NULL;
+	char name[130];
 
+	if (name_of_registry_url(text, name))
+		return xstrdup(name);
 	if (!host)
 		return xstrdup(text);
 	host += 3;

@@ -24,7 +24,8 @@ void source_clear(struct source *s);
 /* The name that a bundled buildpack is shown and remembered under: its key in the map
  * ("heroku/ruby"), else its own. Owned. */
 char *source_public_name(const struct config *cfg, const char *bundled);
-/* The text without the secrets of a URL's user part. Owned. */
+/* The text without the secrets of a URL's user part; a URL of the registry as its NS/NAME. Owned.
+ */
 char *source_shown(const char *text);
 
 /* What fetching needs besides the source. */

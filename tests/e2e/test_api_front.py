@@ -234,6 +234,128 @@ def test_automatic_certificates_are_said_not_to_be(owner, app):
     assert owner('DELETE', f'/apps/{app}/acm', want=200).json['acm'] is False
 
 
+# --- lists of what there is, and of what there is not ---
+
+def test_filters(c, owner, stranger, app, second):
+    stranger('POST', '/apps', {'name': 'front-hidden'}, want=201)
+    hidden = stranger('GET', '/apps/front-hidden', want=200).json['id']
+    ids = {a: owner('GET', '/apps/' + a, want=200).json['id'] for a in (app, second)}
+    ask = {'in': {'id': [*ids.values(), hidden, ids[app], '00000000-0000-4000-8000-000000000000']}}
+    got = owner('POST', '/filters/apps', ask, headers={'Range': 'id ..; max=1000;'}, want=200).json
+    assert sorted(a['id'] for a in got) == sorted(ids.values())
+    assert len(owner('POST', '/filters/apps', ask, headers={'Range': 'name ..; max=1'}, want=206).json) == 1
+    assert {a['name'] for a in stranger('POST', '/filters/apps', ask, want=200).json} == {'front-hidden'}
+    assert len(c('POST', '/filters/apps', ask, want=200).json) == 3
+    assert owner('POST', '/filters/apps', {'in': {'id': []}}, want=200).json == []
+    for body in ({}, {'in': {}}, {'in': {'id': ['x']}}, {'in': {'id': [5]}}, {'in': {'name': ['x']}}, {'in': {'id': [hidden] * 1001}}):
+        owner('POST', '/filters/apps', body, want=422)
+    stranger('DELETE', '/apps/front-hidden', want=200)
+
+
+def test_stacks_regions_and_sizes(owner, app):
+    assert owner('GET', f'/apps/{app}/available-stacks', want=200).json == owner('GET', '/stacks', want=200).json
+    sizes = owner('GET', '/dyno-sizes', want=200).json
+    assert owner('GET', f'/apps/{app}/available-dyno-sizes', want=200).json == sizes
+    for ref in (sizes[0]['id'], sizes[0]['name'], sizes[0]['name'].lower()):
+        assert owner('GET', '/dyno-sizes/' + ref, want=200).json == sizes[0]
+    assert owner('GET', '/dyno-sizes/none', want=404).json['resource'] == 'dyno_size'
+    stack, region = owner('GET', '/stacks').json[0], owner('GET', '/regions').json[0]
+    for s_, r in ((stack['id'], region['id']), ({'name': stack['name']}, {'id': region['id']})):
+        a = owner('POST', '/apps', {'stack': s_, 'region': r, 'feature_flags': ['x'], 'kernel': 'y'}, want=201).json
+        assert (a['stack'], a['build_stack']['id'], a['region']['id']) == ({k: stack[k] for k in ('id', 'name')}, stack['id'], region['id'])
+        b = owner('PATCH', f'/apps/{a["id"]}', {'build_stack': s_}, want=200).json
+        assert b['build_stack'] == a['build_stack']
+        for bad in ({'build_stack': 'heroku-18'}, {'build_stack': 'container'}):
+            owner('PATCH', f'/apps/{a["id"]}', bad, want=422)
+        owner('DELETE', '/apps/' + a['id'], want=200)
+    for bad in ({'stack': 'cnb'}, {'region': 'eu'}, {'stack': None, 'region': 5}, {'team': 'x'}):
+        owner('POST', '/apps', bad, want=422)
+
+
+def test_what_there_is_none_of(owner, app):
+    for path in ('/addons', '/users/~/addons', '/addon-attachments', '/addon-services', '/pipelines', '/pipelines?eq[name]=x',
+                 '/pipeline-couplings', '/users/~/pipeline-couplings', f'/apps/{app}/addons', f'/apps/{app}/addon-attachments',
+                 f'/apps/{app}/telemetry-drains'):
+        assert owner('GET', path, want=200).json == [], path
+    owner('GET', '/users/someone@example.com/addons', want=404)
+    usage = owner('GET', f'/apps/{app}/usage', want=200).json
+    assert usage['name'] == app and usage['addons'] == []
+    found = {
+        'add_on': [('GET', '/addons/x'), ('GET', '/addons/x/addon-attachments'), ('GET', '/addons/x/config'), ('GET', f'/apps/{app}/addons/x'),
+                   ('PATCH', f'/apps/{app}/addons/x'), ('DELETE', f'/apps/{app}/addons/x'), ('POST', '/actions/addons/resolve')],
+        'add_on attachment': [('POST', '/actions/addon-attachments/resolve'), ('GET', '/addon-attachments/x'),
+                              ('DELETE', '/addon-attachments/x'), ('GET', f'/apps/{app}/addon-attachments/x')],
+        'addon_service': [('GET', '/addon-services/x'), ('GET', '/addon-services/x/plans')],
+        'plan': [('GET', '/plans/x')],
+        'pipeline': [('GET', '/pipelines/x'), ('PATCH', '/pipelines/x'), ('DELETE', '/pipelines/x'),
+                     ('GET', '/pipelines/x/pipeline-couplings')],
+        'pipeline_coupling': [('GET', '/pipeline-couplings/x'), ('PATCH', '/pipeline-couplings/x'), ('DELETE', '/pipeline-couplings/x'),
+                              ('GET', f'/apps/{app}/pipeline-couplings')],
+        'telemetry_drain': [('GET', '/telemetry-drains/x'), ('PATCH', '/telemetry-drains/x'), ('DELETE', '/telemetry-drains/x')],
+    }
+    for resource, requests in found.items():
+        for method, path in requests:
+            a = owner(method, path, None if method == 'GET' else {'a': 1}, want=404)
+            assert a.json['resource'] == resource and a.message.startswith("Couldn't find that "), (method, path)
+    owner('GET', '/addon-services/x/plans/y', want=404)
+    for path in (f'/apps/{app}/addons', '/addon-attachments', '/pipelines', '/pipeline-couplings', '/telemetry-drains'):
+        assert 'This platform has no ' in owner('POST', path, {'plan': 'x'}, want=422).message
+
+
+def test_current_status(c):
+    a = c.with_token(None)('GET', '/api/v4/current-status', want=200)
+    assert {x['status'] for x in a.json['status']} == {'green'}
+
+
+# --- the buildpack registry ---
+
+BLOBS = 'https://buildpack-registry.s3.amazonaws.com/buildpacks/'
+
+
+def test_the_buildpack_registry(c):
+    r = c.with_token(None)
+    packs = {f'{b["namespace"]}/{b["name"]}': b for b in r('GET', '/buildpacks', want=200).json}
+    assert {'heroku/nodejs', 'heroku/ruby', 'heroku/python', 'heroku/go'} <= set(packs)
+    for name, b in packs.items():
+        assert b['blob_url'] == f'{BLOBS}{name}.tgz' and b['description']
+        assert r('GET', '/buildpacks/' + name.replace('/', '%2F'), want=200).json == b
+    assert packs['heroku/go']['source'] == {'type': 'github', 'owner': 'heroku', 'repo': 'heroku-buildpack-go'}
+
+    def search(query):
+        return {f'{b["namespace"]}/{b["name"]}' for b in r('GET', '/buildpacks?' + query, want=200).json}
+    assert search('in[name][]=nodejs') == search('in%5Bname%5D%5B%5D=nodejs') == {'heroku/nodejs'}
+    assert search('in[namespace][]=paas') == {'paas/make'}
+    assert search('in[name][]=nodejs&in[name][]=ruby&in[namespace][]=heroku') == {'heroku/nodejs', 'heroku/ruby'}
+    assert search('in[name][]=make&in[namespace][]=heroku') == set()
+    assert 'heroku/python' in search('like[description]=PYTHON+apps') and search('like[description]=no%20such%20text') == set()
+    [rev] = r('GET', '/buildpacks/heroku%2Fnodejs/revisions', want=200).json
+    assert rev['release'] == 1 and rev['status'] == 'published'
+    import base64
+    readme = r('GET', '/buildpacks/heroku%2Fnodejs/readme', want=200).json
+    assert readme['encoding'] == 'base64' and b'package.json' in base64.b64decode(readme['content'])
+    assert r('GET', '/buildpacks/heroku%2Fgo/readme', want=200).json == {}
+    for path in ('no%2Fsuch', 'heroku', '..%2F..', 'heroku%2Fnodejs%2Fx'):
+        for tail in ('', '/revisions', '/readme'):
+            assert r('GET', f'/buildpacks/{path}{tail}', want=404).json['resource'] == 'buildpack'
+
+
+def test_a_build_with_a_registry_url(paas, owner, tmp_path):
+    owner('POST', '/apps', {'name': 'front-registry'}, want=201)
+    p = '/apps/front-registry/buildpack-installations'
+    url = owner('GET', '/buildpacks/heroku%2Fprocfile', want=200).json['blob_url']
+    got = owner('PUT', p, {'updates': [{'buildpack': url}]}, headers={'Range': ''}, want=200).json
+    assert got == [{'ordinal': 0, 'buildpack': {'url': url, 'name': 'heroku/procfile'}}] == owner('GET', p, want=200).json
+    paas.git('init', '-q', '-b', 'main', cwd=tmp_path)
+    paas.commit(str(tmp_path), Procfile='web: exec python3 -m http.server $PORT\n')
+    r = paas.git('push', f'{paas.url}/front-registry.git', 'main', cwd=tmp_path, token=owner.token)
+    assert 'Using buildpack: heroku/procfile' in r.stderr, r.stderr
+    owner('PUT', p, {'updates': [{'buildpack': BLOBS + 'acme/unknown.tgz'}]}, want=200)
+    paas.commit(str(tmp_path), x='y')
+    r = paas.git('push', f'{paas.url}/front-registry.git', 'main', cwd=tmp_path, token=owner.token, check=False)
+    assert r.returncode and 'acme/unknown' in r.stderr and 'no buildpack of this name here' in r.stderr, r.stderr
+    owner('DELETE', '/apps/front-registry', want=200)
+
+
 # --- the end ---
 
 def test_every_claimed_route_has_answered(c, request):

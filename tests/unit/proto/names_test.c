@@ -162,6 +162,32 @@ static void domains(void **state)
 	assert_non_null(strstr(e.msg, "253"));
 }
 
+static void registry(void **state)
+{
+	AUTO(auto_str) char *url = name_registry_url("heroku/nodejs");
+	char out[130];
+
+	check(name_is_registry, (const char *const[]){"heroku/nodejs", "a/b", "A_b-1/c", NULL, "",
+						      "/", "a", "a/", "/b", "a/b/c", "a/b.tgz",
+						      "../b", "a/..", "-a/b", "a b/c", NULL});
+	assert_true(name_of_registry_url(url, out));
+	assert_string_equal(out, "heroku/nodejs");
+	assert_true(name_of_registry_url(
+		"https://codon-buildpacks.s3.amazonaws.com/buildpacks/heroku/ruby.tgz", out));
+	assert_string_equal(out, "heroku/ruby");
+	for (const char *const *p =
+		     (const char *const[]){
+			     "heroku/nodejs", "", "https://example.com/buildpacks/a/b.tgz",
+			     "https://buildpack-registry.s3.amazonaws.com/buildpacks/.tgz",
+			     "https://buildpack-registry.s3.amazonaws.com/buildpacks/a.tgz",
+			     "https://buildpack-registry.s3.amazonaws.com/buildpacks/a/b",
+			     "https://buildpack-registry.s3.amazonaws.com/buildpacks/a/../b.tgz",
+			     "http://buildpack-registry.s3.amazonaws.com/buildpacks/a/b.tgz", NULL};
+	     *p; p++)
+		if (name_of_registry_url(*p, out))
+			fail_msg("taken: %s", *p);
+}
+
 static void below(void **state)
 {
 	assert_true(name_is_below("example.com", "example.com"));
@@ -178,7 +204,7 @@ int main(void)
 		cmocka_unit_test(app_names),   cmocka_unit_test(process_types),
 		cmocka_unit_test(config_keys), cmocka_unit_test(uuids_and_addresses),
 		cmocka_unit_test(dyno_names),  cmocka_unit_test(domains),
-		cmocka_unit_test(below),
+		cmocka_unit_test(below),       cmocka_unit_test(registry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
