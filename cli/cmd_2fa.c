@@ -8,18 +8,38 @@
 
 static int cmd_2fa(struct cli *c, struct err *err)
 {
-	json_auto_t *account = NULL, *one = NULL;
+	json_auto_t *one = NULL;
 	bool on;
 
-	if (cli_api(c, "GET", NULL, &account, err, "/account") < 0)
+	if (cli_api(c, "GET", NULL, &one, err, TWO_FACTOR) < 0)
 		return -1;
-	on = json_is_true(json_object_get(account, "two_factor_authentication"));
-	one = json_pack("{sb}", "two_factor_authentication", on);
-	if (cli_json(c))
+	on = json_is_true(json_object_get(one, "enabled"));
+	if (cli_json(c)) {
 		cli_print_json(c, one);
-	else
-		cli_line("Two-factor authentication is %s", on ? "enabled" : "not enabled");
+		return 0;
+	}
+	cli_line("Two-factor authentication is %s", on ? "enabled" : "not enabled");
+	if (on)
+		cli_line("Recovery codes left: %lld", cli_jint(one, "recovery_codes_left"));
 	return 0;
+}
+
+/* A token alone changes nothing here: the password is asked for, and the code where there is one.
+ * An account without a password answers with an empty line. */
+static json_t *ask(struct cli *c, bool code)
+{
+	AUTO(auto_str) char *password = cli_prompt(c, "Password: ", true);
+	AUTO(auto_str)
+	char *digits = code ? cli_prompt(c, "Two-factor code or recovery code: ", false) : NULL;
+	json_t *body = json_object();
+
+	if (password && password[0])
+		json_object_set_new(body, "password", json_string(password));
+	if (digits)
+		json_object_set_new(body, "code", json_string(digits));
+	if (password)
+		explicit_bzero(password, strlen(password));
+	return body;
 }
 
 static void print_codes(struct cli *c, const json_t *answer)
@@ -44,27 +64,30 @@ static void show_secret(struct cli *c, const json_t *made)
 	fprintf(stderr, "Add this account to your authenticator:\n\n");
 	if (c->err_tty && cli_qr_print(stderr, url))
 		fputc('\n', stderr);
-	cli_line("Secret: %s", cli_js(made, "secret"));
-	cli_line("URL:    %s", url);
-	fflush(stdout);
+	{
+		AUTO(buf_clear) struct buf safe = {0};
+
+		cli_clean(&safe, url, strlen(url), false);
+		fprintf(stderr, "Secret: %s\nURL:    %s\n\n", cli_js(made, "secret"),
+			buf_str(&safe));
+	}
 }
 
 static int cmd_enable(struct cli *c, struct err *err)
 {
-	json_auto_t *made = NULL, *body = NULL, *answer = NULL;
+	json_auto_t *who = ask(c, false), *made = NULL, *body = NULL, *answer = NULL;
 	AUTO(auto_str) char *code = NULL;
 
-	if (cli_api(c, "POST", NULL, &made, err, TWO_FACTOR) < 0)
+	if (cli_api(c, "POST", who, &made, err, TWO_FACTOR) < 0)
 		return -1;
-	if (!cli_json(c))
-		show_secret(c, made);
-	code = cli_prompt(c, "\nCode that it shows: ", false);
+	show_secret(c, made);
+	code = cli_prompt(c, "Code that it shows: ", false);
 	if (!code || !code[0])
 		return err_set(err, ERR_BAD_REQUEST,
 			       "Without a code the second factor stays off: run 2fa:enable again");
 	body = json_pack("{ss}", "code", code);
 	cli_action(c, "Enabling two-factor authentication");
-	if (cli_api(c, "PATCH", body, &answer, err, TWO_FACTOR) < 0)
+	if (cli_api(c, "POST", body, &answer, err, TWO_FACTOR "/actions/confirm") < 0)
 		return -1;
 	cli_action_done(c, "%s", "");
 	print_codes(c, answer);
@@ -73,16 +96,18 @@ static int cmd_enable(struct cli *c, struct err *err)
 
 static int cmd_disable(struct cli *c, struct err *err)
 {
+	json_auto_t *body = ask(c, true);
+
 	cli_action(c, "Disabling two-factor authentication");
-	return cli_send(c, "DELETE", NULL, err, TWO_FACTOR);
+	return cli_send(c, "DELETE", body, err, TWO_FACTOR);
 }
 
 static int cmd_codes(struct cli *c, struct err *err)
 {
-	json_auto_t *answer = NULL;
+	json_auto_t *body = ask(c, true), *answer = NULL;
 
 	cli_action(c, "Generating new recovery codes");
-	if (cli_api(c, "POST", NULL, &answer, err, TWO_FACTOR "/recovery-codes") < 0)
+	if (cli_api(c, "POST", body, &answer, err, TWO_FACTOR "/recovery-codes") < 0)
 		return -1;
 	cli_action_done(c, "%s", "");
 	print_codes(c, answer);

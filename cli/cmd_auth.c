@@ -343,6 +343,23 @@ static int cmd_token(struct cli *c, struct err *err)
 	return 0;
 }
 
+static int cmd_password(struct cli *c, struct err *err)
+{
+	AUTO(auto_str) char *old = cli_prompt(c, "Present password: ", true);
+	AUTO(auto_str) char *fresh = cli_prompt(c, "New password: ", true);
+	json_auto_t *body = json_object();
+
+	if (!fresh || !fresh[0])
+		return err_set(err, ERR_BAD_REQUEST, "No new password was given");
+	if (old[0])
+		json_object_set_new(body, "password", json_string(old));
+	json_object_set_new(body, "new_password", json_string(fresh));
+	explicit_bzero(old, strlen(old));
+	explicit_bzero(fresh, strlen(fresh));
+	cli_action(c, "Changing the password");
+	return cli_send(c, "PATCH", body, err, "/account");
+}
+
 const struct cli_cmd cli_cmds_auth[] = {
 	{.name = "login",
 	 .aliases = "auth:login",
@@ -382,6 +399,12 @@ const struct cli_cmd cli_cmds_auth[] = {
 	 .flags = CLI_NO_KEY,
 	 .run = cmd_whoami,
 	 .examples = "whoami\nwhoami --json"},
+	{.name = "auth:password",
+	 .help = "change your password",
+	 .more = "Asks for both on the terminal, or reads two lines. Other tokens and sessions may "
+		 "end with it.",
+	 .run = cmd_password,
+	 .examples = "auth:password"},
 	{.name = "auth:token",
 	 .help = "print the current API token",
 	 .run = cmd_token,

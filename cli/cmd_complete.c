@@ -36,7 +36,7 @@ static const char bash[] =
 	"\t\tfor i in \"${!COMPREPLY[@]}\"; do COMPREPLY[i]=${COMPREPLY[i]#\"$done\"}; done\n"
 	"\tfi\n"
 	"}\n"
-	"complete -F _paasctl paasctl\n";
+	"complete -o nosort -F _paasctl paasctl\n";
 
 static const char zsh[] =
 	"#compdef paasctl\n"
@@ -53,7 +53,7 @@ static const char zsh[] =
 	"\tfor line in \"${(@f)out}\"; do\n"
 	"\t\t[[ -n $line ]] && values+=(\"${${line%%$tab*}//:/\\\\:}:${line#*$tab}\")\n"
 	"\tdone\n"
-	"\t(( $#values )) && _describe paasctl values\n"
+	"\t(( $#values )) && _describe -V paasctl values\n"
 	"}\n"
 	"if [[ ${funcstack[1]} == _paasctl ]]; then\n"
 	"\t_paasctl \"$@\"\n"
@@ -73,7 +73,7 @@ static const char fish[] =
 	"\t\tprintf '%s\\n' $out\n"
 	"\tend\n"
 	"end\n"
-	"complete -c paasctl -f -a '(__paasctl_words)'\n";
+	"complete -k -c paasctl -f -a '(__paasctl_words)'\n";
 
 static int cmd_completion(struct cli *c, struct err *err)
 {

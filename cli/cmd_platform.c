@@ -166,13 +166,69 @@ static int cmd_uninvite(struct cli *c, struct err *err)
 static int cmd_users_remove(struct cli *c, struct err *err)
 {
 	const char *who = c->args.pos[0];
+	json_auto_t *body = json_pack("{ss}", "confirm", who);
 	AUTO(auto_str)
 	char *what = xasprintf("This will remove the account %s and its tokens.", who);
 
 	if (cli_confirm(c, who, what, err) < 0)
 		return -1;
 	cli_action(c, "Removing %s", who);
-	return cli_send(c, "DELETE", NULL, err, "/users/%s", who);
+	return cli_send(c, "DELETE", body, err, "/users/%s", who);
+}
+
+/* The password is read, not given: command lines are seen by everybody on a machine. */
+static char *read_password(struct cli *c, struct err *err)
+{
+	AUTO(auto_str) char *password = cli_prompt(c, "New password: ", true);
+
+	if (password && password[0])
+		return STEAL(password);
+	err_set(err, ERR_BAD_REQUEST, "No password was given");
+	return NULL;
+}
+
+static int cmd_users_add(struct cli *c, struct err *err)
+{
+	AUTO(auto_str) char *password = read_password(c, err);
+	json_auto_t *body = NULL;
+
+	if (!password)
+		return -1;
+	body = json_pack("{ss ss sb}", "email", c->args.pos[0], "password", password, "admin",
+			 cli_opt(&c->args, "admin") != NULL);
+	if (!body)
+		return err_set(err, ERR_BAD_REQUEST, "the password is not UTF-8 text");
+	cli_action(c, "Adding %s", c->args.pos[0]);
+	return cli_send(c, "POST", body, err, "/users");
+}
+
+static int cmd_users_update(struct cli *c, struct err *err)
+{
+	static const struct {
+		const char *opt, *field;
+		int value;
+	} switches[] = {{"admin", "admin", 1},
+			{"no-admin", "admin", 0},
+			{"suspend", "suspended", 1},
+			{"resume", "suspended", 0},
+			{"reset-2fa", "two_factor_authentication", 0}};
+	json_auto_t *body = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(switches); i++)
+		if (cli_opt(&c->args, switches[i].opt))
+			json_object_set_new(body, switches[i].field,
+					    json_boolean(switches[i].value));
+	if (cli_opt(&c->args, "password")) {
+		AUTO(auto_str) char *password = read_password(c, err);
+
+		if (!password)
+			return -1;
+		json_object_set_new(body, "new_password", json_string(password));
+	}
+	if (!json_object_size(body))
+		return err_set(err, ERR_BAD_REQUEST, "Say what is to change");
+	cli_action(c, "Updating %s", c->args.pos[0]);
+	return cli_send(c, "PATCH", body, err, "/users/%s", c->args.pos[0]);
 }
 
 #define WHO                                                          \
@@ -200,6 +256,25 @@ const struct cli_cmd cli_cmds_users[] = {
 	 .args = ARGS(WHO),
 	 .run = cmd_uninvite,
 	 .examples = "users:uninvite user@example.com"},
+	{.name = "users:add",
+	 .help = "make an account (administrators)",
+	 .more = "Its password is asked for, or read from standard input.",
+	 .args = ARGS(WHO),
+	 .opts = OPTS(SWITCH(0, "admin", "as an administrator")),
+	 .run = cmd_users_add,
+	 .examples = "users:add user@example.com\nusers:add ci@example.com < password"},
+	{.name = "users:update",
+	 .help = "change an account (administrators)",
+	 .args = ARGS(WHO),
+	 .opts = OPTS(SWITCH(0, "admin", "make an administrator"),
+		      SWITCH(0, "no-admin", "make a member"),
+		      SWITCH(0, "suspend", "refuse logins and tokens"),
+		      SWITCH(0, "resume", "no longer"),
+		      SWITCH(0, "reset-2fa", "turn the second factor off, for who lost it"),
+		      SWITCH(0, "password", "ask for a new password")),
+	 .run = cmd_users_update,
+	 .examples = "users:update user@example.com --admin\nusers:update user@example.com "
+		     "--reset-2fa"},
 	{.name = "users:remove",
 	 .help = "remove an account (administrators)",
 	 .args = ARGS(WHO),

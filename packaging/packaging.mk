@@ -6,7 +6,8 @@ TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests
               node-llhttp slirp4netns util-linux openssl python3-pygit2 python3-dulwich jgit-cli \
               ruby ruby-rails ruby-bundler bundler puma ruby-sqlite3 ruby-pg postgresql \
               python3-venv python3-pip python3-flask python3-gunicorn python3-django python3-whitenoise \
-              python3-dj-database-url python3-psycopg2
+              python3-dj-database-url python3-psycopg2 \
+              zsh fish zbar-tools man-db
 # A node of the machine's own is as good as Debian's, whose packages would conflict with it.
 TEST_DEPS  += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 # Peers that benchmarks compare with.
@@ -28,11 +29,23 @@ deps-bench: deps
 	$(call install-packages,$(BENCH_DEPS))
 
 LIBEXEC := $(prefix)/libexec/paasd
+# paasctl with its manual page and completion, which it prints itself: alone too, for machines that only use a platform.
+SHARE := $(DESTDIR)$(prefix)/share
+.PHONY: install-paasctl
+install-paasctl: $(BIN)/paasctl
+	install -d $(DESTDIR)$(prefix)/bin $(SHARE)/man/man1 $(SHARE)/bash-completion/completions \
+	  $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d
+	install -m 755 $(BIN)/paasctl $(DESTDIR)$(prefix)/bin/
+	$(BIN)/paasctl help --man > $(SHARE)/man/man1/paasctl.1
+	$(BIN)/paasctl completion bash > $(SHARE)/bash-completion/completions/paasctl
+	$(BIN)/paasctl completion zsh > $(SHARE)/zsh/vendor-completions/_paasctl
+	$(BIN)/paasctl completion fish > $(SHARE)/fish/vendor_completions.d/paasctl.fish
+
 .PHONY: install
-install: all
+install: all install-paasctl
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(prefix)/share/paasd/buildpacks \
 	  $(DESTDIR)$(prefix)/share/doc/paasd $(DESTDIR)/etc/paasd $(DESTDIR)/lib/systemd/system
-	install -m 755 $(BIN)/paasd $(BIN)/paasctl $(DESTDIR)$(prefix)/bin/
+	install -m 755 $(BIN)/paasd $(DESTDIR)$(prefix)/bin/
 	install -m 755 $(BIN)/paas-router $(BIN)/paas-launcher $(BIN)/paas-shim $(BIN)/paas-static $(DESTDIR)$(LIBEXEC)/
 	cp -R buildpacks/. $(DESTDIR)$(prefix)/share/paasd/buildpacks/
 	cp -R README.md LICENSE docs $(DESTDIR)$(prefix)/share/doc/paasd/

@@ -51,6 +51,7 @@ class FakeApi:
         self.url = "http://127.0.0.1:%d" % self.port
         self.conns = []
         self.on("GET", "/account", ACCOUNT)
+        self.on_open("GET", "/ca.pem", not_found("certificate"))
         self.acceptor = threading.Thread(target=self._accept, daemon=True)
         self.acceptor.start()
 
