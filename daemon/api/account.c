@@ -1,5 +1,6 @@
 /* Accounts: one's own, and all of them for administrators. */
 #include "daemon/api/api_int.h"
+#include "daemon/api/identity.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/identity.h"

@@ -2,6 +2,8 @@
 #include "daemon/api/api_int.h"
 #include "daemon/api/attach.h"
 #include "daemon/api/uploads.h"
+#include "daemon/api/login.h"
+#include "daemon/api/page.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/session.h"
 #include "proto/limits.h"
@@ -19,6 +21,8 @@ struct api *api_new(const struct api_deps *deps)
 		assert(r->need != NEED_UNSET && r->scope != SCOPE_UNSET && r->fn && r->text);
 	a->d = *deps;
 	api_passwords_init(a);
+	a->logins = api_logins_new();
+	random_bytes(a->page_key, sizeof a->page_key);
 	a->pool = pool_new("api", 8, 256);
 	a->streams = pool_new("stream", 8, 64);
 	a->transfers = pool_new("transfer", LIM_UPLOADS, 4 * LIM_UPLOADS);
@@ -43,6 +47,7 @@ void api_free(struct api *a)
 	pthread_mutex_destroy(&a->sweep_lock);
 	attach_tickets_free(a);
 	api_passwords_free(a);
+	api_logins_free(a->logins);
 	api_replays_free(a->replays);
 	api_limiter_free(a->requests);
 	free(a);
@@ -298,12 +303,15 @@ static void fail(struct api_req *q, const struct err *e)
 	if (e->status >= 500 && e->code != ERR_UNAVAILABLE)
 		xlog_err(XLOG_ERROR, "api", e, "request_id=%s route=%s", http_request_id(q->x),
 			 q->route ? xlog_q(q->route->path) : "none");
-	api_error(q->x, e);
+	if (q->route && (q->route->flags & API_HTML))
+		page_say(q, e->status, "That did not work", "%s", e->msg);
+	else
+		api_error(q->x, e);
 }
 
 static int check_client(struct api_req *q, struct err *err)
 {
-	if (!api_accepts(http_header(q->x, "accept")))
+	if (!(q->route->flags & API_HTML) && !api_accepts(http_header(q->x, "accept")))
 		return err_set(err, ERR_NOT_ACCEPTABLE,
 			       "This API has version 3 only: Accept: "
 			       "application/vnd.heroku+json; version=3.");

@@ -16,6 +16,7 @@
 DEFINE_AUTO(json_t *, json_decref)
 
 struct attach_ticket;
+struct api_logins;
 
 struct api {
 	struct api_deps d;
@@ -27,6 +28,8 @@ struct api {
 	struct api_replays *replays;
 	/* wrong passwords (password.c) */
 	struct api_limiter *by_address, *by_account;
+	struct api_logins *logins;   /* login.h */
+	unsigned char page_key[32];  /* of forms' tokens (page.c); new with each start */
 	struct api_limiter *by_code; /* of each account: codes of second factors */
 	pthread_mutex_t hashing;     /* one at a time: each takes 64 MiB */
 	atomic_int hash_waiting;
@@ -100,6 +103,7 @@ struct api_route {
 #define API_UPLOAD  16u /* the handler reads the body itself */
 #define API_FILE    32u /* a file goes in or out: own pool */
 #define API_STREAM  8u	/* the answer has no end of its own: no HEAD */
+#define API_HTML    64u /* HTML for people in a browser (page.h) */
 
 extern const struct api_route api_routes[]; /* ends with method NULL */
 
@@ -221,15 +225,6 @@ void api_words_cert(char out[32]); /* quiet-1234 */
 /* --- request bodies: in the file of their handler --- */
 extern const struct api_field api_fields_app_create[], api_fields_app_update[],
 	api_fields_build_create[];
-
-/* --- identity: account.c auth.c twofactor.c ... --- */
-extern const struct api_field api_fields_account[], api_fields_account_delete[], api_fields_user[],
-	api_fields_user_create[], api_fields_auth_create[], api_fields_auth_update[],
-	api_fields_2fa_enrol[], api_fields_2fa_confirm[], api_fields_2fa_again[];
-api_fn api_account_delete, api_user_update, api_user_delete, api_users_list, api_auth_update,
-	api_auth_regenerate, api_sessions_list, api_clients_list, api_client_missing,
-	api_client_create, api_2fa_info, api_2fa_enrol, api_2fa_confirm, api_2fa_disable,
-	api_2fa_recovery, api_pre_authorize;
 
 /* --- to the world: domains.c certs.c transfers.c registry.c filters.c lists.c --- */
 extern const struct api_field api_fields_domain_create[], api_fields_domain_update[],

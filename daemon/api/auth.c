@@ -1,5 +1,6 @@
 /* API tokens, and the sessions of browsers that approve them. */
 #include "daemon/api/api_int.h"
+#include "daemon/api/identity.h"
 #include "daemon/core/fsx.h"
 #include "daemon/store/identity.h"
 

@@ -1,6 +1,7 @@
 /* The route table: what exists, who may, what it does. docs/api.md and the test that walks every
  * route with every kind of caller are made from it. */
 #include "daemon/api/api_int.h"
+#include "daemon/api/identity.h"
 #include "daemon/api/range.h"
 #include "proto/limits.h"
 
@@ -38,6 +39,10 @@ const struct api_route api_routes[] = {
 	{ P, "/oauth/authorizations/:authorization/actions/regenerate-tokens", NEED_USER, SCOPE_GLOBAL, api_auth_regenerate, 0, "A new token in place of the old; its expiry stays" },
 	{ G, "/oauth/sessions", NEED_USER, SCOPE_GLOBAL, api_sessions_list, 0, "Sessions of browsers" },
 	{ D, "/oauth/sessions/:session", NEED_USER, SCOPE_ANY, api_session_delete, 0, "End a browser's session; `~`: the one that approved the token" },
+	{ P, "/auth", NEED_PUBLIC, SCOPE_ANY, api_login_ask, 0, "Log in by a browser: what to open there, where to wait meanwhile", api_fields_login },
+	{ G, "/auth/cli/:login", NEED_NONE, SCOPE_ANY, api_login_wait, API_ON_LOOP | API_STREAM, "Waits, at most 10 minutes, until the login is approved: `{access_token}` or `{error}`" },
+	{ G, "/auth/browser/:secret", NEED_NONE, SCOPE_ANY, api_login_page, API_HTML | API_STREAM, "Page: log in, approve" },
+	{ P, "/auth/browser/:secret", NEED_NONE, SCOPE_ANY, api_login_post, API_HTML | API_STREAM | API_UPLOAD, "What that page sends" },
 	{ G, "/oauth/clients", NEED_USER, SCOPE_GLOBAL, api_clients_list, 0, "None: there are no OAuth clients here" },
 	{ P, "/oauth/clients", NEED_USER, SCOPE_GLOBAL, api_client_create, 0, "Refused" },
 	{ G, "/oauth/clients/:client", NEED_USER, SCOPE_GLOBAL, api_client_missing, 0, "None" },

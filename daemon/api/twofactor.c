@@ -1,5 +1,6 @@
 /* Second factors: codes of an authenticator app (totp.h), or recovery codes. */
 #include "daemon/api/api_int.h"
+#include "daemon/api/identity.h"
 #include "daemon/core/totp.h"
 #include "daemon/store/identity.h"
 

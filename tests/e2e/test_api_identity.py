@@ -1,6 +1,13 @@
 """Accounts, tokens, second factors, keys, features, invitations, the audit trail: each route of theirs
 answers, held against the schema, and does what it says."""
 import base64
+import http.client
+import json
+import re
+import socket
+import struct
+import threading
+from urllib.parse import urlencode
 
 import pytest
 
@@ -314,6 +321,245 @@ def test_no_secret_of_it_is_kept_in_the_clear(paas, c):
     text = paas.tail_log(10 ** 7)
     for secret in (d.secret, *codes):
         assert secret not in text
+
+
+# --- logins by a browser ---
+
+class Browser:
+    """A browser without scripts: cookies, forms by their fields, redirects."""
+
+    def __init__(self, paas, url, headers=None):
+        self.paas, self.path, self.jar, self.headers = paas, url, {}, headers or {}
+        self.load('GET')
+
+    def load(self, method, body=None):
+        conn = http.client.HTTPConnection('127.0.0.1', self.paas.port, timeout=30)
+        head = {'Host': f'localhost:{self.paas.port}', 'Accept': 'text/html,*/*;q=0.8', 'User-Agent': 'Tester/1 <b>',
+                'Cookie': '; '.join(f'{k}={v}' for k, v in self.jar.items()), **self.headers}
+        if body is not None:
+            head['Content-Type'] = 'application/x-www-form-urlencoded'
+        conn.request(method, self.path, body, head)
+        r = conn.getresponse()
+        self.text, self.status, self.head = r.read().decode(), r.status, r.headers
+        conn.close()
+        for line in r.headers.get_all('Set-Cookie') or []:
+            assert 'HttpOnly' in line and 'SameSite=Lax' in line and 'Path=/' in line, line
+            name, _, value = line.partition(';')[0].partition('=')
+            self.jar[name] = value
+            if 'Max-Age=0' in line:
+                del self.jar[name]
+        if r.status == 303:
+            self.path = r.headers['Location']
+            return self.load('GET')
+        assert "default-src 'none'" in r.headers['Content-Security-Policy'] and '<script' not in self.text
+        assert r.headers['X-Frame-Options'] == 'DENY' and 'no-store' in ', '.join(r.headers.get_all('Cache-Control'))
+        return self
+
+    def fields(self):
+        return dict(re.findall(r'name="(\w+)" type="\w+"[^>]*value="([^"]*)"', self.text)) | \
+            dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', self.text))
+
+    def submit(self, action, **fill):
+        return self.load('POST', urlencode({**self.fields(), **fill, 'action': action}))
+
+    @property
+    def title(self):
+        return re.search('<title>(.*)</title>', self.text).group(1)
+
+
+class Waiting(threading.Thread):
+    """The client that holds on."""
+
+    def __init__(self, paas, ask):
+        super().__init__(daemon=True)
+        self.paas, self.ask, self.got = paas, ask, None
+        self.start()
+
+    def run(self):
+        conn = http.client.HTTPConnection('127.0.0.1', self.paas.port, timeout=60)
+        conn.request('GET', self.ask['cli_url'], headers={'Authorization': 'Bearer ' + self.ask['token']})
+        r = conn.getresponse()
+        assert r.status == 200 and r.headers['Content-Type'].startswith('application/json')
+        self.got = json.loads(r.read())
+        conn.close()
+
+    def result(self):
+        self.join(20)
+        return self.got
+
+
+def ask(c, description='A client', source=None):
+    return c.with_token(None, source)('POST', '/auth', {'description': description}, want=201).json
+
+
+def poll(c, a, token=None):
+    return c.with_token(token or a['token']).send('GET', a['cli_url'])
+
+
+def test_login_by_a_browser(paas, c):
+    person(paas, c, 'browser@example.com')
+    a = ask(c, 'CLI <b>of</b> & "me"')
+    assert a['browser_url'].endswith(a['code'].replace('-', ''))
+    w = Waiting(paas, a)
+    b = Browser(paas, a['browser_url'])
+    assert (b.status, b.title) == (200, 'Log in') and 'Approve' not in b.text
+    b.submit('login', email='browser@example.com', password='wrong')
+    assert b.status == 422 and 'is wrong' in b.text and b.fields()['email'] == 'browser@example.com'
+    b.submit('login', email='nobody@example.com', password=PASSWORD)
+    assert b.status == 422 and 'is wrong' in b.text
+    b.submit('login', email='browser@example.com', password=PASSWORD)
+    assert (b.status, b.title) == (200, 'Approve this login?')
+    assert 'CLI &lt;b&gt;of&lt;/b&gt; &amp; &quot;me&quot;' in b.text and a['code'] in b.text and 'browser@example.com' in b.text
+    assert not w.got
+    b.submit('approve')
+    assert (b.status, b.title) == (200, 'Logged in')
+    u = c.with_token(w.result()['access_token'])
+    assert u.get('/account', want=200).json['last_login']
+    # the token is described, expires, and says which session approved it
+    t = next(x for x in u.get('/oauth/authorizations').json if x['access_token']['token'] == u.token)
+    assert t['description'] == 'CLI <b>of</b> & "me"' and 29 * 86400 < t['access_token']['expires_in'] <= 30 * 86400
+    s = u.get('/oauth/sessions', want=200).json
+    assert [x['id'] for x in s] == [t['session']['id']] and s[0]['description'].startswith('Tester/1 <b> (127.0.0.1')
+    # used up on both sides
+    b.path = a['browser_url']
+    assert b.load('GET').status == 404
+    assert poll(c, a).status == 404
+    # the session lasts: the next login is approved without a password
+    a2 = ask(c)
+    b.path = a2['browser_url']
+    assert b.load('GET').title == 'Approve this login?'
+    b.submit('approve')
+    second = c.with_token(json.loads(poll(c, a2).data)['access_token'])  # who comes late gets it too
+    second.get('/account', want=200)
+    # `logout` ends the session by which the token came
+    second('DELETE', '/oauth/sessions/~', want=200)
+    a3 = ask(c)
+    b.path = a3['browser_url']
+    assert b.load('GET').title == 'Log in'
+    u.get('/account', want=200)
+    assert u.get('/oauth/sessions', want=200).json == []
+
+
+def test_a_login_is_denied(paas, c):
+    person(paas, c, 'denier@example.com')
+    a = ask(c)
+    w = Waiting(paas, a)
+    b = Browser(paas, a['browser_url'])
+    b.submit('login', email='denier@example.com', password=PASSWORD).submit('deny')
+    assert b.title == 'Denied'
+    assert w.result() == {'error': 'The login was denied.'}
+
+
+def test_a_login_with_a_second_factor(paas, c):
+    u = person(paas, c, 'browser2@example.com')
+    d, codes = enrol(u)
+    a = ask(c)
+    b = Browser(paas, a['browser_url'])
+    thief = Browser(paas, a['browser_url'])
+    b.submit('login', email='browser2@example.com', password=PASSWORD)
+    assert (b.status, b.title) == (200, 'Second factor') and 'paas_session' not in b.jar
+    # the half that is known counts for this browser only
+    assert thief.submit('code', code=codes[0]).title == 'Log in'
+    assert b.submit('code', code='000000').status == 422 and b.title == 'Second factor'
+    assert b.submit('code', code=codes[1]).title == 'Approve this login?'
+    b.submit('approve')
+    c.with_token(json.loads(poll(c, a).data)['access_token']).get('/account', want=200)
+
+
+def test_forms_of_others_do_nothing(paas, c):
+    person(paas, c, 'forged@example.com')
+    a = ask(c)
+    b = Browser(paas, a['browser_url'])
+    before = b.fields()['token']
+    b.submit('login', email='forged@example.com', password=PASSWORD)
+    assert b.title == 'Approve this login?'
+    for token in ('', 'x' * 64, '0' * 64, before):  # of the login form: not good for approving
+        assert b.submit('approve', token=token).status == 403
+        b.load('GET')
+    # the token of another browser, or of another login
+    other = Browser(paas, a['browser_url'])
+    assert b.submit('approve', token=other.fields()['token']).status == 403
+    a2 = ask(c)
+    b.path = a2['browser_url']
+    of_another = b.load('GET').fields()['token']
+    b.path = a['browser_url']
+    assert b.submit('approve', token=of_another).status == 403
+    b.load('GET')
+    for site in ('cross-site', 'same-site'):
+        b.headers = {'Sec-Fetch-Site': site}
+        assert b.submit('approve').status == 403
+        b.headers = {}
+        b.load('GET')
+    jar, b.jar = b.jar, {}
+    assert b.submit('approve').title == 'Log in'  # without cookies nobody
+    b.jar = jar
+    b.load('GET')
+    b.headers = {'Sec-Fetch-Site': 'same-origin'}
+    assert b.submit('approve').title == 'Logged in'
+    assert b.submit('approve').status in (403, 404)
+    assert 'access_token' in json.loads(poll(c, a).data)
+
+
+def test_waiting_clients(paas, c):
+    a = ask(c)
+    assert poll(c, a, 'x' * 48).status == 404 and poll(c, {'cli_url': '/auth/cli/' + '0' * 32}, a['token']).status == 404
+    assert c.with_token(None).send('GET', a['cli_url']).status == 404
+    # one that comes back takes the place of its dead connection
+    s = socket.create_connection(('127.0.0.1', paas.port))
+    s.sendall(f'GET {a["cli_url"]} HTTP/1.1\r\nHost: localhost:{paas.port}\r\nAuthorization: Bearer {a["token"]}\r\n\r\n'.encode())
+    assert s.recv(4096).startswith(b'HTTP/1.1 200')
+    w = Waiting(paas, a)
+    s.settimeout(10)
+    assert s.recv(4096) == b''
+    s.close()
+    b = Browser(paas, a['browser_url'])
+    b.submit('login', email='forged@example.com', password=PASSWORD).submit('approve')
+    assert 'access_token' in w.result()
+
+
+def test_logins_that_wait_are_few(paas, c):
+    """An address has ten; those that no client waits for make room."""
+    for _ in range(12):
+        a = ask(c, source='127.0.0.9')
+    first = ask(c, source='127.0.0.10')
+    held = []
+    for n in range(10):
+        a = first if n == 0 else ask(c, source='127.0.0.10')
+        s = socket.create_connection(('127.0.0.1', paas.port))
+        s.sendall(f'GET {a["cli_url"]} HTTP/1.1\r\nHost: localhost:{paas.port}\r\nAuthorization: Bearer {a["token"]}\r\n\r\n'.encode())
+        assert s.recv(4096).startswith(b'HTTP/1.1 200')
+        held.append(s)
+    nobody = c.with_token(None, '127.0.0.10')
+    assert nobody('POST', '/auth', {}, want=429).id == 'rate_limit'
+    ask(c, source='127.0.0.12')
+    gone = held.pop()
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))  # a reset, seen at once
+    gone.close()
+    wait_for('room', lambda: nobody('POST', '/auth', {}).status == 201)
+    for s in held:
+        s.close()
+    nobody('POST', '/auth', {'description': 'x' * 301}, want=422)
+    nobody('POST', '/auth', {'description': 'a\nb'}, want=422)
+
+
+@pytest.mark.parametrize('body,status', [
+    ('a=%zz', 400), ('a=%00', 400), ('a=%ff', 400), ('a=b\0c', 400), ('&'.join(f'f{i}=x' for i in range(17)), 400),
+    ('a=' + 'x' * 20000, 413), ('', 200), ('action=login', 403), ('=', 200), ('&&&', 200), ('action=approve&action=deny', 200)])
+def test_odd_forms(paas, c, body, status):
+    a = ask(c, source='127.0.0.11')
+    b = Browser(paas, a['browser_url'])
+    assert b.load('POST', body).status == status, b.text
+
+
+def test_suspended_in_the_browser(paas, c):
+    person(paas, c, 'suspended2@example.com')
+    a = ask(c)
+    b = Browser(paas, a['browser_url'])
+    b.submit('login', email='suspended2@example.com', password=PASSWORD)
+    c('PATCH', '/users/suspended2@example.com', {'suspended': True}, want=200)
+    assert b.submit('approve').title == 'Log in'
+    b.submit('login', email='suspended2@example.com', password=PASSWORD)
+    assert b.status == 403 and 'suspended' in b.text
 
 
 # --- who works on an app ---

@@ -204,6 +204,12 @@ class Client:
             raise Wrong(f'{at}: no Request-Id')
         if a.headers.get('X-Content-Type-Options') != 'nosniff':
             raise Wrong(f'{at}: no X-Content-Type-Options')
+        if route and a.headers.get('Content-Type', '').startswith('text/html'):
+            # a page for people
+            assert route.stream and "default-src 'none'" in a.headers['Content-Security-Policy']
+            if want is not None and a.status != want:
+                raise Wrong(f'{at}: {a.status} in place of {want}: {a.data[:500]!r}')
+            return a
         if a.data:
             if not a.headers.get('Content-Type', '').startswith('application/json'):
                 raise Wrong(f'{at}: {a.headers.get("Content-Type")}')
