@@ -228,12 +228,14 @@ extern const struct api_field api_fields_app_create[], api_fields_app_update[],
 
 /* --- to the world: domains.c certs.c transfers.c registry.c filters.c lists.c --- */
 extern const struct api_field api_fields_domain_create[], api_fields_domain_update[],
-	api_fields_sni[], api_fields_filter_apps[];
+	api_fields_sni[], api_fields_filter_apps[], api_fields_transfer_create[],
+	api_fields_transfer_update[];
 api_fn api_domains_list, api_domains_create, api_domains_info, api_domains_update,
 	api_domains_delete, api_sni_list, api_sni_create, api_sni_info, api_sni_update,
 	api_sni_delete, api_acm_refuse, api_acm_off, api_registry_list, api_registry_info,
 	api_registry_revisions, api_registry_readme, api_filter_apps, api_none_list, api_none_found,
-	api_none_made, api_app_usage, api_dyno_size, api_current_status;
+	api_none_made, api_app_usage, api_dyno_size, api_current_status, api_transfers_list,
+	api_transfers_create, api_transfers_info, api_transfers_update, api_transfers_delete;
 
 /* --- handlers --- */
 api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, api_auth_create,

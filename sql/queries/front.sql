@@ -72,3 +72,39 @@ JOIN apps a ON a.id = d.app_id WHERE d.hostname = ?1 AND a.state = 'live'
 -- name: domain_touch_sni
 -- domains that lose their certificate
 UPDATE domains SET sni_endpoint_id = NULL, updated_ms = ?2 WHERE sni_endpoint_id = ?1
+
+-- name: transfer_insert
+-- ?1 id, ?2 app, ?3 owner, ?4 recipient, ?5 now
+INSERT INTO app_transfers (id, app_id, owner_id, recipient_id, state, created_ms, updated_ms)
+VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?5)
+
+-- name: transfer_find
+-- ?1 user, of either side; ?2 id, or the app's name: then the newest
+SELECT t.id, t.app_id, a.name, t.owner_id, o.email, t.recipient_id, r.email, t.state, t.created_ms, t.updated_ms
+FROM app_transfers t JOIN apps a ON a.id = t.app_id
+JOIN users o ON o.id = t.owner_id JOIN users r ON r.id = t.recipient_id
+WHERE (t.owner_id = ?1 OR t.recipient_id = ?1) AND (t.id = ?2 OR a.name = ?2) AND a.state = 'live'
+ORDER BY t.created_ms DESC, t.rowid DESC LIMIT 1
+
+-- name: transfer_list
+SELECT t.id, t.app_id, a.name, t.owner_id, o.email, t.recipient_id, r.email, t.state, t.created_ms, t.updated_ms
+FROM app_transfers t JOIN apps a ON a.id = t.app_id
+JOIN users o ON o.id = t.owner_id JOIN users r ON r.id = t.recipient_id
+WHERE (t.owner_id = ?1 OR t.recipient_id = ?1) AND a.state = 'live' ORDER BY t.created_ms
+
+-- name: transfer_settle
+-- ?1 id, ?2 state, ?3 now
+UPDATE app_transfers SET state = ?2, updated_ms = ?3 WHERE id = ?1 AND state = 'pending'
+
+-- name: transfer_delete
+DELETE FROM app_transfers WHERE id = ?1
+
+-- name: app_set_owner
+-- ?1 app, ?2 owner so far, ?3 new owner, ?4 now
+UPDATE apps SET owner_id = ?3, updated_ms = ?4 WHERE id = ?1 AND owner_id = ?2
+
+-- name: collab_own
+-- ?1 id if it is made, ?2 app, ?3 user, ?4 permissions, ?5 now: the owner has a row, too
+INSERT INTO collaborators (id, app_id, user_id, permissions, created_ms, updated_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+ON CONFLICT (app_id, user_id) DO UPDATE SET permissions = ?4, updated_ms = ?5

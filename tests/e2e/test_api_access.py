@@ -24,7 +24,7 @@ PARAMS = {':account': '~', ':authorization': 'no-such', ':client': 'no-such', ':
           ':slug': 'no-such', ':source': 'no-such', ':secret': 'no-such', ':stack': 'no-such', ':region': 'no-such',
           ':domain': 'no-such', ':sni_endpoint': 'no-such',
           ':add_on': 'no-such', ':add_on_attachment': 'no-such', ':add_on_service': 'no-such', ':plan': 'no-such', ':pipeline': 'no-such',
-          ':pipeline_coupling': 'no-such', ':telemetry_drain': 'no-such', ':dyno_size': 'no-such', ':buildpack': 'no%2Fsuch'}
+          ':pipeline_coupling': 'no-such', ':app_transfer': 'no-such', ':telemetry_drain': 'no-such', ':dyno_size': 'no-such', ':buildpack': 'no%2Fsuch'}
 UNKNOWN = {'no_such_field': 1}
 
 

@@ -234,6 +234,64 @@ def test_automatic_certificates_are_said_not_to_be(owner, app):
     assert owner('DELETE', f'/apps/{app}/acm', want=200).json['acm'] is False
 
 
+# --- owners ---
+
+def test_transfers(c, owner, stranger):
+    owner('POST', '/apps', {'name': 'front-moves'}, want=201)
+    me, them = (x('GET', '/account', want=200).json for x in (owner, stranger))
+    t = '/account/app-transfers'
+    offer = {'app': 'front-moves', 'recipient': them['email'], 'silent': True}
+    assert 'owner of front-moves already' in owner('POST', t, {'app': 'front-moves', 'recipient': '~'}, want=422).message
+    owner('POST', t, {'app': 'front-moves', 'recipient': me['email'].upper()}, want=422)
+    owner('POST', t, {'app': 'front-moves', 'recipient': 'nobody@example.com'}, want=404)
+    stranger('POST', t, {'app': 'front-moves', 'recipient': '~'}, want=404)
+    for bad in ({}, {'app': 'front-moves'}, {'recipient': 'x'}, {**offer, 'silent': 'yes'}, {**offer, 'x': 1}, {**offer, 'app': 5}):
+        owner('POST', t, bad, want=422)
+    one = owner('POST', t, offer, want=201).json
+    assert (one['app']['name'], one['owner']['id'], one['recipient']['id'], one['state']) == ('front-moves', me['id'], them['id'], 'pending')
+    assert 'already' in owner('POST', t, offer, headers={'Request-Id': 'another'}, want=422).message
+    # nothing has changed yet, but the recipient sees the offer
+    stranger('GET', '/apps/front-moves', want=404)
+    for x in (owner, stranger):
+        assert one in x('GET', t, want=200).json
+        for ref in (one['id'], 'front-moves'):
+            assert x('GET', f'{t}/{ref}', want=200).json == one
+    c('GET', f'{t}/{one["id"]}', want=404)
+    c('PATCH', f'{t}/{one["id"]}', {'state': 'accepted'}, want=404)
+    owner('PATCH', f'{t}/{one["id"]}', {'state': 'accepted'}, want=403)
+    stranger('DELETE', f'{t}/{one["id"]}', want=403)
+    for bad in ({}, {'state': 'taken'}, {'state': None}):
+        stranger('PATCH', f'{t}/{one["id"]}', bad, want=422)
+    assert stranger('PATCH', f'{t}/{one["id"]}', {'state': 'pending'}, want=200).json == one
+    # declined, offered again, withdrawn, offered again, accepted
+    assert stranger('PATCH', f'{t}/{one["id"]}', {'state': 'declined'}, want=200).json['state'] == 'declined'
+    assert 'no longer' in stranger('PATCH', f'{t}/{one["id"]}', {'state': 'accepted'}, want=422).message
+    stranger('PATCH', f'{t}/{one["id"]}', {'state': 'pending'}, want=422)
+    two = owner('POST', t, {**offer, 'app': {'id': one['app']['id']}, 'recipient': them['id']}, want=201).json
+    owner('DELETE', f'{t}/{two["id"]}', want=200)
+    stranger('PATCH', f'{t}/{two["id"]}', {'state': 'accepted'}, want=404)
+    three = owner('POST', t, offer, want=201).json
+    assert stranger('PATCH', f'{t}/front-moves', {'state': 'accepted'}, want=200).json['id'] == three['id']
+    assert stranger('GET', '/apps/front-moves', want=200).json['owner']['email'] == them['email']
+    roles = {x['user']['email']: x['role'] for x in stranger('GET', '/apps/front-moves/collaborators', want=200).json}
+    assert roles == {them['email']: 'owner', me['email']: 'collaborator'}
+    assert {r['user']['email'] for r in stranger('GET', '/apps/front-moves/releases', want=200).json} == {me['email']}
+    owner('POST', t, offer, want=403)  # not theirs any more
+    owner('DELETE', '/apps/front-moves', want=403)
+    rows = stranger('GET', '/apps/front-moves/audit', headers={'Range': 'id ..; order=desc'}, want=200).json
+    assert [r['action'] for r in rows if r['action'].startswith('transfer.')] == [
+        'transfer.accept', 'transfer.offer', 'transfer.withdraw', 'transfer.offer', 'transfer.decline', 'transfer.offer']
+    owner('DELETE', f'/apps/front-moves/collaborators/{me["email"]}', want=200)  # leaves
+    owner('GET', '/apps/front-moves', want=404)
+    # an administrator may give away anybody's app
+    back = c('POST', t, {'app': 'front-moves', 'recipient': me['email']}, want=201).json
+    assert back['owner']['email'] == them['email']
+    owner('PATCH', f'{t}/{back["id"]}', {'state': 'accepted'}, want=200)
+    assert len(stranger.pages(t, 'created_at ..; max=1')) == 3
+    owner('DELETE', '/apps/front-moves', want=200)
+    assert not [x for x in stranger('GET', t, want=200).json if x['app']['name'] == 'front-moves']
+
+
 # --- lists of what there is, and of what there is not ---
 
 def test_filters(c, owner, stranger, app, second):
