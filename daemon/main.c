@@ -1,5 +1,6 @@
 /* paasd: wires the modules together; the only file that knows them all. */
 #include "daemon/api/api.h"
+#include "daemon/certs.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/xlog.h"
@@ -28,6 +29,7 @@ struct paasd {
 	struct slugs *slugs;
 	struct builds *builds;
 	struct routes *routes;
+	struct cert_desk *certs;
 	struct releases *releases;
 	struct git *git;
 	struct api *api;
@@ -330,6 +332,8 @@ static int open_modules(struct paasd *p, struct err *err)
 	    git_sweep(p->git, err) < 0)
 		return -1;
 	p->routes = routes_new(p->loop, p->cfg.run_dir);
+	if (cert_desk_open(p->loop, &p->cfg, p->key, p->store, p->routes, &p->certs, err) < 0)
+		return -1;
 	if (releases_new(p->loop, &p->cfg, p->store, p->log, p->routes, p->slugs, p->launcher,
 			 &p->releases, err) < 0)
 		return -1;
@@ -360,6 +364,7 @@ static void all_ended(void *arg)
 	struct paasd *p = arg;
 
 	dev_watch_stop(STEAL(p->watch));
+	cert_desk_stop(p->certs);
 	if (p->cfg.dev && !p->cfg.keep_dynos)
 		routes_quit(p->routes, 2000);
 	loop_stop(p->loop);
@@ -393,22 +398,37 @@ static void on_signal(uv_signal_t *h, int signum)
 
 static void open_api(struct paasd *p)
 {
-	const struct api_deps deps = {p->loop,	   &p->cfg,	p->store,   p->log,
-				      p->launcher, p->releases, p->builds,  p->slugs,
-				      p->git,	   &p->pusher,	p->tarballs};
+	const struct api_deps deps = {
+		.loop = p->loop,
+		.cfg = &p->cfg,
+		.store = p->store,
+		.log = p->log,
+		.launcher = p->launcher,
+		.releases = p->releases,
+		.builds = p->builds,
+		.slugs = p->slugs,
+		.git = p->git,
+		.pusher = &p->pusher,
+		.tarballs = p->tarballs,
+		.tls = cert_desk_source(p->certs),
+	};
 
 	p->api = api_new(&deps);
 	p->http = http_server_new(p->loop, api_handle, p->api);
 }
 
-static void print_ready(const struct config *c)
+static void print_ready(struct paasd *p)
 {
+	const struct config *c = &p->cfg;
+
 	const char *colon = strrchr(c->listen, ':');
 
 	if (c->dev)
 		printf("ready http://%s%s\n", c->platform_host, colon ? colon : "");
 	else
 		printf("ready\n");
+	if (c->dev)
+		cert_desk_tell(p->certs);
 	fflush(stdout);
 }
 
@@ -427,7 +447,7 @@ static void listen_api(void *arg)
 		return;
 	}
 	xlog(XLOG_INFO, "main", "msg=ready");
-	print_ready(&p->cfg);
+	print_ready(p);
 }
 
 /* Interrupted pushes and destroys, before the API takes new ones; apps are served meanwhile. */
@@ -470,6 +490,7 @@ static void boot(void *arg)
 	/* Part of the first table: the router holds requests to a socket that is not there yet, but
 	 * answers 404 to hosts that it does not know. */
 	routes_platform(p->routes, hosts, sock);
+	cert_desk_start(p->certs);
 	releases_recover(p->releases, on_recovered, p);
 }
 
@@ -483,6 +504,7 @@ static void close_all(struct paasd *p)
 	api_free(p->api);
 	tarballs_free(p->tarballs);
 	releases_free(p->releases);
+	cert_desk_free(p->certs);
 	routes_free(p->routes);
 	builds_close(p->builds);
 	if (p->launcher && p->cfg.dev && !p->cfg.keep_dynos) {

@@ -10,6 +10,7 @@
 #include "daemon/http/server.h"
 #include "daemon/log/log.h"
 #include "daemon/release/release.h"
+#include "daemon/tls/tls.h"
 
 struct api_deps { /* all borrowed */
 	struct loop *loop;
@@ -23,6 +24,7 @@ struct api_deps { /* all borrowed */
 	struct git *git;
 	struct pusher *pusher;
 	struct tarballs *tarballs;
+	struct tls_source *tls;
 };
 
 struct api;

@@ -1,5 +1,5 @@
-/* GET /attach/SECRET: a one-off's terminal over an upgraded connection, frames of proto/attach.h.
- */
+/* GET /attach/SECRET: a dyno's terminal over an upgraded connection, in one of two forms: frames of
+ * proto/attach.h (paasctl), or raw octets (rendezvous: Heroku's clients, by way of the router). */
 #include "daemon/api/attach.h"
 #include "daemon/api/api_int.h"
 #include "proto/attach.h"
@@ -13,6 +13,7 @@ struct attach_ticket {
 	struct api *a;
 	char hash[65]; /* of the secret */
 	char dyno_id[37];
+	bool tty;
 	mono_ms until;
 };
 
@@ -33,17 +34,35 @@ static void ticket_add(void *arg)
 	*p = t;
 }
 
-void attach_ticket_new(struct api *a, const char *dyno_id, char secret[65])
+static void ticket_new(struct api *a, const char *dyno_id, bool tty,
+		       char secret[ATTACH_RDV_LEN + 1])
 {
 	struct attach_ticket *t = xcalloc(1, sizeof *t);
 
-	random_hex(secret, 64);
+	secret[0] = ATTACH_RDV_MARK;
+	random_hex(secret + 1, ATTACH_RDV_LEN - 1);
+	t->tty = tty;
 	t->a = a;
 	t->until = clock_mono_ms() + LIM_ATTACH_MS;
-	sha256_hex(secret, 64, t->hash);
+	sha256_hex(secret, ATTACH_RDV_LEN, t->hash);
 	snprintf(t->dyno_id, sizeof t->dyno_id, "%s", dyno_id);
 	if (!loop_post(a->d.loop, ticket_add, t))
 		free(t);
+}
+
+/* The host that the client used, with the port, which clients want to see. */
+char *attach_url(struct api_req *q, const char *dyno_id, bool tty)
+{
+	const char *host = http_host(q->x), *port = http_header(q->x, "x-forwarded-port");
+	const char *colon = host ? strrchr(host, ':') : NULL;
+	char secret[ATTACH_RDV_LEN + 1];
+
+	ticket_new(q->api, dyno_id, tty, secret);
+	if (!host || !*host)
+		host = q->d->cfg->platform_host;
+	if (!port || (colon && !strchr(colon, ']')))
+		return xasprintf("rendezvous://%s/%s", host, secret);
+	return xasprintf("rendezvous://%s:%s/%s", host, port, secret);
 }
 
 void attach_tickets_free(struct api *a)
@@ -56,7 +75,7 @@ void attach_tickets_free(struct api *a)
 	}
 }
 
-static bool ticket_take(struct api *a, const char *secret, char dyno_id[37])
+static bool ticket_take(struct api *a, const char *secret, char dyno_id[37], bool *tty)
 {
 	char hash[65];
 
@@ -68,6 +87,7 @@ static bool ticket_take(struct api *a, const char *secret, char dyno_id[37])
 			continue;
 		*p = t->next;
 		memcpy(dyno_id, t->dyno_id, 37);
+		*tty = t->tty;
 		bool good = t->until >= clock_mono_ms();
 		free(t);
 		return good;
@@ -83,6 +103,13 @@ struct session {
 	struct loop_timer *idle;
 	bool paused;
 	mono_ms last;
+	/* raw octets */
+	bool tty_wanted;
+	bool ended, ended_in;	    /* the command; its input */
+	bool eot;		    /* the input so far ended with a 0x04, which is held back */
+	struct buf early;	    /* output before its time */
+	struct loop_timer *opening; /* until output may flow */
+	struct loop_timer *eot_timer;
 };
 
 #define INPUT_HIGH (1 << 20)
@@ -90,8 +117,11 @@ struct session {
 static void session_free(struct session *s)
 {
 	loop_timer_stop(s->idle);
+	loop_timer_stop(s->opening);
+	loop_timer_stop(s->eot_timer);
 	dyno_tty_close(s->tty);
 	buf_clear(&s->in);
+	buf_clear(&s->early);
 	free(s);
 }
 
@@ -109,6 +139,12 @@ static void on_output(const char *p, size_t n, void *arg)
 
 	attach_put(&b, ATTACH_OUTPUT, p, n);
 	push(s, &b);
+}
+
+static void on_written(void *arg)
+{
+	struct session *s = arg;
+
 	if (s->paused && dyno_tty_queued(s->tty) < INPUT_HIGH / 2) {
 		s->paused = false;
 		http_pause(s->x, false);
@@ -152,7 +188,7 @@ static void on_drain(struct http_x *x, void *arg)
 {
 	struct session *s = arg;
 
-	if (s->tty)
+	if (s->tty && !s->opening)
 		dyno_tty_pause(s->tty, false);
 }
 
@@ -228,27 +264,155 @@ static void on_data(struct http_x *x, const char *p, size_t n, void *arg)
 	}
 }
 
+/* --- raw octets --------------------------------------------------------------------------------
+ */
+
+#define EARLY_MAX (64 * 1024)
+
+static void push_raw(struct session *s, const char *p, size_t n)
+{
+	s->last = clock_mono_ms();
+	if (n && http_push(s->x, p, n) > 256 * 1024 && s->tty)
+		dyno_tty_pause(s->tty, true);
+}
+
+static void on_open(void *arg)
+{
+	struct session *s = arg;
+
+	s->opening = NULL;
+	push_raw(s, s->early.data, s->early.len);
+	buf_clear(&s->early);
+	if (s->tty)
+		dyno_tty_pause(s->tty, false);
+	if (s->ended)
+		finish(s);
+}
+
+static void raw_output(const char *p, size_t n, void *arg)
+{
+	struct session *s = arg;
+
+	if (!s->opening) {
+		push_raw(s, p, n);
+		return;
+	}
+	buf_add(&s->early, p, n);
+	if (s->early.len > EARLY_MAX && s->tty)
+		dyno_tty_pause(s->tty, true);
+}
+
+static void raw_exit(int status, void *arg)
+{
+	struct session *s = arg;
+
+	s->tty = NULL;
+	s->ended = true;
+	if (!s->opening)
+		finish(s);
+}
+
+static void raw_lost(void *arg)
+{
+	static const char text[] =
+		"The dyno has ended or could not be started: see the app's logs.\r\n";
+	struct session *s = arg;
+
+	s->tty = NULL;
+	raw_output(text, sizeof text - 1, arg);
+	raw_exit(0, arg);
+}
+
+static void input_ends(void *arg)
+{
+	struct session *s = arg;
+
+	s->eot_timer = NULL;
+	s->eot = false;
+	s->ended_in = true;
+	if (s->tty)
+		dyno_tty_eof(s->tty);
+}
+
+/* Clients end their input with a 0x04. With a terminal that is the terminal's affair; without one
+ * it means that the command's input ends, unless more follows: then it was data. */
+static void hold_eot(struct session *s, const char *p, size_t *n)
+{
+	if (s->eot) {
+		loop_timer_stop(s->eot_timer);
+		s->eot_timer = NULL;
+		s->eot = false;
+		dyno_tty_input(s->tty, "\x04", 1);
+	}
+	if (p[*n - 1] != 4)
+		return;
+	--*n;
+	s->eot = true;
+	s->eot_timer = loop_timer_start(s->l, LIM_RENDEZVOUS_EOT_MS, input_ends, s);
+}
+
+static void raw_data(struct http_x *x, const char *p, size_t n, void *arg)
+{
+	struct session *s = arg;
+
+	s->last = clock_mono_ms();
+	if (n == 0) {
+		on_gone(x, s);
+		return;
+	}
+	if (!s->tty || s->ended_in)
+		return;
+	if (!s->tty_wanted)
+		hold_eot(s, p, &n);
+	if (n)
+		dyno_tty_input(s->tty, p, n);
+	if (dyno_tty_queued(s->tty) > INPUT_HIGH && !s->paused) {
+		s->paused = true;
+		http_pause(x, true);
+	}
+}
+
+/* Clients throw the first piece away that they receive, whatever is in it: so it must have gone out
+ * alone before there is any output. */
+static void open_raw(struct session *s)
+{
+	static const char hello[] = "rendezvous\r\n";
+
+	http_upgrade(s->x, ATTACH_RDV_UPGRADE, raw_data, s);
+	http_push(s->x, hello, sizeof hello - 1);
+	s->opening = loop_timer_start(s->l, LIM_RENDEZVOUS_OPEN_MS, on_open, s);
+}
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
 int api_attach_open(struct api_req *q, struct err *err)
 {
-	static const struct dyno_tty_ops ops = {on_output, on_exit_, on_lost};
+	static const struct dyno_tty_ops framed = {on_output, on_exit_, on_lost, on_written},
+					 raw = {raw_output, raw_exit, raw_lost, on_written};
 	const char *up = http_header(q->x, "upgrade");
 	char dyno_id[37];
 	struct session *s;
+	bool is_raw = up && strcmp(up, ATTACH_RDV_UPGRADE) == 0, tty;
 
-	if (!up || strcmp(up, ATTACH_UPGRADE) != 0)
+	if (!is_raw && (!up || strcmp(up, ATTACH_UPGRADE) != 0))
 		return err_set(err, ERR_BAD_REQUEST, "This URL is for an upgrade to %s.",
 			       ATTACH_UPGRADE);
-	if (!ticket_take(q->api, q->params[0], dyno_id))
+	if (!ticket_take(q->api, q->params[0], dyno_id, &tty))
 		return err_not_found(err, "session");
 	q->answered = true;
 	s = xcalloc(1, sizeof *s);
 	s->l = q->d->loop;
 	s->x = q->x;
 	s->last = clock_mono_ms();
+	s->tty_wanted = tty;
 	http_on_gone(q->x, on_gone, s);
 	http_on_drain(q->x, on_drain, s);
-	http_upgrade(q->x, ATTACH_UPGRADE, on_data, s);
+	if (is_raw)
+		open_raw(s);
+	else
+		http_upgrade(q->x, ATTACH_UPGRADE, on_data, s);
 	s->idle = loop_timer_start(s->l, LIM_ONEOFF_IDLE_MS, on_idle, s);
-	s->tty = dyno_tty_open(releases_dynos(q->d->releases), dyno_id, &ops, s);
+	s->tty = dyno_tty_open(releases_dynos(q->d->releases), dyno_id, is_raw ? &raw : &framed, s);
 	return 0;
 }

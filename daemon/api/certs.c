@@ -191,6 +191,7 @@ int api_sni_create(struct api_req *q, struct err *err)
 			break;
 	}
 	if (rc == 0) {
+		release_certs_changed(q->d->releases);
 		api_audit(q, "certificate.add", "%s", t.one.name);
 		rc = answer(&t, 201, err);
 	}
@@ -225,6 +226,7 @@ int api_sni_update(struct api_req *q, struct err *err)
 	int rc = take_pair(&t, write_update, err);
 
 	if (rc == 0) {
+		release_certs_changed(q->d->releases);
 		api_audit(q, "certificate.update", "%s", t.one.name);
 		rc = answer(&t, 200, err);
 	}
@@ -247,6 +249,7 @@ int api_sni_delete(struct api_req *q, struct err *err)
 	int rc = store_tx(q->d->store, write_delete, &t, err);
 
 	if (rc == 0) {
+		release_certs_changed(q->d->releases);
 		api_audit(q, "certificate.remove", "%s", t.one.name);
 		rc = answer(&t, 200, err);
 	}

@@ -185,6 +185,7 @@ int api_domains_create(struct api_req *q, struct err *err)
 
 	if (hostname_normal(host, t.host, err) == 0 && check_free(q, t.host, err) == 0 &&
 	    store_tx(q->d->store, write_domain, &t, err) == 0) {
+		release_certs_changed(q->d->releases);
 		api_audit(q, "domain.add", "%s", t.host);
 		rc = route(q, err);
 	}
@@ -223,6 +224,7 @@ int api_domains_update(struct api_req *q, struct err *err)
 	take_ref(&t);
 	rc = store_tx(q->d->store, update_domain, &t, err);
 	if (rc == 0) {
+		release_certs_changed(q->d->releases);
 		api_audit(q, "domain.update", "%s: %s", t.one.hostname,
 			  t.one.sni_name ? t.one.sni_name : "no certificate");
 		api_ok(q, 200, domain_json(q, &t.one));
@@ -252,6 +254,7 @@ int api_domains_delete(struct api_req *q, struct err *err)
 	take_ref(&t);
 	rc = store_tx(q->d->store, delete_domain, &t, err);
 	if (rc == 0) {
+		release_certs_changed(q->d->releases);
 		api_audit(q, "domain.remove", "%s", t.one.hostname);
 		rc = route(q, err);
 	}

@@ -498,10 +498,7 @@ int api_dynos_create(struct api_req *q, struct err *err)
 	if (release_run_oneoff(q->d->releases, q->app.id, &t.req, &info, err) < 0)
 		return -1;
 	if (t.req.attach) {
-		char secret[65];
-
-		attach_ticket_new(q->api, info.id, secret);
-		url = xasprintf("rendezvous://%s/%s", http_host(q->x), secret);
+		url = attach_url(q, info.id, t.req.tty);
 	}
 	api_audit(q, "dyno.run", "%s", info.name);
 	answer = dyno_json(q, &info, url);

@@ -86,3 +86,13 @@ int api_current_status(struct api_req *q, struct err *err)
 				"Apps", "status", "green", "system", "Tools", "status", "green",
 				"incidents", "scheduled"));
 }
+
+int api_ca_pem(struct api_req *q, struct err *err)
+{
+	AUTO(auto_str) char *pem = tls_source_ca(q->d->tls);
+
+	q->answered = true;
+	http_set(q->x, "Content-Disposition", "attachment; filename=\"paasd-ca.pem\"");
+	http_reply(q->x, 200, "application/x-pem-file", pem, strlen(pem));
+	return 0;
+}

@@ -130,6 +130,7 @@ const struct api_route api_routes[] = {
 	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, API_STREAM, "Log stream (server-sent events, or text)" },
 	/* the platform */
 	{ G, "/schema", NEED_PUBLIC, SCOPE_ANY, api_schema, 0, "This API as a JSON hyper-schema" },
+	{ G, "/ca.pem", NEED_PUBLIC, SCOPE_ANY, api_ca_pem, 0, "Certificate of the development authority, for clients to trust (PEM, an extension)" },
 	{ G, "/stacks", NEED_USER, SCOPE_ANY, api_stacks_list, 0, "List stacks" },
 	{ G, "/stacks/:stack", NEED_USER, SCOPE_ANY, api_stacks_info, 0, "One stack" },
 	{ G, "/regions", NEED_USER, SCOPE_ANY, api_regions_list, 0, "List regions" },

@@ -130,6 +130,12 @@ const struct config_key config_keys[] = {
 	    "URL of the platform as users type it, for links and git remotes. Empty: made from "
 	    "platform_host and listen.",
 	    .check = check_url),
+	STR("tls.cert", tls_cert, "",
+	    "File with the certificate chain of platform_host, and of the apps' domain when it "
+	    "covers "
+	    "that too (PEM). Read again every hour. Empty: one of the platform's own authority, "
+	    "STATE/certs/ca.pem."),
+	STR("tls.key", tls_key, "", "File with the private key of tls.cert (PEM)."),
 	STR("admin_email", admin_email, "admin@localhost",
 	    "Address of the account that the first start makes.", .check = check_email),
 	STR("state_dir", state_dir, "/var/lib/paasd",

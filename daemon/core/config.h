@@ -8,11 +8,12 @@
 struct config {
 	/* filled from the table in config.c; strings owned */
 	char *state_dir, *run_dir;
-	char *listen;	     /* "127.0.0.1:8080", comma-separated */
-	char *platform_host; /* "localhost" */
-	char *apps_domain;   /* apps at NAME.<apps_domain> */
-	char *dns_target;    /* cname of custom domains; "" = the app's own host */
-	char *public_url;    /* URL that users type; "" = made from platform_host and listen */
+	char *listen;		  /* "127.0.0.1:8080", comma-separated */
+	char *platform_host;	  /* "localhost" */
+	char *apps_domain;	  /* apps at NAME.<apps_domain> */
+	char *dns_target;	  /* cname of custom domains; "" = the app's own host */
+	char *tls_cert, *tls_key; /* files; "" = the development certificate */
+	char *public_url;	  /* URL that users type; "" = made from platform_host and listen */
 	char *log_level;
 	char *admin_email;
 	char *runtime; /* auto | sandbox | plain */

@@ -132,6 +132,7 @@ struct dyno_tty_ops {
 	void (*output)(const char *p, size_t n, void *arg);
 	void (*exit)(int status, void *arg); /* then the tty is gone */
 	void (*lost)(void *arg);	     /* the dyno cannot be reached; the tty is gone */
+	void (*written)(void *arg);	     /* dyno_tty_queued has become less; may be NULL */
 };
 struct dyno_tty *dyno_tty_open(struct dynos *d, const char *dyno_id, const struct dyno_tty_ops *ops,
 			       void *arg);

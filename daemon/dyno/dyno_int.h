@@ -15,7 +15,8 @@ struct slot;
 struct shimconn;
 struct shimconn_ops {
 	void (*frame)(struct wire_frame *f, void *arg);
-	void (*lost)(void *arg); /* also when connecting failed; conn is gone */
+	void (*lost)(void *arg);    /* also when connecting failed; conn is gone */
+	void (*written)(void *arg); /* some of what was queued has gone; may be NULL */
 };
 struct shimconn *shimconn_open(struct loop *l, const char *run_dir, const char *id,
 			       const struct buf *hello, const struct shimconn_ops *ops, void *arg);

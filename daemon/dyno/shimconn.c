@@ -14,6 +14,7 @@ struct shimconn {
 
 struct write {
 	uv_write_t req;
+	struct shimconn *c;
 	char *data; /* owned */
 };
 
@@ -45,9 +46,12 @@ static void lost(struct shimconn *c)
 static void on_written(uv_write_t *req, int status)
 {
 	struct write *w = container_of(req, struct write, req);
+	struct shimconn *c = w->c;
 
 	free(w->data);
 	free(w);
+	if (status == 0 && !c->closed && c->ops.written)
+		c->ops.written(c->arg);
 }
 
 static void send_bytes(struct shimconn *c, const void *p, size_t n)
@@ -55,6 +59,7 @@ static void send_bytes(struct shimconn *c, const void *p, size_t n)
 	struct write *w = xcalloc(1, sizeof *w);
 	uv_buf_t b;
 
+	w->c = c;
 	w->data = xmalloc(n);
 	memcpy(w->data, p, n);
 	b = uv_buf_init(w->data, (unsigned)n);

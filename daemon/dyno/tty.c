@@ -38,10 +38,18 @@ static void on_lost(void *arg)
 	free(t);
 }
 
+static void on_written(void *arg)
+{
+	struct dyno_tty *t = arg;
+
+	if (t->ops.written)
+		t->ops.written(t->arg);
+}
+
 struct dyno_tty *dyno_tty_open(struct dynos *d, const char *dyno_id, const struct dyno_tty_ops *ops,
 			       void *arg)
 {
-	static const struct shimconn_ops conn_ops = {on_frame, on_lost};
+	static const struct shimconn_ops conn_ops = {on_frame, on_lost, on_written};
 	struct dyno_tty *t = xcalloc(1, sizeof *t);
 	AUTO(buf_clear) struct buf b = {0};
 	size_t m = wire_begin(&b, SHIM_ATTACH);

@@ -512,6 +512,18 @@ int release_app_changed(struct releases *r, const char *app_id, struct err *err)
 	return rc;
 }
 
+static void certs_changed(void *arg)
+{
+	struct releases *r = arg;
+
+	routes_certs_changed(r->ro);
+}
+
+void release_certs_changed(struct releases *r)
+{
+	loop_post(r->l, certs_changed, r);
+}
+
 static void app_unrouted(void *arg)
 {
 	struct app_tx *t = arg;

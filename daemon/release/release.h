@@ -70,6 +70,8 @@ int release_stop(struct releases *r, const char *app_id, const char *name, struc
 /* App made, renamed, destroyed, maintenance switched: routes follow. Destroy stops all dynos first.
  */
 int release_app_changed(struct releases *r, const char *app_id, struct err *err);
+/* Certificates of apps, or which domain uses which, have changed. Any thread. */
+void release_certs_changed(struct releases *r);
 int release_app_destroy(struct releases *r, const char *app_id, struct err *err);
 
 #endif

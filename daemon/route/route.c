@@ -39,11 +39,14 @@ struct routes {
 	struct entry *apps; /* sorted by app_id */
 	size_t napps, cap;
 	struct buf platform; /* fields of ROUTE_PLATFORM */
+	struct buf cert;     /* fields of the default ROUTE_CERT */
 	struct waiter *waiters;
 	uint64_t seq;
 	struct buf in;
 	void (*on_fail)(void *arg, const char *app_id, const char *dyno_id);
 	void *fail_arg;
+	void (*on_ask)(void *arg, const char *host);
+	void *ask_arg;
 };
 
 static void disconnect(struct routes *r);
@@ -180,6 +183,8 @@ static void send_table(struct routes *r, void (*done)(void *arg), void *arg)
 	add_frame(&out, ROUTE_BEGIN, 0, NULL);
 	if (r->platform.len)
 		add_frame(&out, ROUTE_PLATFORM, 0, &r->platform);
+	if (r->cert.len)
+		add_frame(&out, ROUTE_CERT, 0, &r->cert);
 	for (size_t i = 0; i < r->napps; i++)
 		add_frame(&out, ROUTE_APP, 0, &r->apps[i].fields);
 	add_frame(&out, ROUTE_END, ++r->seq, NULL);
@@ -204,7 +209,7 @@ static void on_answer(struct routes *r, uint16_t type, uint64_t seq)
 
 static int on_frame(struct routes *r, struct wire_frame *f)
 {
-	char app_id[64] = "", dyno_id[64] = "";
+	char app_id[64] = "", dyno_id[64] = "", host[256] = "";
 	struct wire_field w;
 	uint64_t seq = 0;
 	int n;
@@ -216,6 +221,8 @@ static int on_frame(struct routes *r, struct wire_frame *f)
 			wire_copy_str(&w, app_id, sizeof app_id);
 		else if (w.key == R_DYNO_ID)
 			wire_copy_str(&w, dyno_id, sizeof dyno_id);
+		else if (w.key == R_HOST)
+			wire_copy_str(&w, host, sizeof host);
 	}
 	if (n < 0)
 		return -1;
@@ -223,6 +230,8 @@ static int on_frame(struct routes *r, struct wire_frame *f)
 		on_answer(r, f->type, seq);
 	else if (f->type == ROUTE_DYNO_FAIL && r->on_fail)
 		r->on_fail(r->fail_arg, app_id, dyno_id);
+	else if (f->type == ROUTE_CERT_ASK && r->on_ask)
+		r->on_ask(r->ask_arg, host);
 	return 0;
 }
 
@@ -327,6 +336,13 @@ struct routes *routes_new(struct loop *l, const char *run_dir)
 	return r;
 }
 
+static void clear_secret(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_clear(b);
+}
+
 void routes_free(struct routes *r)
 {
 	if (!r)
@@ -340,6 +356,7 @@ void routes_free(struct routes *r)
 	}
 	free(r->apps);
 	buf_clear(&r->platform);
+	clear_secret(&r->cert);
 	free(r->path);
 	free(r);
 }
@@ -479,4 +496,54 @@ void routes_on_dyno_fail(struct routes *r,
 {
 	r->on_fail = fn;
 	r->fail_arg = arg;
+}
+
+/* --- certificates -------------------------------------------------------------------------------
+ */
+
+static void add_pair(struct buf *fields, const char *cert, const char *key)
+{
+	/* At once: what is grown is copied, and copies of keys stay behind. */
+	buf_reserve(fields, strlen(cert) + strlen(key) + 64);
+	wire_str(fields, R_CERT, cert);
+	wire_str(fields, R_KEY, key);
+}
+
+static void send_now(struct routes *r, uint16_t type, const struct buf *fields)
+{
+	struct buf out = {0};
+
+	if (!is_live(r))
+		return;
+	add_frame(&out, type, 0, fields);
+	send_buf(r, &out);
+}
+
+void routes_cert(struct routes *r, const char *host, const char *cert, const char *key)
+{
+	struct buf fields = {0};
+
+	wire_str(&fields, R_HOST, host);
+	if (cert)
+		add_pair(&fields, cert, key);
+	send_now(r, ROUTE_CERT, &fields);
+	clear_secret(&fields);
+}
+
+void routes_default_cert(struct routes *r, const char *cert, const char *key)
+{
+	clear_secret(&r->cert);
+	add_pair(&r->cert, cert, key);
+	send_now(r, ROUTE_CERT, &r->cert);
+}
+
+void routes_certs_changed(struct routes *r)
+{
+	send_now(r, ROUTE_CERT_DROP, NULL);
+}
+
+void routes_on_cert_ask(struct routes *r, void (*fn)(void *arg, const char *host), void *arg)
+{
+	r->on_ask = fn;
+	r->ask_arg = arg;
 }

@@ -27,6 +27,16 @@ void routes_free(struct routes *r);
 /* The router could not connect to a dyno (at most one call a second). */
 void routes_on_dyno_fail(struct routes *r,
 			 void (*fn)(void *arg, const char *app_id, const char *dyno_id), void *arg);
+/* A TLS client wants a name that has a route: answer with routes_cert, soon. */
+void routes_on_cert_ask(struct routes *r, void (*fn)(void *arg, const char *host), void *arg);
+/* The certificate of host, PEM; NULL: it has none, the default it is. Lost when the router is away:
+ * it asks again. */
+void routes_cert(struct routes *r, const char *host, const char *cert, const char *key);
+/* What TLS clients get that name no host, or one without a certificate; kept, and sent with the
+ * table. */
+void routes_default_cert(struct routes *r, const char *cert, const char *key);
+/* Certificates of hosts have changed: the router shall ask anew for each. */
+void routes_certs_changed(struct routes *r);
 void routes_platform(struct routes *r, const char *const *hosts, const char *api_sock);
 /* Keeps its own copy. done(arg) once all workers use it; also when the router is away (it will get
  * the table when it is back). NULL is fine. */

@@ -22,8 +22,9 @@ struct tls_cert_info {
 	int unused; /* certificates that were given and belong to no chain of the leaf */
 };
 void tls_cert_info_clear(struct tls_cert_info *i);
-#define tls_cert_info_clear_p tls_cert_info_clear /* AUTO(tls_cert_info_clear) struct ... = {0}; \
-						   */
+#define tls_cert_info_clear_p                                              \
+	tls_cert_info_clear /* AUTO(tls_cert_info_clear) struct ... = {0}; \
+			     */
 
 /*
  * Reads a certificate chain and checks it with its private key.

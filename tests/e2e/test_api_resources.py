@@ -318,6 +318,12 @@ def test_the_rest(paas, c):
     assert c('PUT', p + '/buildpack-installations', {'updates': []}, want=200).json == []
 
 
+def test_the_authority(paas, c):
+    status, head, text = stream(paas, paas.url + '/ca.pem')
+    c.seen.add('GET /ca.pem')
+    assert status == 200 and 'x-pem-file' in head and text.startswith('-----BEGIN CERTIFICATE-----')
+
+
 def test_the_hyper_schema(paas, c):
     """Somebody else's implementation of JSON Schema holds the answers against what /schema says."""
     schema = c.with_token(None)('GET', '/schema', want=200).json
