@@ -226,6 +226,10 @@ void api_words_cert(char out[32]); /* quiet-1234 */
 extern const struct api_field api_fields_app_create[], api_fields_app_update[],
 	api_fields_build_create[];
 
+/* --- code: uploads.c builds.c slugs.c --- */
+extern const struct api_field api_fields_slug_create[];
+api_fn api_slugs_create, api_slug_put, api_slug_get;
+
 /* --- to the world: domains.c certs.c transfers.c registry.c filters.c lists.c --- */
 extern const struct api_field api_fields_domain_create[], api_fields_domain_update[],
 	api_fields_sni[], api_fields_filter_apps[], api_fields_transfer_create[],

@@ -287,6 +287,11 @@ static int read_base(struct tx *tx, const struct release_new *in, struct base *b
 	if (b->slug_id[0]) {
 		if (store_slug_get(tx, in->app_id, b->slug_id, &b->slug, err) < 0)
 			return -1;
+		if (b->slug.waiting)
+			return err_set(err, ERR_NO_SLUG,
+				       "Slug %s has no content yet: upload it to its blob's URL "
+				       "first.",
+				       b->slug_id);
 		b->types = b->slug.process_types;
 	}
 	return 0;

@@ -16,6 +16,9 @@ void slug_path(const struct slugs *s, const char *slug_id, char *out);
  * leaves build_tree where it was. */
 int slug_seal(struct slugs *s, const char *build_tree, const char *slug_id, uint64_t *size_bytes,
 	      struct err *err);
+/* The slug as a tar.gz, its tree under ./app/, piece by piece; out returns -1 to stop (CANCELED). */
+int slug_pack(const struct slugs *s, const char *slug_id,
+	      int (*out)(const void *p, size_t n, void *arg), void *arg, struct err *err);
 bool slug_exists(const struct slugs *s, const char *slug_id);
 int slug_remove(struct slugs *s, const char *slug_id, struct err *err);
 /* Removes slug folders that keep() does not want, and half-made ones. What this process sealed in
@@ -32,6 +35,7 @@ struct proc_types {
 	int n;
 };
 void proc_types_clear(struct proc_types *t);
+#define proc_types_clear_p proc_types_clear
 const char *proc_types_get(const struct proc_types *t, const char *type);
 void proc_types_set(struct proc_types *t, const char *type,
 		    const char *command); /* sorted by type */

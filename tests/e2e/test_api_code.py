@@ -284,3 +284,232 @@ def test_private_addresses_are_not_fetched(paas, c, app):
                 'http://[::1]/x.tgz', 'http://10.0.0.1/x.tgz', 'http://0x7f000001/x.tgz', 'http://[::ffff:127.0.0.1]/x.tgz'):
         text, b = finish(paas, c, app, build(c, app, url))
         assert b['status'] == 'failed' and 'its host has a private address' in text, text
+
+
+# --- slugs ---
+
+def slug_of(c, app, types=None, **more):
+    return c('POST', f'/apps/{app}/slugs', {'process_types': types or {'web': 'exec python3 -m http.server $PORT'}, **more},
+             want=201).json
+
+
+def members(data):
+    with tarfile.open(fileobj=io.BytesIO(data), mode='r:gz') as t:
+        return {m.name: (m, t.extractfile(m).read() if m.isreg() else None) for m in t.getmembers()}
+
+
+def test_a_slug_is_made_elsewhere_and_released(paas, c, app):
+    data = tarball({'index.html': 'from a slug\n', 'bin/tool': '#!/bin/sh\n'}, top='./app/')
+    sha = 'SHA256:' + hashlib.sha256(data).hexdigest()
+    s = slug_of(c, app, {'web': ' exec python3 -m http.server $PORT ', 'worker': 'true'}, checksum=sha, commit='abc',
+                commit_description='what', buildpack_provided_description='Elsewhere')
+    assert s['blob']['method'] == 'put' and s['size'] is None and s['checksum'] == sha
+    assert s['process_types'] == {'web': 'exec python3 -m http.server $PORT', 'worker': 'true'}
+    a = c('POST', f'/apps/{app}/releases', {'slug': s['id']}, want=422)
+    assert a.id == 'no_slug'
+    info = c('GET', f'/apps/{app}/slugs/{s["id"]}', want=200).json
+    assert info['blob']['method'] == 'get' and transfer(paas, 'GET', info['blob']['url'])[0] == 404
+    assert transfer(paas, 'PUT', info['blob']['url'], data)[0] == 404
+    put(paas, s['blob']['url'], data, headers={'Content-Type': ''})
+    assert transfer(paas, 'PUT', s['blob']['url'], data)[0] == 409
+    info = c('GET', f'/apps/{app}/slugs/{s["id"]}', want=200).json
+    assert info['size'] > 0 and info['commit'] == 'abc' and info['buildpack_provided_description'] == 'Elsewhere'
+    got = members(transfer(paas, 'GET', info['blob']['url'])[1])
+    assert got['./app/index.html'][1] == b'from a slug\n' and got['./app/bin/tool'][0].mode == 0o755
+    rel = c('POST', f'/apps/{app}/releases', {'slug': s['id']}, want=201).json
+    assert rel['description'] == 'Deploy abc'
+    wait_for('the page', lambda: paas.http(app, '/index.html')[1] == 'from a slug\n')
+    # what is fetched can be uploaded again
+    again = slug_of(c, app)
+    put(paas, again['blob']['url'], transfer(paas, 'GET', info['blob']['url'])[1], chunked=True)
+    c('POST', f'/apps/{app}/releases', {'slug': again['id'], 'description': 'once more'}, want=201)
+    wait_for('it', lambda: c('GET', f'/apps/{app}/releases', want=200).json[-1]['current'])
+
+
+def test_a_built_slug_is_fetched(paas, c, app):
+    url = upload(paas, c, tarball({'Procfile': 'worker: true\n', 'a/b.txt': b'\xff\x00bytes'}))
+    _, b = finish(paas, c, app, build(c, app, url))
+    blob = c('GET', f'/apps/{app}/slugs/{b["slug"]["id"]}', want=200).json['blob']
+    assert blob == c('GET', f'/apps/{app}/slugs/{b["slug"]["id"]}', want=200).json['blob']
+    got = members(transfer(paas, 'GET', blob['url'])[1])
+    assert got['./app/a/b.txt'][1] == b'\xff\x00bytes' and all(n == './app' or n.startswith('./app/') for n in got)
+    for wrong in (blob['url'][:-1], blob['url'] + '0', re.sub(r'/\d+/', '/99999999999999/', blob['url'])):
+        assert transfer(paas, 'GET', wrong)[0] == 404
+
+
+@pytest.mark.parametrize('data, why', [
+    (tarball({'index.html': 'x'}), './app/'),
+    (tarball({'app/x': 'x', 'other/y': 'y'}), 'other'),
+    (tarball({'app': 'a file'}), 'no such folder'),
+    (b'junk', 'not a usable tar archive'),
+    (tarball({'app/../../x': 'x'}), 'acceptable name'),
+])
+def test_slugs_that_are_refused_can_be_tried_again(paas, c, app, data, why):
+    s = slug_of(c, app)
+    assert why in put(paas, s['blob']['url'], data, want=422)
+    assert os.listdir(os.path.join(paas.state, 'uploads')) == []
+    put(paas, s['blob']['url'], tarball({'app/x': 'x'}))
+
+
+def test_the_checksum_of_a_slug(paas, c, app):
+    data = tarball({'app/x': 'x'})
+    s = slug_of(c, app, checksum='SHA256:' + '0' * 64)
+    assert 'checksum' in put(paas, s['blob']['url'], data, want=422)
+    s = slug_of(c, app)
+    put(paas, s['blob']['url'], data)
+    info = c('GET', f'/apps/{app}/slugs/{s["id"]}', want=200).json
+    assert info['checksum'] == 'SHA256:' + hashlib.sha256(data).hexdigest()
+
+
+def test_two_uploads_of_one_slug(paas, c, app):
+    s = slug_of(c, app)
+    data = [tarball({'app/x': str(i) * 200_000}) for i in range(4)]
+    got = [None] * 4
+
+    def one(i):
+        got[i] = transfer(paas, 'PUT', s['blob']['url'], data[i])[0]
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert sorted(got) == [200, 409, 409, 409], got
+    info = c('GET', f'/apps/{app}/slugs/{s["id"]}', want=200).json
+    winner = got.index(200)
+    assert info['checksum'] == 'SHA256:' + hashlib.sha256(data[winner]).hexdigest()
+    assert members(transfer(paas, 'GET', info['blob']['url'])[1])['./app/x'][1] == (str(winner) * 200_000).encode()
+
+
+def test_bodies_of_slugs(paas, c, app):
+    ok = {'web': 'true'}
+    for body in ({}, {'process_types': None}, {'process_types': []}, {'process_types': {'web': ''}}, {'process_types': {'web': 5}},
+                 {'process_types': {'we b': 'x'}}, {'process_types': {'#web': 'x'}}, {'process_types': {'web': 'a\nb: c'}},
+                 {'process_types': {'a:b': 'x'}}, {'process_types': {'web': '   '}}, {'process_types': {'': 'x'}},
+                 {'process_types': {'x' * 129: 'x'}}, {'process_types': {'web': 'x' * 32769}},
+                 {'process_types': ok, 'checksum': 'md5'}, {'process_types': ok, 'stack': 'heroku-16'},
+                 {'process_types': ok, 'commit': 'a\nb'}, {'process_types': ok, 'x': 1}):
+        c('POST', f'/apps/{app}/slugs', body, want=422)
+    stack = c('GET', '/stacks', want=200).json[0]
+    for ref in (stack['name'], stack['id'], {'id': stack['id']}, None):
+        s = slug_of(c, app, {'x' * 128: 'true'}, stack=ref)
+        assert s['stack'] == {'id': stack['id'], 'name': stack['name']}
+
+
+def test_slugs_of_other_apps(paas, c, app):
+    url = upload(paas, c, tarball({'Procfile': 'worker: true\n'}))
+    _, b = finish(paas, c, app, build(c, app, url))
+    c('POST', '/apps', {'name': 'not-its-slug'}, want=201)
+    c('POST', '/apps/not-its-slug/releases', {'slug': b['slug']['id']}, want=404)
+    c('GET', f'/apps/not-its-slug/slugs/{b["slug"]["id"]}', want=404)
+    c('DELETE', '/apps/not-its-slug', want=200)
+
+
+# --- what limits and time do to them: a platform of its own ---
+
+@pytest.fixture(scope='module')
+def small():
+    p = Platform(ROOT, '--set', 'build.source=1', '--set', 'build.source_quota=2', '--set', 'allow_private_urls=true')
+    try:
+        p.start()
+        yield p
+    finally:
+        p.close()
+
+
+def test_sources_have_a_limit_and_a_quota(small):
+    c = Client(small, small.token)
+    urls = [c('POST', '/sources', want=201).json['source_blob'] for _ in range(4)]
+    put(small, urls[0]['put_url'], b'x' * (1 << 20))
+    put(small, urls[0]['put_url'], b'x' * (1 << 20))  # in its own place
+    for chunked in (False, True):
+        put(small, urls[1]['put_url'], b'x' * ((1 << 20) + 1), want=413, chunked=chunked)
+    put(small, urls[1]['put_url'], b'x' * (1 << 20))
+    assert 'go' in put(small, urls[2]['put_url'], b'x', want=413)
+    other = c.with_token(small.new_user('other@example.com'))
+    blob = other('POST', '/sources', want=201).json['source_blob']
+    put(small, blob['put_url'], b'x')
+    put(small, urls[1]['put_url'], b'x')
+    put(small, urls[2]['put_url'], b'x')
+    assert len([n for n in os.listdir(small.state + '/sources')]) == 4
+
+
+def test_a_source_from_elsewhere(small):
+    c = Client(small, small.token)
+    c('POST', '/apps', {'name': 'elsewhere'}, want=201)
+    c('PUT', '/apps/elsewhere/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]}, want=200)
+    data = {'/ok.tgz': tarball({'Procfile': 'worker: true\n'}), '/big.tgz': os.urandom((1 << 20) + 1)}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == '/moved.tgz':
+                self.send_response(302)
+                self.send_header('Location', '/ok.tgz')
+                self.end_headers()
+                return
+            body = data.get(self.path)
+            self.send_response(200 if body else 404)
+            self.end_headers()
+            self.wfile.write(body or b'')
+
+        def log_message(self, *args):
+            pass
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        base = f'http://127.0.0.1:{server.server_port}'
+        for path, why in (('/ok.tgz', None), ('/moved.tgz', None), ('/none.tgz', '404'), ('/big.tgz', 'larger than 1 MB')):
+            text, b = finish(small, c, 'elsewhere', build(c, 'elsewhere', base + path))
+            assert (b['status'] == 'succeeded') == (why is None) and (why or 'Downloading') in text, text
+        sha = hashlib.sha256(data['/ok.tgz']).hexdigest()
+        text, b = finish(small, c, 'elsewhere', build(c, 'elsewhere', base + '/ok.tgz', checksum='0' * 64))
+        assert b['status'] == 'failed' and sha in text
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_expires_is_swept_at_start(small):
+    c = Client(small, small.token)
+    c('POST', '/apps', {'name': 'sweeping'}, want=201)
+    c('PUT', '/apps/sweeping/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]}, want=200)
+    other = c.with_token(small.new_user('sweeps@example.com'))
+    blobs = [other('POST', '/sources', want=201).json['source_blob'] for _ in range(2)]
+    for blob in blobs:
+        put(small, blob['put_url'], b'data')
+    old, young = (b['get_url'].split('/')[-2] for b in blobs)
+    s = slug_of(c, 'sweeping')
+    url = upload(small, c, tarball({'Procfile': 'worker: true\n'}))
+    _, built = finish(small, c, 'sweeping', build(c, 'sweeping', url))
+    small.stop()
+    for junk in (f'.{old}-0123456789abcdef', '00000000-0000-4000-8000-000000000000'):
+        open(f'{small.state}/sources/{junk}', 'w').close()
+    open(f'{small.state}/uploads/half', 'w').close()
+    db = sqlite3.connect(small.state + '/paasd.db')
+    with db:
+        db.execute('UPDATE sources SET expires_ms = 1 WHERE id = ?', (old,))
+        db.execute('UPDATE slugs SET created_ms = 1 WHERE id = ?', (s['id'],))
+        # as if it had been killed between the build and its release
+        db.execute('UPDATE releases SET current = 0 WHERE id = ?', (built['release']['id'],))
+        db.execute('DELETE FROM releases WHERE id = ?', (built['release']['id'],))
+        db.execute('UPDATE builds SET release_id = NULL WHERE id = ?', (built['id'],))
+    db.close()
+    small.start()
+    here = os.listdir(small.state + '/sources')
+    assert old not in here and young in here and not any(n.startswith(('.', '0000')) for n in here)
+    assert os.listdir(small.state + '/uploads') == []
+    assert transfer(small, 'GET', blobs[0]['get_url'])[0] == 404
+    assert transfer(small, 'GET', blobs[1]['get_url']) == (200, b'data')
+    again = c('GET', f'/apps/sweeping/builds/{built["id"]}', want=200).json
+    assert again['release'] and again['release']['id'] != built['release']['id']
+    # slugs go with the next collection, which a deploy makes
+    finish(small, c, 'sweeping', build(c, 'sweeping', upload(small, c, tarball({'Procfile': 'worker: false\n'}))))
+    c('GET', f'/apps/sweeping/slugs/{s["id"]}', want=404)
+
+
+def test_a_build_under_way_fails_with_a_restart(small):
+    c = Client(small, small.token)
+    c('POST', '/apps', {'name': 'restarted'}, want=201)
+    b = build(c, 'restarted', upload(small, c, tarball(SLOW)), buildpacks=MAKE)
+    wait_for('it to run', lambda: 'sleep 600' in head_of(small, b))
+    small.stop()
+    small.start()
+    assert c('GET', f'/apps/restarted/builds/{b["id"]}', want=200).json['status'] == 'failed'
+    assert 'shutting down' in output(small, b) or 'restarted' in output(small, b)

@@ -1,8 +1,10 @@
 """Every resource with every field, from an app that really was pushed: each route of the table answers
 once, and the client holds each answer against the schema."""
 import re
+import io
 import socket
 import subprocess
+import tarfile
 
 import jsonschema
 import pytest
@@ -289,6 +291,12 @@ def test_sources_and_builds(paas, c):
         assert c('POST', f'/apps/of-tarballs/builds/{b["id"]}{end}').status in (200, 422)
     text = stream(paas, b['output_stream_url'])[2]
     assert text.endswith('Push failed\n'), text
+    s = c('POST', '/apps/of-tarballs/slugs', {'process_types': {'web': 'true'}}, want=201).json
+    c('PUT', '/' + s['blob']['url'].split('/', 3)[3], b'no tar', want=422)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w:gz') as t:
+        t.addfile(tarfile.TarInfo('./app/x'))
+    c('PUT', '/' + s['blob']['url'].split('/', 3)[3], out.getvalue(), want=200)
 
 
 def test_the_rest(paas, c):
