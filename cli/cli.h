@@ -115,6 +115,7 @@ void *cli_connect(struct cli *c, int *fd, struct err *err);
 int cli_api_part(struct cli *c, const char *range, json_t **out, struct err *err, const char *fmt,
 		 ...) PRINTF(5, 6);
 /* The request of which cli_action() told: ends its line, and with --json prints the answer. */
+int cli_send_req(struct cli *c, const struct cli_req *req, struct err *err);
 int cli_send(struct cli *c, const char *method, const json_t *body, struct err *err,
 	     const char *fmt, ...) PRINTF(5, 6);
 
@@ -211,6 +212,8 @@ bool cli_git_has_remote(const char *name);
 int cli_git_add_remote(const char *name, const char *url, struct err *err);
 int cli_git_set_remote(const char *name, const char *url, struct err *err);
 int cli_git_del_remote(const char *name, struct err *err);
+/* The remote that --remote names, for commands that make one. */
+const char *cli_git_remote_opt(struct cli *c);
 /* The repository's git checks an https platform with the authority that was trusted for it. */
 void cli_git_trust(struct cli *c, const char *url);
 void cli_git_trust_in(struct cli *c, const char *dir, const char *url);

@@ -533,24 +533,30 @@ int cli_api_part(struct cli *c, const char *range, json_t **out, struct err *err
 	return cli_request(c, &r, out, err);
 }
 
+int cli_send_req(struct cli *c, const struct cli_req *r, struct err *err)
+{
+	json_auto_t *answer = NULL;
+
+	if (cli_request(c, r, &answer, err) < 0)
+		return -1;
+	cli_action_done(c, "%s", "");
+	if (cli_json(c))
+		cli_print_json(c, answer);
+	return 0;
+}
+
 int cli_send(struct cli *c, const char *method, const json_t *body, struct err *err,
 	     const char *fmt, ...)
 {
 	AUTO(auto_str) char *path = NULL;
 	struct cli_req r = {.method = method, .body = body};
-	json_auto_t *answer = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
 	path = vpath(fmt, ap);
 	va_end(ap);
 	r.path = path;
-	if (cli_request(c, &r, &answer, err) < 0)
-		return -1;
-	cli_action_done(c, "%s", "");
-	if (cli_json(c))
-		cli_print_json(c, answer);
-	return 0;
+	return cli_send_req(c, &r, err);
 }
 
 int cli_stream(struct cli *c, const struct cli_stream *s, long *status, struct err *err)

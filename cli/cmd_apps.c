@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-static const char *remote_name(struct cli *c)
-{
-	const char *r = cli_opt(&c->args, "remote");
-
-	return r ? r : CLI_DEFAULT_REMOTE;
-}
-
 int cli_app_arg(struct cli *c, struct err *err)
 {
 	if (!c->args.npos)
@@ -127,10 +120,10 @@ static int cmd_apps_create(struct cli *c, struct err *err)
 	if (bp && set_buildpack(c, cli_js(app, "name"), bp, err) < 0)
 		return -1;
 	if (!cli_opt(&c->args, "no-remote") && cli_git_inside()) {
-		if (cli_git_has_remote(remote_name(c)))
+		if (cli_git_has_remote(cli_git_remote_opt(c)))
 			cli_warn(c, "there is a git remote %s already: it was left as it is",
-				 remote_name(c));
-		else if (cli_git_add_remote(remote_name(c), cli_js(app, "git_url"), err) < 0)
+				 cli_git_remote_opt(c));
+		else if (cli_git_add_remote(cli_git_remote_opt(c), cli_js(app, "git_url"), err) < 0)
 			return -1;
 		cli_git_trust(c, cli_js(app, "git_url"));
 	}

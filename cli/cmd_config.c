@@ -297,24 +297,6 @@ static int write_file(const char *path, const struct buf *text, struct err *err)
 	return 0;
 }
 
-static int read_file(const char *path, struct buf *out, struct err *err)
-{
-	AUTO(auto_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char chunk[4096];
-	ssize_t n;
-
-	if (fd < 0)
-		return err_errno(err, "cannot read %s", path);
-	while ((n = read(fd, chunk, sizeof chunk)) > 0) {
-		buf_add(out, chunk, (size_t)n);
-		if (out->len > LIM_API_BODY)
-			return err_set(err, ERR_BAD_REQUEST, "the edited text is too long");
-	}
-	if (strlen(buf_str(out)) != out->len)
-		return err_set(err, ERR_BAD_REQUEST, "the edited text has a NUL byte");
-	return n < 0 ? err_errno(err, "cannot read %s", path) : 0;
-}
-
 /* EDITOR is the user's own command line ("code --wait"), so a shell splits it; the file name is not
  * part of the script. */
 static int run_editor(const char *path, struct err *err)
@@ -351,7 +333,7 @@ static int edit_text(struct buf *text, const char *suffix, struct err *err)
 		rc = run_editor(path, err);
 	buf_reset(text);
 	if (rc == 0)
-		rc = read_file(path, text, err);
+		rc = cli_read_file(path, LIM_API_BODY, text, err);
 	unlink(path);
 	/* Editors leave backups; what is left keeps the folder, and it is private. */
 	rmdir(dir);

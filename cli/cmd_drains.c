@@ -67,19 +67,19 @@ const struct cli_cmd cli_cmds_drains[] = {
 
 /* --- webhooks --- */
 
+static const struct cli_field hook_fields[] = {
+	{"Webhook ID", "id", FORM_TEXT},      {"URL", "url", FORM_TEXT},
+	{"Include", "include", FORM_LIST},    {"Level", "level", FORM_TEXT},
+	{"Created", "created_at", FORM_WHEN}, {0}};
+
 static int cmd_webhooks(struct cli *c, struct err *err)
 {
-	static const struct cli_field row[] = {{"Webhook ID", "id", FORM_TEXT},
-					       {"URL", "url", FORM_TEXT},
-					       {"Include", "include", FORM_LIST},
-					       {"Level", "level", FORM_TEXT},
-					       {0}};
 	json_auto_t *list = NULL, *sorted = NULL;
 
 	if (cli_api(c, "GET", NULL, &list, err, "/apps/%s/webhooks", c->app) < 0)
 		return -1;
 	sorted = cli_sorted(list, "created_at");
-	return cli_show_list(c, sorted, row, NULL,
+	return cli_show_list(c, sorted, hook_fields, NULL,
 			     "%s has no webhooks\nUse paasctl webhooks:add to add one");
 }
 
@@ -121,25 +121,13 @@ static int cmd_webhooks_add(struct cli *c, struct err *err)
 	return 0;
 }
 
-static const struct cli_field hook_fields[] = {
-	{"Webhook ID", "id", FORM_TEXT},      {"URL", "url", FORM_TEXT},
-	{"Include", "include", FORM_LIST},    {"Level", "level", FORM_TEXT},
-	{"Created", "created_at", FORM_WHEN}, {0}};
-
-/* GET of one thing of the app, shown as fields under its id. */
-static int show_one(struct cli *c, const char *path, const struct cli_field *fields,
-		    struct err *err)
+static int cmd_webhooks_info(struct cli *c, struct err *err)
 {
 	json_auto_t *one = NULL;
 
-	if (cli_api(c, "GET", NULL, &one, err, path, c->app, c->args.pos[0]) < 0)
+	if (cli_api(c, "GET", NULL, &one, err, "/apps/%s/webhooks/%s", c->app, c->args.pos[0]) < 0)
 		return -1;
-	return cli_show_fields(c, one, fields, cli_js(one, "id"));
-}
-
-static int cmd_webhooks_info(struct cli *c, struct err *err)
-{
-	return show_one(c, "/apps/%s/webhooks/%s", hook_fields, err);
+	return cli_show_fields(c, one, hook_fields, cli_js(one, "id"));
 }
 
 static int cmd_webhooks_remove(struct cli *c, struct err *err)
@@ -160,18 +148,15 @@ static int cmd_webhooks_update(struct cli *c, struct err *err)
 
 #define NEWEST "seq ..; order=desc,max=1000"
 
+static const struct cli_field delivery_fields[] = {
+	{"Delivery ID", "id", FORM_TEXT},	  {"Created", "created_at", FORM_WHEN},
+	{"Status", "status", FORM_TEXT},	  {"Include", "event.include", FORM_TEXT},
+	{"Level", "webhook.level", FORM_TEXT},	  {"Attempts", "num_attempts", FORM_TEXT},
+	{"Code", "last_attempt.code", FORM_TEXT}, {"Error", "last_attempt.error_class", FORM_TEXT},
+	{"Next", "next_attempt_at", FORM_WHEN},	  {0}};
+
 static int cmd_deliveries(struct cli *c, struct err *err)
 {
-	static const struct cli_field row[] = {{"Delivery ID", "id", FORM_TEXT},
-					       {"Created", "created_at", FORM_WHEN},
-					       {"Status", "status", FORM_TEXT},
-					       {"Include", "event.include", FORM_TEXT},
-					       {"Level", "webhook.level", FORM_TEXT},
-					       {"Attempts", "num_attempts", FORM_TEXT},
-					       {"Code", "last_attempt.code", FORM_TEXT},
-					       {"Error", "last_attempt.error_class", FORM_TEXT},
-					       {"Next", "next_attempt_at", FORM_WHEN},
-					       {0}};
 	const char *status = cli_opt(&c->args, "status");
 	json_auto_t *list = NULL;
 	int rc;
@@ -181,28 +166,17 @@ static int cmd_deliveries(struct cli *c, struct err *err)
 				  "/apps/%s/webhook-deliveries?eq[status]=%s", c->app, status);
 	else
 		rc = cli_api_part(c, NEWEST, &list, err, "/apps/%s/webhook-deliveries", c->app);
-	return rc < 0 ? -1 : cli_show_list(c, list, row, NULL, "%s has no deliveries");
+	return rc < 0 ? -1 : cli_show_list(c, list, delivery_fields, NULL, "%s has no deliveries");
 }
 
 static int cmd_deliveries_info(struct cli *c, struct err *err)
 {
-	static const struct cli_field fields[] = {{"Created", "created_at", FORM_WHEN},
-						  {"Event", "event.id", FORM_TEXT},
-						  {"Webhook", "webhook.id", FORM_TEXT},
-						  {"Status", "status", FORM_TEXT},
-						  {"Include", "event.include", FORM_TEXT},
-						  {"Level", "webhook.level", FORM_TEXT},
-						  {"Attempts", "num_attempts", FORM_TEXT},
-						  {"Code", "last_attempt.code", FORM_TEXT},
-						  {"Error", "last_attempt.error_class", FORM_TEXT},
-						  {"Next Attempt", "next_attempt_at", FORM_WHEN},
-						  {0}};
 	json_auto_t *one = NULL, *event = NULL;
 
 	if (cli_api(c, "GET", NULL, &one, err, "/apps/%s/webhook-deliveries/%s", c->app,
 		    c->args.pos[0]) < 0)
 		return -1;
-	cli_show_fields(c, one, fields, cli_js(one, "id"));
+	cli_show_fields(c, one, delivery_fields, cli_js(one, "id"));
 	if (cli_json(c))
 		return 0;
 	if (cli_api(c, "GET", NULL, &event, err, "/apps/%s/webhook-events/%s", c->app,

@@ -187,7 +187,7 @@ static int cmd_labs_info(struct cli *c, struct err *err)
 
 static int switch_lab(struct cli *c, bool on, struct err *err)
 {
-	json_auto_t *f = NULL, *body = json_pack("{sb}", "enabled", on), *answer = NULL;
+	json_auto_t *f = NULL, *body = json_pack("{sb}", "enabled", on);
 	AUTO(auto_str) char *path = lab_path(c, &f, err);
 	struct cli_req r = {.method = "PATCH", .path = path, .body = body};
 
@@ -195,12 +195,7 @@ static int switch_lab(struct cli *c, bool on, struct err *err)
 		return -1;
 	cli_action(c, "%s %s%s%s", on ? "Enabling" : "Disabling", c->args.pos[0],
 		   c->app ? " for " : "", c->app ? cli_label(c, c->app) : "");
-	if (cli_request(c, &r, &answer, err) < 0)
-		return -1;
-	cli_action_done(c, "%s", "");
-	if (cli_json(c))
-		cli_print_json(c, answer);
-	return 0;
+	return cli_send_req(c, &r, err);
 }
 
 static int cmd_labs_enable(struct cli *c, struct err *err)

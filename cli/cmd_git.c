@@ -4,16 +4,9 @@
 
 #include <string.h>
 
-static const char *remote_name(struct cli *c)
-{
-	const char *r = cli_opt(&c->args, "remote");
-
-	return r ? r : CLI_DEFAULT_REMOTE;
-}
-
 static int cmd_git_remote(struct cli *c, struct err *err)
 {
-	const char *name = remote_name(c), *given = cli_opt(&c->args, "app");
+	const char *name = cli_git_remote_opt(c), *given = cli_opt(&c->args, "app");
 	json_auto_t *app = NULL, *one = NULL;
 
 	if (!cli_git_inside())
@@ -81,7 +74,7 @@ static int cmd_git_clone(struct cli *c, struct err *err)
 	if (cli_api(c, "GET", NULL, &app, err, "/apps/%s", c->app) < 0)
 		return -1;
 	dir = c->args.npos ? c->args.pos[0] : cli_js(app, "name");
-	rc = clone(c, cli_js(app, "git_url"), remote_name(c), dir);
+	rc = clone(c, cli_js(app, "git_url"), cli_git_remote_opt(c), dir);
 	if (rc != 0)
 		return err_set(err, ERR_INTERNAL, "git clone failed");
 	cli_git_trust_in(c, dir, cli_js(app, "git_url"));

@@ -73,3 +73,10 @@ void cli_git_trust(struct cli *c, const char *url)
 {
 	cli_git_trust_in(c, ".", url);
 }
+
+const char *cli_git_remote_opt(struct cli *c)
+{
+	const char *r = cli_opt(&c->args, "remote");
+
+	return r ? r : CLI_DEFAULT_REMOTE;
+}

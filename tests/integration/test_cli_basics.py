@@ -11,28 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from fake_api import ACCOUNT, EMAIL, TOKEN, FakeApi, app, not_found, uid  # noqa: E402
-from paasctl import ROOT, Paasctl  # noqa: E402
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as fake:
-        yield fake
-
-
-@pytest.fixture
-def cli(api, tmp_path):
-    return Paasctl(tmp_path, api.url, TOKEN)
-
-
-@pytest.fixture
-def anon(api, tmp_path):
-    return Paasctl(tmp_path, api.url, None)
-
-
-def ok(r):
-    assert r.code == 0, r
-    return r
+from paasctl import ROOT, anon, api, cli, ok  # noqa: E402,F401
 
 
 def netrc(cli):

@@ -4,34 +4,12 @@ import json
 import os
 import sys
 
-import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from fake_api import (EMAIL, TOKEN, FakeApi, app, build, collaborator, dyno, formation,  # noqa: E402
-                      not_found, release, uid)
-from paasctl import Paasctl  # noqa: E402
+from fake_api import EMAIL, app, build, collaborator, dyno, formation, not_found, release, uid  # noqa: E402
+from paasctl import api, cli, ok  # noqa: E402,F401
 
 WHEN = "2026/01/31 12:00:00 +0000"
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as fake:
-        yield fake
-
-
-@pytest.fixture
-def cli(api, tmp_path):
-    return Paasctl(tmp_path, api.url, TOKEN)
-
-
-def ok(r, out=None, err=None):
-    assert r.code == 0, r
-    if out is not None:
-        assert r.out == out, r
-    if err is not None:
-        assert r.err == err, r
-    return r
 
 
 # --- apps -----------------------------------------------------------------------------------

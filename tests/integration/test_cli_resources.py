@@ -9,31 +9,10 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from fake_api import (EMAIL, TIME, TOKEN, FakeApi, app, build, collaborator, formation, not_found,  # noqa: E402
-                      release, uid)
-from paasctl import Paasctl  # noqa: E402
+from fake_api import EMAIL, TIME, TOKEN, app, build, collaborator, formation, not_found, release, uid  # noqa: E402
+from paasctl import api, cli, ok  # noqa: E402,F401
 
 WHEN = "2026/01/31 12:00:00 +0000"
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as fake:
-        yield fake
-
-
-@pytest.fixture
-def cli(api, tmp_path):
-    return Paasctl(tmp_path, api.url, TOKEN)
-
-
-def ok(r, out=None, err=None):
-    assert r.code == 0, r
-    if out is not None:
-        assert r.out == out, r
-    if err is not None:
-        assert r.err == err, r
-    return r
 
 
 def sent(api, method, path):
@@ -380,8 +359,8 @@ def webhook():
 def test_webhooks(cli, api):
     base, one = "/apps/shop/webhooks", "/apps/shop/webhooks/" + uid(800)
     api.on("GET", base, [webhook()])
-    assert ok(cli("webhooks", "-a", "shop")).out.splitlines()[1] == (
-        "%s  https://h.example/x  api:release, dyno  notify" % uid(800))
+    assert ok(cli("webhooks", "-a", "shop")).out.splitlines()[1].startswith(
+        "%s  https://h.example/x  api:release, dyno  notify  " % uid(800))
     api.on("POST", base, (201, webhook(), {"Heroku-Webhook-Secret": "hush"}))
     ok(cli("webhooks:add", "-a", "shop", "-i", "api:release,dyno", "-l", "notify", "-u", "https://h.example/x", "-t", "Bearer z"),
        "=== Webhooks Signing Secret\n\nhush\n", "Adding webhook to shop... done\n")

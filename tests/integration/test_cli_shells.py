@@ -15,26 +15,8 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from fake_api import ACCOUNT, EMAIL, STDIN_EOF, TOKEN, Attached, FakeApi, app, dyno, formation, release, uid  # noqa: E402
-from paasctl import PAASCTL, Paasctl, Tty  # noqa: E402
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as fake:
-        yield fake
-
-
-@pytest.fixture
-def cli(api, tmp_path):
-    return Paasctl(tmp_path, api.url, TOKEN)
-
-
-def ok(r, out=None):
-    assert r.code == 0, r
-    if out is not None:
-        assert r.out == out, r
-    return r
+from fake_api import ACCOUNT, EMAIL, STDIN_EOF, TOKEN, Attached, app, dyno, formation, release  # noqa: E402
+from paasctl import PAASCTL, Paasctl, Tty, anon, api, cli, ok  # noqa: E402,F401
 
 
 # --- completion: which words ----------------------------------------------------------------
@@ -403,11 +385,6 @@ def test_parity_deploys(parity, cli, tmp_path, branches, staging, production):
 
 
 # --- login in a browser ---------------------------------------------------------------------
-@pytest.fixture
-def anon(api, tmp_path):
-    return Paasctl(tmp_path, api.url, None)
-
-
 def netrc_of(cli):
     with open(cli.home + "/.netrc", encoding="utf-8") as f:
         return f.read()

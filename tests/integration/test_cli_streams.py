@@ -9,20 +9,8 @@ import threading
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from fake_api import (ERROR, OUTPUT, RESIZE, SIGNAL, STDIN, STDIN_EOF, TOKEN, Attached, FakeApi,  # noqa: E402
-                      dyno, uid)
-from paasctl import Paasctl  # noqa: E402
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as fake:
-        yield fake
-
-
-@pytest.fixture
-def cli(api, tmp_path):
-    return Paasctl(tmp_path, api.url, TOKEN)
+from fake_api import ERROR, OUTPUT, RESIZE, SIGNAL, STDIN, STDIN_EOF, Attached, dyno, uid  # noqa: E402
+from paasctl import api, cli  # noqa: E402,F401
 
 
 # --- logs -----------------------------------------------------------------------------------

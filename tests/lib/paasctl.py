@@ -11,6 +11,10 @@ import fcntl
 import termios
 import time
 
+import pytest
+
+from fake_api import TOKEN, FakeApi
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAASCTL = os.environ.get("PAASCTL", os.path.join(ROOT, "build", "paasctl"))
 
@@ -21,6 +25,16 @@ class Result:
 
     def __repr__(self):
         return "exit %s\n--- out\n%s\n--- err\n%s" % (self.code, self.out, self.err)
+
+
+def ok(r, out=None, err=None):
+    """The result, which must be a success with that output."""
+    assert r.code == 0, r
+    if out is not None:
+        assert r.out == out, r
+    if err is not None:
+        assert r.err == err, r
+    return r
 
 
 class Paasctl:
@@ -109,3 +123,20 @@ class Tty:
             self.child.wait()
         os.close(self.master)
         os.close(self.slave)
+
+
+# --- fixtures, for tests that import them -----------------------------------------------------
+@pytest.fixture
+def api():
+    with FakeApi() as fake:
+        yield fake
+
+
+@pytest.fixture
+def cli(api, tmp_path):
+    return Paasctl(tmp_path, api.url, TOKEN)
+
+
+@pytest.fixture
+def anon(api, tmp_path):
+    return Paasctl(tmp_path, api.url, None)
