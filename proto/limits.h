@@ -16,17 +16,19 @@
 #define LIM_SNI_ENDPOINTS 100  /* of one app */
 /* HTTP heads (docs/internals/http.md); the API needs 8 KB lines: Request-Id grows while clients
  * poll */
-#define LIM_HTTP_METHOD	   32
-#define LIM_HTTP_TARGET	   8192
-#define LIM_HTTP_FIELD	   8192
-#define LIM_HTTP_FIELDS	   128
-#define LIM_HTTP_HEAD	   KiB(32)
-#define LIM_HTTP_RESP_HEAD KiB(64)
-#define LIM_HTTP_CHUNK_EXT 4096
-#define LIM_HTTP_HEAD_MS   10000
-#define LIM_HTTP_IDLE_MS   65000
-#define LIM_API_BODY	   MiB(1)
-#define LIM_API_BODY_MS	   20000 /* all of it */
+#define LIM_HTTP_METHOD	    32
+#define LIM_HTTP_TARGET	    8192
+#define LIM_HTTP_FIELD	    8192
+#define LIM_HTTP_FIELDS	    128
+#define LIM_HTTP_HEAD	    KiB(32)
+#define LIM_HTTP_RESP_HEAD  KiB(64)
+#define LIM_HTTP_CHUNK_EXT  4096
+#define LIM_HTTP_HEAD_MS    10000
+#define LIM_HTTP_IDLE_MS    65000
+#define LIM_API_BODY	    MiB(1)
+#define LIM_API_BODY_MS	    20000 /* all of it */
+#define LIM_API_WAITING	    64	  /* requests whose bodies are on their way */
+#define LIM_API_WAITING_ONE 16	  /* of one account */
 /* answers kept for requests that come again (daemon/api/replay.h) */
 #define LIM_REPLAYS	   256
 #define LIM_REPLAY_TEXT	   KiB(64)

@@ -168,12 +168,15 @@ static const struct api_route *find_route(struct api_req *q, struct err *err)
 
 /* --- body --- */
 
+/* Without waiting, but for bodies above what is waited for on the loop. */
 static int read_body(struct api_req *q, struct err *err)
 {
 	struct buf *b = &q->raw;
 	mono_ms until = clock_mono_ms() + LIM_API_BODY_MS;
 	ssize_t n;
 
+	if (q->late)
+		return err_set(err, ERR_REQUEST_TIMEOUT, "The body took too long to come.");
 	do { /* one that drips must not keep a thread for ever */
 		buf_reserve(b, 16384);
 		n = http_read(q->x, b->data + b->len, 16384, err);
@@ -322,47 +325,161 @@ static int check_client(struct api_req *q, struct err *err)
 	return 0;
 }
 
-static int serve(struct api_req *q, struct err *err)
+static bool has_body(const struct api_req *q)
+{
+	return strcmp(q->route->method, "GET") != 0 && !(q->route->flags & API_UPLOAD);
+}
+
+/* What can be known without the body: who may not, is not waited for. */
+static int admit(struct api_req *q, struct err *err)
 {
 	enum api_need need = q->route->need;
-	struct replay_key k;
-	bool known;
-	int rc;
 
 	if (!(q->route->flags & API_FILE) && check_client(q, err) < 0)
 		return -1;
-	/* Before the body: who may not, gets no thread to wait for it. */
 	if (need == NEED_BASIC
 		    ? api_login(q, err) < 0
 		    : need != NEED_NONE && need != NEED_PUBLIC && api_authenticate(q, err) < 0)
 		return -1;
 	if (q->user.id[0] && count_request(q, err) < 0)
 		return -1;
-	k = replay_key(q);
+	q->key = replay_key(q);
 	/* What was done already may have taken the right to it away: who deleted an app. */
-	known = api_replay_has(q->api->replays, &k, clock_mono_ms());
-	if (!known && api_authorise(q, err) < 0)
+	q->known = api_replay_has(q->api->replays, &q->key, clock_mono_ms());
+	return q->known ? 0 : api_authorise(q, err);
+}
+
+static int serve(struct api_req *q, struct err *err)
+{
+	int rc;
+
+	if (has_body(q) && read_body(q, err) < 0)
 		return -1;
-	if (strcmp(q->route->method, "GET") != 0 && !(q->route->flags & API_UPLOAD) &&
-	    read_body(q, err) < 0)
-		return -1;
-	if ((rc = replay(q, &k, err)) != 0)
+	if ((rc = replay(q, &q->key, err)) != 0)
 		return rc < 0 ? -1 : 0;
-	if ((known && api_authorise(q, err) < 0) || parse_body(q, err) < 0)
+	if ((q->known && api_authorise(q, err) < 0) || parse_body(q, err) < 0)
 		return -1;
 	if (q->route->body && api_fields_check(q->route->body, q->body, err) < 0)
 		return -1;
 	return q->route->fn(q, err);
 }
 
+static void end(struct api_req *q, int rc, const struct err *err)
+{
+	if (rc < 0 && !q->answered)
+		fail(q, err);
+	req_free(q);
+}
+
+static void run_rest(void *arg)
+{
+	struct api_req *q = arg;
+	struct err err = {0};
+	int rc = serve(q, &err);
+
+	end(q, rc, &err);
+}
+
+static struct pool *pool_of(const struct api *a, const struct api_route *r)
+{
+	return r->flags & API_FILE ? a->transfers : r->flags & API_LONG ? a->streams : a->pool;
+}
+
+static void submit(struct api_req *q, void (*fn)(void *arg))
+{
+	struct err err = {0};
+
+	if (pool_submit(pool_of(q->api, q->route), fn, q))
+		return;
+	err_set(&err, ERR_UNAVAILABLE, "The API is busy; try again in a moment.");
+	end(q, -1, &err);
+}
+
+/* --- bodies that are on their way: a slow client holds no thread ---------------------------- */
+
+static void waited(struct api_req *q)
+{
+	LIST_REMOVE(q, link);
+	q->timer = NULL;
+	submit(q, run_rest);
+}
+
+static void body_here(struct http_x *x, void *arg)
+{
+	struct api_req *q = arg;
+
+	(void)x;
+	loop_timer_stop(q->timer);
+	waited(q);
+}
+
+static void body_late(void *arg)
+{
+	struct api_req *q = arg;
+
+	http_on_body(q->x, 0, NULL, NULL);
+	q->late = true;
+	waited(q);
+}
+
+/* The one that has waited longest, of the account when that has many, of all when they are many. */
+static struct api_req *one_too_many(const struct api_req *q)
+{
+	struct api_req *other, *oldest = NULL, *oldest_of_user = NULL;
+	int all = 0, of_user = 0;
+
+	LIST_FOREACH (other, &q->api->waiting, link) /* newest first */
+	{
+		all++;
+		oldest = other;
+		if (strcmp(other->user.id, q->user.id) != 0)
+			continue;
+		of_user++;
+		oldest_of_user = other;
+	}
+	return of_user >= LIM_API_WAITING_ONE ? oldest_of_user
+	       : all >= LIM_API_WAITING	      ? oldest
+					      : NULL;
+}
+
+static void give_up(struct api_req *q)
+{
+	struct err err = {0};
+
+	LIST_REMOVE(q, link);
+	loop_timer_stop(q->timer);
+	http_on_body(q->x, 0, NULL, NULL);
+	err_set(&err, ERR_UNAVAILABLE,
+		"Too many requests are being sent slowly; this one has "
+		"given way to a newer one.");
+	end(q, -1, &err);
+}
+
+static void await_body(void *arg)
+{
+	struct api_req *q = arg, *victim = one_too_many(q);
+
+	if (victim)
+		give_up(victim);
+	LIST_INSERT_HEAD(&q->api->waiting, q, link);
+	q->timer = loop_timer_start(q->d->loop, LIM_API_BODY_MS, body_late, q);
+	http_on_body(q->x, LIM_API_BODY, body_here, q);
+}
+
 static void run(void *arg)
 {
 	struct api_req *q = arg;
 	struct err err = {0};
+	int rc = admit(q, &err);
 
-	if (serve(q, &err) < 0 && !q->answered)
-		fail(q, &err);
-	req_free(q);
+	if (rc == 0 && has_body(q) && !http_body_ready(q->x)) {
+		if (loop_post(q->d->loop, await_body, q))
+			return;
+		rc = err_set(&err, ERR_UNAVAILABLE, "The platform is stopping.");
+	}
+	if (rc == 0)
+		rc = serve(q, &err);
+	end(q, rc, &err);
 }
 
 static void common_headers(struct http_x *x)
@@ -370,11 +487,6 @@ static void common_headers(struct http_x *x)
 	http_set(x, "Request-Id", http_request_id(x));
 	http_set(x, "Cache-Control", "private, no-cache");
 	http_set(x, "X-Content-Type-Options", "nosniff");
-}
-
-static struct pool *pool_of(const struct api *a, const struct api_route *r)
-{
-	return r->flags & API_FILE ? a->transfers : r->flags & API_LONG ? a->streams : a->pool;
 }
 
 void api_handle(struct http_x *x, void *arg)
@@ -405,9 +517,5 @@ void api_handle(struct http_x *x, void *arg)
 		return;
 	}
 	http_detach(x);
-	if (!pool_submit(pool_of(a, q->route), run, q)) {
-		err_set(&err, ERR_UNAVAILABLE, "The API is busy; try again in a moment.");
-		fail(q, &err);
-		req_free(q);
-	}
+	submit(q, run);
 }

@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 DEFINE_AUTO(json_t *, json_decref)
 
@@ -26,6 +27,7 @@ struct api {
 	struct attach_ticket *tickets; /* attach.c; loop thread */
 	struct api_limiter *requests;  /* of each account; NULL = no limit */
 	struct api_replays *replays;
+	LIST_HEAD(, api_req) waiting; /* for their bodies; loop thread */
 	/* wrong passwords (password.c) */
 	struct api_limiter *by_address, *by_account;
 	struct api_logins *logins;   /* login.h */
@@ -82,6 +84,12 @@ struct api_req {
 	struct buf raw;		  /* the body as it came */
 	struct replay_key replay; /* being carried out; "" = not remembered */
 	bool answered;
+	/* while the body is waited for; loop thread */
+	LIST_ENTRY(api_req) link;
+	struct loop_timer *timer;
+	struct replay_key key; /* of the request, known before its body */
+	bool known;	       /* by key: it may be one that comes again */
+	bool late;	       /* the body did not come in time */
 };
 
 typedef int api_fn(struct api_req *q, struct err *err);

@@ -59,6 +59,7 @@ static void orphan(struct http_conn *c)
 	pthread_mutex_unlock(&x->lock);
 	if (tell && x->on_gone)
 		x->on_gone(x, x->gone_arg);
+	http_x_body_came(x);
 	if (c->handler_due) /* nobody else has it */
 		http_x_unref(x);
 	http_x_unref(x);
@@ -400,20 +401,23 @@ static void body_data(struct http_conn *c, const char *p, size_t n)
 {
 	struct http_x *x = c->x;
 	bool full = false;
+	size_t high;
 
 	if (!x) /* draining */
 		return;
+	high = x->on_body && x->body_want > HTTP_IN_HIGH ? x->body_want : HTTP_IN_HIGH;
 	pthread_mutex_lock(&x->lock);
 	x->body_left -= x->has_length ? n : 0;
 	if (!x->ended) {
 		buf_add(&x->in, p, n);
-		full = x->in.len > HTTP_IN_HIGH;
+		full = x->in.len > high;
 		x->in_paused = full;
 		pthread_cond_signal(&x->readable);
 	}
 	pthread_mutex_unlock(&x->lock);
 	if (full)
 		http_conn_read(c, false);
+	http_x_body_came(x);
 }
 
 static void body_fails(struct http_conn *c, enum err_id id)
@@ -427,6 +431,7 @@ static void body_fails(struct http_conn *c, enum err_id id)
 	x->close_after = true;
 	pthread_cond_broadcast(&x->readable);
 	pthread_mutex_unlock(&x->lock);
+	http_x_body_came(x);
 }
 
 static void request_ends(struct http_conn *c)
@@ -444,6 +449,7 @@ static void request_ends(struct http_conn *c)
 	x->in_paused = false;
 	pthread_cond_signal(&x->readable);
 	pthread_mutex_unlock(&x->lock);
+	http_x_body_came(x);
 	if (c->handler_due)
 		call_handler(c);
 }

@@ -157,6 +157,9 @@ struct http_x {
 	void *drain_arg;
 	void (*on_gone)(struct http_x *x, void *arg);
 	void *gone_arg;
+	void (*on_body)(struct http_x *x, void *arg);
+	void *body_arg;
+	size_t body_want; /* of on_body: reading goes on so far */
 	void (*on_data)(struct http_x *x, const char *p, size_t n, void *arg);
 	void *data_arg;
 };
@@ -174,6 +177,9 @@ void http_conn_pump(struct http_conn *c); /* moves whatever can move; may free c
 void http_conn_timeout(struct http_conn *c, enum timeout_class class);
 void http_conn_stop(struct http_conn *c, bool now); /* the server is stopping */
 void http_conn_read(struct http_conn *c, bool on);
+
+/* server_io.c: on the loop, after input or its end: calls on_body if it is time. */
+void http_x_body_came(struct http_x *x);
 
 /* server_x.c */
 struct http_x *http_x_new(struct http_conn *c, const struct http1_head *h);

@@ -408,6 +408,52 @@ static int fill(struct http_x *x, struct err *err)
 	return r;
 }
 
+bool http_body_ready(struct http_x *x)
+{
+	bool ready;
+
+	if (x->encoding == ENC_IDENTITY && x->has_length && x->length > x->max_body)
+		return true; /* it will not be read */
+	pthread_mutex_lock(&x->lock);
+	ready = x->in_end || x->in_err || !x->conn;
+	pthread_mutex_unlock(&x->lock);
+	return ready;
+}
+
+void http_x_body_came(struct http_x *x)
+{
+	void (*fn)(struct http_x * x, void *arg) = x->on_body;
+	bool enough;
+
+	if (!fn)
+		return;
+	pthread_mutex_lock(&x->lock);
+	enough = x->in_end || x->in_err || !x->conn || x->in.len > x->body_want;
+	pthread_mutex_unlock(&x->lock);
+	if (!enough)
+		return;
+	x->on_body = NULL;
+	fn(x, x->body_arg);
+}
+
+void http_on_body(struct http_x *x, size_t max, void (*fn)(struct http_x *x, void *arg), void *arg)
+{
+	x->on_body = fn;
+	x->body_arg = arg;
+	x->body_want = max;
+	if (!fn)
+		return;
+	pthread_mutex_lock(&x->lock);
+	if (x->conn)
+		send_continue(x);
+	if (x->in_paused && x->in.len <= max) {
+		x->in_paused = false;
+		http_x_wake(x);
+	}
+	pthread_mutex_unlock(&x->lock);
+	http_x_body_came(x);
+}
+
 static ssize_t read_plain(struct http_x *x, void *p, size_t n, struct err *err)
 {
 	size_t have = x->rd.len - x->rd_off;
