@@ -190,7 +190,7 @@ def test_checksums_are_held(paas, c, app):
     (tarball({'../outside': 'x'}), 'has no acceptable name'),
     (tarball({'/etc/passwd': 'x'}), 'has no acceptable name'),
     (tarball({'Procfile': 'no colon\n'}), 'is not of the form TYPE: COMMAND'),
-])
+], ids=['text', 'empty', 'cut', 'upwards', 'absolute', 'procfile'])
 def test_a_build_that_fails_says_why(paas, c, app, data, why):
     text, b = finish(paas, c, app, build(c, app, upload(paas, c, data)))
     assert b['status'] == 'failed' and b['slug'] is None and why in text, text
@@ -343,7 +343,7 @@ def test_a_built_slug_is_fetched(paas, c, app):
     (tarball({'app': 'a file'}), 'no such folder'),
     (b'junk', 'not a usable tar archive'),
     (tarball({'app/../../x': 'x'}), 'acceptable name'),
-])
+], ids=['no-app', 'beside-app', 'file', 'text', 'upwards'])
 def test_slugs_that_are_refused_can_be_tried_again(paas, c, app, data, why):
     s = slug_of(c, app)
     assert why in put(paas, s['blob']['url'], data, want=422)
