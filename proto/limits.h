@@ -12,6 +12,7 @@
 #define LIM_PROC_TYPE 128
 #define LIM_HOST_NAME 253
 /* what an app shows to the world */
+#define LIM_PAGE_URL	  2048 /* of its own error page */
 #define LIM_DOMAINS	  1000 /* custom ones, of one app */
 #define LIM_SNI_ENDPOINTS 100  /* of one app */
 /* HTTP heads (docs/internals/http.md); the API needs 8 KB lines: Request-Id grows while clients

@@ -12,9 +12,9 @@ enum route_frame {
 	ROUTE_BEGIN = 1,    /* R_SEQ */
 	ROUTE_END = 2,	    /* R_SEQ */
 	ROUTE_PLATFORM = 3, /* R_SEQ, R_HOST*, R_SOCKET: hosts of the platform itself */
-	ROUTE_APP =
-		4,	 /* R_SEQ and the app's whole entry: R_APP_ID, R_APP_NAME, R_STATE, R_HOST*,
-			    then for each dyno R_DYNO_ID, R_DYNO_NAME, R_DYNO_IP, R_DYNO_PORT (ends it) */
+	ROUTE_APP = 4,	 /* R_SEQ and the app's whole entry: R_APP_ID, R_APP_NAME, R_STATE, R_HOST*,
+			    pages,   then for each dyno R_DYNO_ID, R_DYNO_NAME, R_DYNO_IP, R_DYNO_PORT
+			    (ends it) */
 	ROUTE_DEL = 5,	 /* R_SEQ, R_APP_ID */
 	ROUTE_DRAIN = 6, /* R_SEQ, R_DYNO_ID, R_TIMEOUT_MS -> ROUTE_DRAINED when no request is in
 			    flight to it (tunnels not counted) or the time is over */
@@ -49,9 +49,10 @@ enum route_key {
 	R_LISTEN = 14,
 	R_REQUESTS = 15,
 	R_DROPPED = 16,
-	R_CERT = 18,	   /* str PEM chain, leaf first */
-	R_KEY = 19,	   /* str PEM private key */
-	R_ERROR_PAGE = 17, /* str URL, reserved for a later version */
+	R_ERROR_PAGE = 17,	 /* str URL, of an app: shown in place of our page of an error */
+	R_CERT = 18,		 /* str PEM chain, leaf first */
+	R_KEY = 19,		 /* str PEM private key */
+	R_MAINTENANCE_PAGE = 20, /* as R_ERROR_PAGE, of ROUTE_MAINTENANCE */
 };
 
 /* What to do when the app has no dyno that is up. */

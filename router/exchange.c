@@ -69,16 +69,20 @@ void rt_xchg_end(struct rt_conn *c)
 	x->app = NULL;
 }
 
-/* An answer of our own. Only before the final answer's head has gone out. */
-static void answer_page(struct rt_conn *c, enum rt_code code, bool platform)
+/* An answer of our own. Only before the final answer's head has gone out. app: or NULL. */
+static void answer_page(struct rt_conn *c, enum rt_code code, bool platform,
+			const struct rt_app *app)
 {
 	struct buf *page = &c->w->page;
 	const struct rt_code_info *info = &rt_codes[code];
+	const char *own = !app ? NULL : code == RT_H80 ? app->maintenance_page : app->error_page;
 
 	buf_reset(page);
 	if (platform)
 		rt_page_json(page, info->status, "service_unavailable", info->text,
 			     c->x.head_request, c->last);
+	else if (own)
+		rt_page_framed(page, code, own, c->x.head_request, c->last);
 	else
 		rt_page_coded(c->w->rt->pages, page, code, c->x.head_request, c->last);
 	rt_conn_answer(c, page);
@@ -100,6 +104,7 @@ void rt_xchg_fail(struct rt_conn *c, enum rt_code code, const char *extra)
 {
 	struct rt_xchg *x = &c->x;
 	bool platform = is_platform(c), begun = x->final;
+	AUTO(rt_app_unref) struct rt_app *app = x->app ? rt_app_ref(x->app->def) : NULL;
 	int status = rt_codes[code].status;
 
 	if (!begun)
@@ -114,7 +119,7 @@ void rt_xchg_fail(struct rt_conn *c, enum rt_code code, const char *extra)
 		rt_conn_linger(c);
 		return;
 	}
-	answer_page(c, code, platform);
+	answer_page(c, code, platform, app);
 }
 
 void rt_xchg_client_gone(struct rt_conn *c)

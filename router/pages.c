@@ -52,9 +52,13 @@ static char *read_status_page(const char *dir, int status)
 	return read_page(dir, name);
 }
 
+static const char *title_of(const struct rt_code_info *c)
+{
+	return strcmp(c->name, "H80") == 0 ? "Offline for maintenance" : "Application error";
+}
+
 static char *default_page(const struct rt_code_info *c)
 {
-	bool down = strcmp(c->name, "H80") == 0;
 
 	return xasprintf("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 			 "<meta name=\"viewport\" content=\"width=device-width\">\n"
@@ -62,8 +66,7 @@ static char *default_page(const struct rt_code_info *c)
 			 "margin:15vh auto;padding:0 1em}</style>\n</head>\n<body>\n<h1>%s</h1>\n"
 			 "<p>%s</p>\n<p>If this is your app, its log says more: <code>paasctl logs"
 			 "</code> (%s).</p>\n</body>\n</html>\n",
-			 down ? "Offline for maintenance" : "Application error",
-			 down ? "Offline for maintenance" : "Application error", c->text, c->name);
+			 title_of(c), title_of(c), c->text, c->name);
 }
 
 struct rt_pages *rt_pages_new(const char *dir)
@@ -131,6 +134,32 @@ void rt_page_coded(const struct rt_pages *p, struct buf *out, enum rt_code code,
 {
 	answer(out, rt_codes[code].status, "text/html; charset=utf-8", p->coded[code], head_only,
 	       close);
+}
+
+/* The URL is an attribute's value; paasd has seen to it that it is http or https. */
+static void add_escaped(struct buf *out, const char *url)
+{
+	for (; *url; url++)
+		if (strchr("\"'<>&", *url))
+			buf_addf(out, "&#%d;", *url);
+		else
+			buf_add(out, url, 1);
+}
+
+void rt_page_framed(struct buf *out, enum rt_code code, const char *url, bool head_only, bool close)
+{
+	AUTO(buf_clear) struct buf page = {0};
+	const struct rt_code_info *c = &rt_codes[code];
+
+	buf_addf(&page,
+		 "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n"
+		 "<meta name=\"viewport\" content=\"width=device-width\">\n<title>%s</title>\n"
+		 "<style>html,body,iframe{margin:0;border:0;padding:0;display:block;width:100vw;"
+		 "height:100vh;overflow:hidden}</style>\n</head>\n<body>\n<iframe src=\"",
+		 title_of(c));
+	add_escaped(&page, url);
+	buf_addf(&page, "\"><p>%s</p></iframe>\n</body>\n</html>\n", c->text);
+	answer(out, c->status, "text/html; charset=utf-8", buf_str(&page), head_only, close);
 }
 
 void rt_page_plain(const struct rt_pages *p, struct buf *out, int status, const char *text,

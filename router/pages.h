@@ -30,6 +30,9 @@ void rt_pages_free(struct rt_pages *p);
  */
 void rt_page_coded(const struct rt_pages *p, struct buf *out, enum rt_code code, bool head_only,
 		   bool close);
+/* As rt_page_coded, with the app's own page at url in a frame. */
+void rt_page_framed(struct buf *out, enum rt_code code, const char *url, bool head_only,
+		    bool close);
 /* For mistakes of the client or the platform, where no app is to blame. text is plain text. */
 void rt_page_plain(const struct rt_pages *p, struct buf *out, int status, const char *text,
 		   bool head_only, bool close);

@@ -27,6 +27,8 @@ void rt_app_unref(struct rt_app *a)
 	free(a->hosts);
 	free(a->dynos);
 	free(a->socket);
+	free(a->error_page);
+	free(a->maintenance_page);
 	buf_clear(&a->raw);
 	free(a);
 }
@@ -67,6 +69,15 @@ static int add_dyno(struct rt_app *a, struct rt_dyno *d, const char *ip, uint64_
 	return 0;
 }
 
+static int set_page(char **at, const struct wire_field *f, struct err *err)
+{
+	if (f->len > LIM_PAGE_URL)
+		return err_set(err, ERR_BAD_REQUEST, "the URL of a page is too long");
+	free(*at);
+	*at = wire_get_str(f);
+	return 0;
+}
+
 static int parse_fields(struct rt_app *a, struct wire_frame f, struct err *err)
 {
 	struct wire_field w;
@@ -88,6 +99,12 @@ static int parse_fields(struct rt_app *a, struct wire_frame f, struct err *err)
 			break;
 		case R_HOST:
 			if (add_host(a, &w, err) < 0)
+				return -1;
+			break;
+		case R_ERROR_PAGE:
+		case R_MAINTENANCE_PAGE:
+			if (set_page(w.key == R_ERROR_PAGE ? &a->error_page : &a->maintenance_page,
+				     &w, err) < 0)
 				return -1;
 			break;
 		case R_DYNO_ID:

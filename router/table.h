@@ -39,9 +39,10 @@ struct rt_app {
 	enum route_state state;
 	bool platform;
 	char id[64];
-	char *socket;	       /* owned; of the platform */
-	struct rt_host *hosts; /* owned */
-	struct rt_dyno *dynos; /* owned */
+	char *socket;			     /* owned; of the platform */
+	char *error_page, *maintenance_page; /* owned URLs, or NULL */
+	struct rt_host *hosts;		     /* owned */
+	struct rt_dyno *dynos;		     /* owned */
 	int nhosts, ndynos;
 	struct buf raw; /* canonical frame: for the snapshot, and to see what did not change */
 };

@@ -1,5 +1,6 @@
 /* What the control loop knows of each app, and the routes made of it. Loop thread. */
 #include "daemon/release/release_int.h"
+#include "proto/limits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,25 @@ static const char **all_hosts(const struct rapp *a, const char *own)
 	return list;
 }
 
+/* A URL that the app has for its visitors in a config var, or NULL: what is no http(s) URL of plain
+ * characters is as not set. */
+static const char *page_of(const struct rapp *a, const char *name)
+{
+	size_t n = strlen(name);
+	const char *url = NULL;
+
+	for (char **e = a->rel ? a->rel->env : NULL; e && *e && !url; e++)
+		if (strncmp(*e, name, n) == 0 && (*e)[n] == '=')
+			url = *e + n + 1;
+	if (!url || (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0) ||
+	    strlen(url) > LIM_PAGE_URL)
+		return NULL;
+	for (const char *p = url; *p; p++)
+		if (*p <= 0x20 || *p >= 0x7f)
+			return NULL;
+	return url;
+}
+
 void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), void *arg)
 {
 	AUTO(auto_str) char *host = xasprintf("%s.%s", a->name, r->cfg->apps_domain);
@@ -92,6 +112,8 @@ void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), v
 	ra.dynos = dynos;
 	ra.ndynos = n;
 	ra.state = state_of(r, a, n);
+	ra.error_page = page_of(a, "ERROR_PAGE_URL");
+	ra.maintenance_page = page_of(a, "MAINTENANCE_PAGE_URL");
 	routes_set(r->ro, &ra, done, arg);
 	dyno_infos_free(up, n);
 	free(hosts);

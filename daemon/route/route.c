@@ -393,6 +393,10 @@ static void encode_app(struct buf *out, const struct route_app *a)
 	wire_u64(out, R_STATE, a->state);
 	for (const char *const *h = a->hosts; h && *h; h++)
 		wire_str(out, R_HOST, *h);
+	if (a->error_page)
+		wire_str(out, R_ERROR_PAGE, a->error_page);
+	if (a->maintenance_page)
+		wire_str(out, R_MAINTENANCE_PAGE, a->maintenance_page);
 	for (int i = 0; i < a->ndynos; i++) {
 		const struct route_dyno *d = &a->dynos[i];
 

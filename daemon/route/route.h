@@ -14,7 +14,8 @@ struct route_dyno {
 struct route_app {
 	const char *app_id, *name;
 	enum route_state state;
-	const char *const *hosts; /* NULL-terminated */
+	const char *const *hosts;		   /* NULL-terminated */
+	const char *error_page, *maintenance_page; /* URLs, or NULL */
 	const struct route_dyno *dynos;
 	int ndynos;
 };

@@ -1,10 +1,12 @@
 """What an app shows to the world: host names, certificates, maintenance, its name and its owner. Against a
 real router with apps that answer."""
 import subprocess
+import threading
 
 import pytest
 
 from api_client import Client, claimed_by
+from load import Load
 from platform_under_test import wait_for
 
 
@@ -232,6 +234,92 @@ def test_automatic_certificates_are_said_not_to_be(owner, app):
     for method in ('POST', 'PATCH'):
         assert 'certs:add' in owner(method, f'/apps/{app}/acm', {'acm_refresh': True}, want=422).message
     assert owner('DELETE', f'/apps/{app}/acm', want=200).json['acm'] is False
+
+
+# --- names, maintenance, pages ---
+
+def test_maintenance(paas, owner, app):
+    p = '/apps/' + app
+    before = owner('GET', p + '/releases', want=200).json
+    dyno = owner('GET', p + '/dynos', want=200).json[0]['id']
+    assert owner('PATCH', p, {'maintenance': True}, want=200).json['maintenance'] is True
+    status, body, _ = paas.http(app)
+    assert status == 503 and 'maintenance' in body
+    [d] = owner('GET', p + '/dynos', want=200).json  # goes on; one-offs run
+    assert (d['id'], d['state']) == (dyno, 'up')
+    owner('POST', p + '/dynos', {'command': 'echo one-off runs', 'attach': False}, want=201)
+    wait_for('the one-off', lambda: 'one-off runs' in paas.logs(app))
+    wait_for('the line', lambda: 'at=info code=H80 desc="Maintenance mode"' in paas.logs(app))
+    # the app's own page, set while it is on
+    owner('PATCH', p + '/config-vars', {'MAINTENANCE_PAGE_URL': 'https://pages.example/soon', 'ERROR_PAGE_URL': 'javascript:alert(1)'}, want=200)
+    wait_for('its page', lambda: '<iframe src="https://pages.example/soon">' in paas.http(app)[1])
+    assert paas.http(app)[0] == 503
+    owner('PATCH', p, {'maintenance': False}, want=200)
+    assert seen_at(paas, app + '.localhost') == app
+    owner('PATCH', p + '/formation/web', {'quantity': 0}, want=200)
+    wait_for('no dyno', lambda: paas.http(app)[0] == 503)
+    assert 'iframe' not in paas.http(app)[1]  # what is no URL for visitors is as not set
+    owner('PATCH', p + '/config-vars', {'ERROR_PAGE_URL': 'https://pages.example/sorry', 'MAINTENANCE_PAGE_URL': None}, want=200)
+    wait_for('its page', lambda: '<iframe src="https://pages.example/sorry">' in paas.http(app)[1])
+    owner('PATCH', p + '/config-vars', {'ERROR_PAGE_URL': None}, want=200)
+    owner('PATCH', p + '/formation/web', {'quantity': 1}, want=200)
+    wait_for('it serves again', lambda: seen_at(paas, app + '.localhost') == app)
+    after = owner('GET', p + '/releases', want=200).json
+    assert len(after) == len(before) + 3  # of the config vars alone
+
+
+def test_renaming_moves_everything_at_once(paas, owner, tmp_path):
+    deploy(paas, owner, 'front-old', tmp_path / 'app')
+    owner('POST', '/apps/front-old/domains', {'hostname': 'renamed.example.com'}, want=201)
+    ids = [d['id'] for d in owner('GET', '/apps/front-old/domains', want=200).json]
+    dyno = owner('GET', '/apps/front-old/dynos', want=200).json[0]['id']
+    for bad in ('front-one', 'x', 'Front-New', 'localhost'):
+        if bad != 'front-one' or owner('GET', '/apps/front-one').status == 200:
+            owner('PATCH', '/apps/front-old', {'name': bad}, want=422)
+    names = ['front-old', 'front-new'] * 30
+    with Load(paas.port, 'renamed.example.com', rate=100, threads=4, path='/') as load:
+        for before, after in zip(names, names[1:]):
+            a = owner('PATCH', '/apps/' + before, {'name': after}, want=200).json
+            assert a['web_url'] == f'http://{after}.localhost:{paas.port}/' and a['git_url'].endswith(f'/{after}.git')
+            assert seen_at(paas, after + '.localhost') == 'front-old' and seen_at(paas, before + '.localhost') == 404
+            owner('GET', '/apps/' + before, want=404)
+    assert load.failures == [] and load.sent > 10, load.failures[:5]
+    assert names[-1] == 'front-new'
+    domains = owner('GET', '/apps/front-new/domains', want=200).json
+    assert [d['id'] for d in domains] == ids and domains[0]['hostname'] == 'front-new.localhost'
+    assert domains[1]['cname'] == 'front-new.localhost'
+    assert owner('GET', '/apps/front-new/dynos', want=200).json[0]['id'] == dyno
+    git = paas.git('ls-remote', f'{paas.url}/front-old.git', token=owner.token, check=False)
+    assert git.returncode and 'not found' in git.stderr.lower(), git.stderr
+    assert paas.git('ls-remote', f'{paas.url}/front-new.git', token=owner.token).stdout
+    # somebody else may have the old name now
+    owner('POST', '/apps', {'name': 'front-old'}, want=201)
+    assert seen_at(paas, 'front-old.localhost') == 503 and seen_at(paas, 'front-new.localhost') == 'front-old'
+    for a in ('front-old', 'front-new'):
+        owner('DELETE', '/apps/' + a, want=200)
+
+
+def test_changes_at_the_same_time_end_as_the_rows_are(paas, owner, app):
+    """What the router knows is what was committed last, however the answers crossed."""
+    def switch(i):
+        me = owner.with_token(owner.token)
+        for k in range(15):
+            me('PATCH', '/apps/' + app, {'maintenance': (i + k) % 2 == 0}, want=200)
+            me('POST', f'/apps/{app}/domains', {'hostname': f'w{i}k{k}.crossing.example.com'}, want=201)
+        me.close()
+    threads = [threading.Thread(target=switch, args=(i,)) for i in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    on = owner('GET', '/apps/' + app, want=200).json['maintenance']
+    hosts = [f'w{i}k{k}.crossing.example.com' for i in range(6) for k in range(15)]
+    assert {seen_at(paas, h) for h in hosts} == ({503} if on else {app})
+    owner('PATCH', '/apps/' + app, {'maintenance': False}, want=200)
+    assert {seen_at(paas, h) for h in hosts} == {app}
+    for h in hosts:
+        owner('DELETE', f'/apps/{app}/domains/{h}', want=200)
+    assert {seen_at(paas, h) for h in hosts} == {404}
 
 
 # --- owners ---

@@ -272,12 +272,12 @@ class Router:
             self.ctl.close()
         self.ctl = rw.Control(self.run_dir)
 
-    def app(self, *handlers, name="web", state=rw.SERVING, hosts=None):
+    def app(self, *handlers, name="web", state=rw.SERVING, hosts=None, pages=()):
         """Starts scripted dynos and routes NAME.localhost to them."""
         dynos = [h if isinstance(h, App) else App(h) for h in handlers]
         self.apps += dynos
         self.ctl.app(name, hosts or [name + ".localhost"],
-                     [("%s-%d" % (name, d.port), d.port) for d in dynos], state=state)
+                     [("%s-%d" % (name, d.port), d.port) for d in dynos], state=state, pages=pages)
         return dynos[0] if len(dynos) == 1 else dynos
 
     def client(self, timeout=10):

@@ -74,6 +74,25 @@ def test_error_pages_may_be_replaced(make, tmp_path):
     assert r.get(host="x.localhost").body == b"nothing"
 
 
+def test_apps_may_have_pages_of_their_own(make):
+    r = make()
+    pages = [(rw.R_ERROR_PAGE, "https://pages.example/sorry?a=1&b='2'"), (rw.R_MAINTENANCE_PAGE, "http://pages.example/<soon>")]
+    r.app(name="m", state=rw.MAINTENANCE, pages=pages)
+    r.app(name="c", state=rw.CRASHED, pages=pages)
+    r.app(name="plain", state=rw.CRASHED)
+    m, c = r.get(host="m.localhost"), r.get(host="c.localhost")
+    assert m.status == c.status == 503
+    assert b'<iframe src="http://pages.example/&#60;soon&#62;">' in m.body and b"Offline for maintenance" in m.body
+    assert b'<iframe src="https://pages.example/sorry?a=1&#38;b=&#39;2&#39;">' in c.body and b"Application error" in c.body
+    assert b"iframe" not in r.get(host="plain.localhost").body
+    head = r.ask("HEAD / HTTP/1.1\r\nHost: m.localhost\r\n\r\n", head_request=True)
+    assert head.status == 503
+    _, _, _, line = r.log.wait("code=H80")
+    assert line.startswith("at=info code=H80")
+    r.app(name="c", state=rw.CRASHED)  # taken back
+    assert b"iframe" not in r.get(host="c.localhost").body
+
+
 def test_requests_wait_for_a_booting_app(make):
     r = make()
     r.app(name="web", state=rw.BOOTING)

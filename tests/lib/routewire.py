@@ -10,7 +10,7 @@ BEGIN, END, PLATFORM, APP, DEL, DRAIN, STATS, QUIT = range(1, 9)
 ACK, DRAINED, INFO, DYNO_FAIL = 32, 33, 34, 35
 (R_SEQ, R_HOST, R_SOCKET, R_APP_ID, R_APP_NAME, R_STATE, R_DYNO_ID, R_DYNO_NAME, R_DYNO_IP,
  R_DYNO_PORT, R_TIMEOUT_MS, R_LEFT, R_PID, R_LISTEN, R_REQUESTS, R_DROPPED) = range(1, 17)
-R_CERT, R_KEY = 18, 19
+R_ERROR_PAGE, R_CERT, R_KEY, R_MAINTENANCE_PAGE = 17, 18, 19, 20
 CERT, CERT_DROP, CERT_ASK = 9, 10, 36
 SERVING, BOOTING, CRASHED, NO_WEB, BLANK, MAINTENANCE = range(6)
 K_SEQ, K_DROPPED, K_APP, K_SOURCE, K_PROC, K_TS_US, K_TEXT = range(1, 8)
@@ -100,8 +100,8 @@ class Control:
             self.pending.append((k, fields))
 
     @staticmethod
-    def app_fields(app_id, hosts, dynos, state=SERVING, name=None):
-        fields = [(R_APP_ID, app_id), (R_APP_NAME, name or app_id), (R_STATE, state)]
+    def app_fields(app_id, hosts, dynos, state=SERVING, name=None, pages=()):
+        fields = [(R_APP_ID, app_id), (R_APP_NAME, name or app_id), (R_STATE, state), *pages]
         fields += [(R_HOST, h) for h in hosts]
         for i, d in enumerate(dynos):
             dyno_id, port = d if isinstance(d, tuple) else ("dyno-%d" % d, d)
