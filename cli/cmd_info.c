@@ -212,13 +212,12 @@ static int cmd_apps_info(struct cli *c, struct err *err)
 /* --- apps:diff --- */
 
 struct side {
-	char *slug; /* owned; checksum of its code, "" when none was deployed */
-	json_t *app, *vars, *packs, *addons, *features;
+	json_t *slug, *app, *vars, *packs, *addons, *features;
 };
 
 static void side_clear(struct side *s)
 {
-	free(s->slug);
+	json_decref(s->slug);
 	json_decref(s->app);
 	json_decref(s->vars);
 	json_decref(s->packs);
@@ -227,19 +226,17 @@ static void side_clear(struct side *s)
 }
 #define side_clear_p side_clear
 
-static int get_slug(struct cli *c, const char *app, char **out, struct err *err)
+/* *out stays NULL when nothing was deployed. */
+static int get_slug(struct cli *c, const char *app, json_t **out, struct err *err)
 {
-	json_auto_t *releases = NULL, *slug = NULL;
+	json_auto_t *releases = NULL;
 	const char *id;
 
 	if (cli_api_part(c, "version ..; max=1, order=desc", &releases, err, "/apps/%s/releases",
 			 app) < 0)
 		return -1;
 	id = cli_js(json_array_get(releases, 0), "slug.id");
-	if (id[0] && cli_api(c, "GET", NULL, &slug, err, "/apps/%s/slugs/%s", app, id) < 0)
-		return -1;
-	*out = xstrdup(cli_js(slug, "checksum"));
-	return 0;
+	return id[0] ? cli_api(c, "GET", NULL, out, err, "/apps/%s/slugs/%s", app, id) : 0;
 }
 
 static int get_side(struct cli *c, const char *app, struct side *s, struct err *err)
@@ -302,6 +299,22 @@ static void compare_vars(struct differ *d, const json_t *a, const json_t *b)
 	}
 }
 
+/* By the best that is known of both: not every slug was ever packed, and has a checksum. */
+static void compare_slugs(struct differ *d, const json_t *a, const json_t *b)
+{
+	static const char *const keys[] = {"checksum", "commit", "id"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *x = cli_js(a, keys[i]), *y = cli_js(b, keys[i]);
+		AUTO(auto_str) char *name = xasprintf("slug (%s)", keys[i]);
+
+		if ((a && !x[0]) || (b && !y[0]))
+			continue;
+		compare(d, name, x, y);
+		return;
+	}
+}
+
 static json_t *enabled(const json_t *features)
 {
 	json_t *some = json_array(), *f;
@@ -327,7 +340,7 @@ static int cmd_apps_diff(struct cli *c, struct err *err)
 		return -1;
 	fa = enabled(a.features);
 	fb = enabled(b.features);
-	compare(&d, "slug (checksum)", a.slug, b.slug);
+	compare_slugs(&d, a.slug, b.slug);
 	compare_vars(&d, a.vars, b.vars);
 	compare(&d, "stack", cli_js(a.app, "stack.name"), cli_js(b.app, "stack.name"));
 	compare_lists(&d, "buildpacks", a.packs, b.packs, "buildpack.url");

@@ -125,7 +125,7 @@ int cli_need_key(struct cli *c, struct err *err)
 int cli_find_app(struct cli *c, struct err *err)
 {
 	AUTO(cli_remotes_clear) struct cli_remotes remotes = {0};
-	const char *app = cli_opt(&c->args, "app"), *remote = cli_opt(&c->args, "remote");
+	const char *app = cli_opt_any(&c->args, "app"), *remote = cli_opt_any(&c->args, "remote");
 	const char *env = getenv("PAASCTL_APP");
 
 	if (!env || !env[0])
