@@ -2,6 +2,7 @@
 #include "daemon/api/api_int.h"
 #include "daemon/api/attach.h"
 #include "daemon/api/uploads.h"
+#include "daemon/api/identity.h"
 #include "daemon/api/login.h"
 #include "daemon/api/page.h"
 #include "daemon/core/xlog.h"
@@ -158,7 +159,7 @@ static const struct api_route *find_route(struct api_req *q, struct err *err)
 	if (allow.len && !bad_param) {
 		http_set(q->x, "Allow", buf_str(&allow));
 		err_set(err, ERR_METHOD_NOT_ALLOWED, "This endpoint takes %s.", buf_str(&allow));
-	} else {
+	} else if (!api_not_here(path, err)) {
 		err_set(err, ERR_NOT_FOUND,
 			"The requested API endpoint was not found: see docs/api.md for those that "
 			"exist.");

@@ -1,10 +1,11 @@
-/* Who may work on an app, and who did what. */
-#include "daemon/api/api_int.h"
-#include "daemon/store/session.h"
+/* Who may work on an app. */
+#include "daemon/api/identity.h"
+#include "daemon/api/invite.h"
+#include "proto/names.h"
 
 #include <string.h>
 
-static json_t *collab_json(struct api_req *q, const struct store_collaborator *c)
+static json_t *perms_json(unsigned of)
 {
 	static const struct {
 		unsigned bit;
@@ -18,12 +19,20 @@ static json_t *collab_json(struct api_req *q, const struct store_collaborator *c
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_LEN(perms); i++)
-		if (c->perms & perms[i].bit)
+		if (of & perms[i].bit)
 			json_array_append_new(list, json_pack("{s:s, s:s}", "name", perms[i].name,
 							      "description", perms[i].text));
-	return json_pack("{s:o, s:o, s:s, s:o, s:s, s:o, s:{s:o, s:b, s:s}}", "app",
+	return list;
+}
+
+/* invitation: of who has no account yet; NULL of others. */
+static json_t *collab_json(struct api_req *q, const struct store_collaborator *c,
+			   json_t *invitation)
+{
+	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:{s:o, s:b, s:s}}", "app",
 			 json_app_ref(&q->app), "created_at", json_time(c->created_ms), "id", c->id,
-			 "permissions", list, "role", c->owner ? "owner" : "collaborator",
+			 "invitation", invitation ? invitation : json_null(), "permissions",
+			 perms_json(c->perms), "role", c->owner ? "owner" : "collaborator",
 			 "updated_at", json_time(c->updated_ms), "user", "email",
 			 json_text(c->email), "federated", 0, "id", c->user_id);
 }
@@ -34,6 +43,8 @@ struct collab_tx {
 	struct store_collaborator one;
 	const char *who;
 	unsigned perms;
+	char secret[INVITE_SECRET];
+	struct store_invitation invitation; /* of who has no account */
 };
 
 static int read_collabs(struct tx *tx, void *arg, struct err *err)
@@ -52,7 +63,7 @@ int api_collab_list(struct api_req *q, struct err *err)
 		return -1;
 	list = json_array();
 	for (int i = 0; i < t.list.n; i++)
-		json_array_append_new(list, collab_json(q, &t.list.v[i]));
+		json_array_append_new(list, collab_json(q, &t.list.v[i], NULL));
 	store_collaborators_clear(&t.list);
 	return api_list(q, list, "id created_at updated_at", err);
 }
@@ -70,20 +81,34 @@ int api_collab_info(struct api_req *q, struct err *err)
 
 	if (store_read(q->d->store, read_collab, &t, err) < 0)
 		return -1;
-	api_ok(q, 200, collab_json(q, &t.one));
+	api_ok(q, 200, collab_json(q, &t.one, NULL));
 	store_collaborator_clear(&t.one);
 	return 0;
+}
+
+static int write_invited(struct tx *tx, struct collab_tx *t, struct err *err)
+{
+	char perms[64];
+
+	store_perms_format(t->perms, perms);
+	return store_invitation_create(tx, t->secret, t->who, t->q->user.id, false, t->q->app.id,
+				       perms, &t->invitation, err);
 }
 
 static int write_collab(struct tx *tx, void *arg, struct err *err)
 {
 	struct collab_tx *t = arg;
 	AUTO(store_user_clear) struct store_user u = {0};
+	struct err e = {0};
 
 	store_collaborator_clear(&t->one);
-	if (store_user_find(tx, t->who, &u, err) < 0)
-		return -1;
-	return store_collaborator_add(tx, t->q->app.id, u.id, t->perms, &t->one, err);
+	store_invitation_clear(&t->invitation);
+	if (store_user_find(tx, t->who, &u, &e) == 0)
+		return store_collaborator_add(tx, t->q->app.id, u.id, t->perms, &t->one, err);
+	if (e.code == ERR_NOT_FOUND && name_is_email(t->who))
+		return write_invited(tx, t, err);
+	*err = e;
+	return -1;
 }
 
 /* Nobody hands out more than they have: manage alone would otherwise be everything. */
@@ -99,53 +124,110 @@ static int check_perms(const struct api_req *q, unsigned perms, struct err *err)
 		       missing);
 }
 
+static const struct api_field perm_field = {NULL, F_STRING, .choice = "view|deploy|operate|manage"};
+
+const struct api_field api_fields_collab[] = {
+	{"user", F_LINE, .flags = F_REQUIRED, .min = 1, .max = 254, .text = "address, id or ~"},
+	{"silent", F_BOOL, .text = "no mail is sent in any case"},
+	{"permissions", F_LIST, .min = 1, .max = 16, .of = &perm_field, .text = "all, if missing"},
+	{0},
+};
+const struct api_field api_fields_collab_update[] = {
+	{"permissions", F_LIST, .flags = F_REQUIRED, .min = 1, .max = 16, .of = &perm_field},
+	{0},
+};
+
 /* Whoever may do anything with an app may see it. */
 static int read_perms(struct api_req *q, unsigned *out, struct err *err)
 {
-	json_t *list = json_object_get(q->body, "permissions"), *v;
+	const json_t *list = json_object_get(q->body, "permissions");
+	json_t *v;
 	size_t i;
 
-	*out = STORE_PERMS_COLLABORATOR;
-	if (!list || json_is_null(list))
-		return check_perms(q, *out, err);
-	if (json_array_size(list) == 0)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter permissions must be a list of view, deploy, operate, "
-			       "manage.");
-	*out = STORE_VIEW;
-	json_array_foreach(list, i, v)
-	{
-		unsigned bit = json_is_string(v) ? store_perms_parse(json_string_value(v)) : 0;
-
-		if (!bit || (bit & ~(unsigned)STORE_PERMS_COLLABORATOR))
-			return err_set(
-				err, ERR_INVALID_PARAMS,
-				"Parameter permissions takes view, deploy, operate, manage.");
-		*out |= bit;
-	}
+	*out = json_array_size(list) ? STORE_VIEW : STORE_PERMS_COLLABORATOR;
+	json_array_foreach(list, i, v) *out |= store_perms_parse(json_string_value(v));
 	return check_perms(q, *out, err);
+}
+
+/* As a collaborator that is none yet. */
+static int answer_invited(struct api_req *q, struct collab_tx *t)
+{
+	const struct store_invitation *i = &t->invitation;
+	AUTO(auto_str) char *url = invitation_url(q, t->secret);
+	struct store_collaborator c = {.email = i->email,
+				       .perms = t->perms,
+				       .created_ms = i->created_ms,
+				       .updated_ms = i->created_ms};
+
+	memcpy(c.id, i->id, sizeof c.id);
+	memcpy(c.user_id, i->id, sizeof c.user_id);
+	api_audit(q, "invitation.create", "%s", i->email);
+	/* Clients that know nothing of invitations show this. */
+	http_setf(q->x, "X-Heroku-Warning",
+		  "%s has no account yet. Pass this address on, it is good for 7 days: %s",
+		  i->email, url);
+	return api_ok(q, 201,
+		      collab_json(q, &c,
+				  json_pack("{s:o, s:s, s:s}", "expires_at",
+					    json_time(i->expires_ms), "id", i->id, "url", url)));
 }
 
 int api_collab_create(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"user", "silent", "permissions", NULL};
-	struct collab_tx t = {.q = q};
+	struct collab_tx t = {.q = q, .who = api_get_str(q->body, "user")};
 	char perms[64];
+	int rc;
 
-	if (api_known(q->body, fields, err) < 0 || api_str(q, "user", true, &t.who, err) < 0 ||
-	    read_perms(q, &t.perms, err) < 0)
+	if (read_perms(q, &t.perms, err) < 0)
 		return -1;
 	if (strcmp(t.who, "~") == 0)
 		t.who = q->user.id;
-	if (store_tx(q->d->store, write_collab, &t, err) < 0) {
-		store_collaborator_clear(&t.one);
-		return -1;
+	random_hex(t.secret, sizeof t.secret - 1);
+	rc = store_tx(q->d->store, write_collab, &t, err);
+	if (rc == 0 && t.invitation.id[0]) {
+		answer_invited(q, &t);
+	} else if (rc == 0) {
+		store_perms_format(t.one.perms, perms);
+		api_audit(q, "collaborator.add", "%s: %s", t.one.email, perms);
+		api_ok(q, 201, collab_json(q, &t.one, NULL));
 	}
-	store_perms_format(t.one.perms, perms);
-	api_audit(q, "collaborator.add", "%s: %s", t.one.email, perms);
-	api_ok(q, 201, collab_json(q, &t.one));
 	store_collaborator_clear(&t.one);
-	return 0;
+	store_invitation_clear(&t.invitation);
+	return rc;
+}
+
+static int update_collab(struct tx *tx, void *arg, struct err *err)
+{
+	struct collab_tx *t = arg;
+	char id[37];
+
+	store_collaborator_clear(&t->one);
+	if (store_collaborator_find(tx, t->q->app.id, t->who, &t->one, err) < 0)
+		return -1;
+	if (t->one.owner)
+		return err_set(err, ERR_INVALID_PARAMS, "The owner has all permissions.");
+	memcpy(id, t->one.id, sizeof id);
+	if (store_collaborator_set(tx, id, t->perms, err) < 0)
+		return -1;
+	store_collaborator_clear(&t->one);
+	return store_collaborator_find(tx, t->q->app.id, id, &t->one, err);
+}
+
+int api_collab_update(struct api_req *q, struct err *err)
+{
+	struct collab_tx t = {.q = q, .who = q->params[1]};
+	char perms[64];
+	int rc = read_perms(q, &t.perms, err);
+
+	if (rc == 0)
+		rc = store_tx(q->d->store, update_collab, &t, err);
+	if (rc == 0) {
+		store_perms_format(t.one.perms, perms);
+		api_audit(q, "collaborator.update", "%s: %s", t.one.email, perms);
+		api_ok(q, 200, collab_json(q, &t.one, NULL));
+	}
+	store_collaborator_clear(&t.one);
+	return rc;
 }
 
 static int delete_collab(struct tx *tx, void *arg, struct err *err)
@@ -168,45 +250,8 @@ int api_collab_delete(struct api_req *q, struct err *err)
 
 	if (rc == 0) {
 		api_audit(q, "collaborator.remove", "%s", t.one.email);
-		api_ok(q, 200, collab_json(q, &t.one));
+		api_ok(q, 200, collab_json(q, &t.one, NULL));
 	}
 	store_collaborator_clear(&t.one);
 	return rc;
-}
-
-/* --- audit --- */
-
-struct audit_q {
-	struct api_req *q;
-	struct store_audits list;
-};
-
-static int read_audit(struct tx *tx, void *arg, struct err *err)
-{
-	struct audit_q *t = arg;
-
-	return store_audit_list(tx, t->q->app.id, 0, 1000, &t->list, err);
-}
-
-int api_audit_list(struct api_req *q, struct err *err)
-{
-	struct audit_q t = {.q = q};
-	json_t *list;
-
-	if (store_read(q->d->store, read_audit, &t, err) < 0)
-		return -1;
-	list = json_array();
-	for (int i = 0; i < t.list.n; i++) {
-		const struct store_audit *a = &t.list.v[i];
-
-		json_array_append_new(
-			list, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
-					(json_int_t)a->seq, "created_at", json_time(a->at_ms),
-					"actor", json_str_or_null(a->actor), "action",
-					json_text(a->action), "detail", json_text(a->detail),
-					"request_id", json_str_or_null(a->request_id), "peer",
-					json_str_or_null(a->peer)));
-	}
-	store_audits_clear(&t.list);
-	return api_list(q, list, "id created_at", err);
 }

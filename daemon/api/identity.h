@@ -20,4 +20,8 @@ api_fn api_account_delete, api_user_update, api_user_delete, api_users_list, api
 	api_invitation_delete, api_app_invitations, api_app_invitation_delete, api_join_page,
 	api_join_post, api_collab_update, api_audit_all;
 
+void api_identity_sweep(struct api *a); /* expire.c; blocking */
+/* Paths of things that do not exist here (nothere.c): fills err with a 404 that says so. */
+bool api_not_here(const char *path, struct err *err);
+
 #endif

@@ -1,6 +1,7 @@
 /* Files that clients send and fetch at URLs which are a permission by themselves: sources to be
  * built, slugs (slugs.c). And the sweeping of what nobody fetched or sent. */
 #include "daemon/api/uploads.h"
+#include "daemon/api/identity.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/xlog.h"
 #include "daemon/release/push.h"
@@ -329,6 +330,7 @@ static void sweeper(void *arg)
 			continue;
 		pthread_mutex_unlock(&a->sweep_lock);
 		sweep_sources(a, false);
+		api_identity_sweep(a);
 		push_collect_slugs(a->d.pusher); /* also those that waited in vain for their blob */
 		pthread_mutex_lock(&a->sweep_lock);
 	}

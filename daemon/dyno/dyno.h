@@ -34,6 +34,7 @@ struct dyno_release {
 	char app_id[37], app_name[32], release_id[37];
 	int version;
 	unsigned app_uid;
+	bool log_metrics; /* memory as log lines */
 	char slug_id[37];
 	char *slug_dir;
 	char **env; /* config vars and platform variables, NAME=value, NULL-terminated */

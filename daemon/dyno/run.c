@@ -362,7 +362,7 @@ static void mem_sample(struct run *r, uint64_t total, uint64_t rss, uint64_t cac
 	double quota = sz == &dyno_sizes[0] ? (double)r->d->cfg->dyno_memory_mb : sz->memory_mb;
 	double mb = (double)total / 1048576;
 
-	if (r->d->cfg->log_runtime_metrics)
+	if (r->d->cfg->log_runtime_metrics || (r->rel && r->rel->log_metrics))
 		run_log(r,
 			"source=%s dyno=heroku.%s.%s sample#memory_total=%.2fMB "
 			"sample#memory_rss=%.2fMB "

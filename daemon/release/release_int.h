@@ -14,6 +14,7 @@ struct plan {
 	int version;
 	unsigned app_uid;
 	bool maintenance;
+	bool metadata, log_metrics; /* features of the app */
 	char phase[32];
 	char command_dyno[37];	/* "" = none */
 	char *command;		/* of type release; NULL = no release phase */

@@ -1,5 +1,6 @@
 /* What the release module reads and writes in the store. Inside transactions. */
 #include "daemon/release/release_int.h"
+#include "daemon/store/identity.h"
 #include "daemon/store/app.h"
 #include "daemon/store/domain.h"
 #include "daemon/store/dyno.h"
@@ -47,6 +48,7 @@ struct dyno_release *plan_release(const struct slugs *sl, struct plan *p)
 	memcpy(r->slug_id, p->slug_id, sizeof r->slug_id);
 	r->version = p->version;
 	r->app_uid = p->app_uid;
+	r->log_metrics = p->log_metrics;
 	r->slug_dir = xstrdup(path);
 	r->env = STEAL(p->env);
 	r->refs = 1;
@@ -74,32 +76,42 @@ static void env_default(struct env *e, const json_t *config, const char *name, c
 		env_add(e, name, value);
 }
 
-static char **make_env(const struct plan *p, const struct store_release *rel,
-		       const struct store_slug *slug, json_t *config, const struct config *cfg)
+/* What an app is told of itself, unless it does not want to be. */
+static void add_metadata(struct env *e, const struct plan *p, const struct store_release *rel,
+			 const struct store_slug *slug, const json_t *config,
+			 const struct config *cfg)
 {
-	struct env e = {0};
 	AUTO(auto_str) char *version = xasprintf("v%d", p->version);
 	AUTO(auto_str)
 	char *deploy = slug->commit && slug->commit[0] ? xasprintf("Deploy %.8s", slug->commit)
 						       : xstrdup("Deploy");
 	AUTO(auto_str) char *domain = xasprintf("%s.%s", p->app_name, cfg->apps_domain);
 	char created[CLOCK_ISO_LEN];
+
+	clock_iso(rel->created_ms, created);
+	env_default(e, config, "HEROKU_APP_ID", p->app_id);
+	env_default(e, config, "HEROKU_APP_NAME", p->app_name);
+	env_default(e, config, "HEROKU_APP_DEFAULT_DOMAIN_NAME", domain);
+	env_default(e, config, "HEROKU_RELEASE_VERSION", version);
+	env_default(e, config, "HEROKU_RELEASE_CREATED_AT", created);
+	env_default(e, config, "HEROKU_SLUG_COMMIT", slug->commit);
+	env_default(e, config, "HEROKU_BUILD_COMMIT", slug->commit);
+	env_default(e, config, "SOURCE_VERSION", slug->commit);
+	env_default(e, config, "HEROKU_SLUG_DESCRIPTION", deploy);
+	env_default(e, config, "HEROKU_BUILD_DESCRIPTION", deploy);
+}
+
+static char **make_env(const struct plan *p, const struct store_release *rel,
+		       const struct store_slug *slug, json_t *config, const struct config *cfg)
+{
+	struct env e = {0};
 	const char *key;
 	json_t *v;
 
-	clock_iso(rel->created_ms, created);
 	env_default(&e, config, "PATH", "/usr/local/bin:/usr/bin:/bin");
 	env_default(&e, config, "LANG", "C.UTF-8");
-	env_default(&e, config, "HEROKU_APP_ID", p->app_id);
-	env_default(&e, config, "HEROKU_APP_NAME", p->app_name);
-	env_default(&e, config, "HEROKU_APP_DEFAULT_DOMAIN_NAME", domain);
-	env_default(&e, config, "HEROKU_RELEASE_VERSION", version);
-	env_default(&e, config, "HEROKU_RELEASE_CREATED_AT", created);
-	env_default(&e, config, "HEROKU_SLUG_COMMIT", slug->commit);
-	env_default(&e, config, "HEROKU_BUILD_COMMIT", slug->commit);
-	env_default(&e, config, "SOURCE_VERSION", slug->commit);
-	env_default(&e, config, "HEROKU_SLUG_DESCRIPTION", deploy);
-	env_default(&e, config, "HEROKU_BUILD_DESCRIPTION", deploy);
+	if (p->metadata)
+		add_metadata(&e, p, rel, slug, config, cfg);
 	json_object_foreach(config, key, v) env_add(&e, key, json_string_value(v));
 	return e.v;
 }
@@ -139,6 +151,8 @@ int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, s
 	out->version = rel.version;
 	out->app_uid = app.uid;
 	out->maintenance = app.maintenance;
+	out->metadata = store_feature_on(tx, app.id, STORE_FEATURE_METADATA, true);
+	out->log_metrics = store_feature_on(tx, app.id, STORE_FEATURE_METRICS, false);
 	if (!rel.slug_id[0])
 		return 0;
 	if (store_slug_get(tx, NULL, rel.slug_id, &slug, err) < 0)

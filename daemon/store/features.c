@@ -36,3 +36,15 @@ int store_feature_set(struct tx *tx, const char *owner_id, const char *name, boo
 	stmt_int(s, 4, clock_wall_ms());
 	return stmt_exec(s, err);
 }
+
+bool store_feature_on(struct tx *tx, const char *owner_id, const char *name, bool def)
+{
+	AUTO(store_features_clear) struct store_features l = {0};
+
+	if (store_features_list(tx, owner_id, &l, NULL) < 0)
+		return def;
+	for (int i = 0; i < l.n; i++)
+		if (strcmp(l.v[i].name, name) == 0)
+			return l.v[i].enabled;
+	return def;
+}

@@ -126,7 +126,9 @@ int store_invitation_delete(struct tx *tx, const char *id, struct err *err);
 int store_invitation_accepted(struct tx *tx, const struct store_invitation *i, struct err *err);
 int store_invitations_expire(struct tx *tx, struct err *err);
 
-/* --- feature switches (features.c): only those away from their default have a row --- */
+/* --- feature switches (features.c): only those that were ever switched have a row --- */
+#define STORE_FEATURE_METADATA "runtime-dyno-metadata"
+#define STORE_FEATURE_METRICS  "log-runtime-metrics"
 struct store_feature {
 	char name[64];
 	bool enabled;
@@ -141,6 +143,8 @@ void store_features_clear(struct store_features *l);
 /* owner_id: of an app or a user. */
 int store_features_list(struct tx *tx, const char *owner_id, struct store_features *out,
 			struct err *err);
+/* def: when it was never switched, or cannot be read. */
+bool store_feature_on(struct tx *tx, const char *owner_id, const char *name, bool def);
 int store_feature_set(struct tx *tx, const char *owner_id, const char *name, bool enabled,
 		      struct err *err);
 

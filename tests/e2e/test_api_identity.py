@@ -6,8 +6,9 @@ import json
 import re
 import socket
 import struct
+import subprocess
 import threading
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -588,6 +589,271 @@ def test_accounts_are_made_and_seen(paas, c):
     me.get('/oauth/authorizations/' + t['id'], want=200)
     assert me.get('/oauth/sessions', want=200).json == []
     assert me('DELETE', '/oauth/sessions/~', want=404).json['resource'] == 'session'
+
+
+def test_permissions_are_changed(paas, c):
+    u = person(paas, c, 'perms@example.com')
+    v = person(paas, c, 'perms2@example.com')
+    u('POST', '/apps', {'name': 'of-perms'}, want=201)
+    path = '/apps/of-perms/collaborators'
+    a = u('POST', path, {'user': 'perms2@example.com', 'permissions': ['view']}, want=201).json
+    assert a['invitation'] is None
+    v('PATCH', path + '/perms2@example.com', {'permissions': ['deploy']}, want=403)
+    b = u('PATCH', path + '/perms2@example.com', {'permissions': ['deploy', 'operate']}, want=200).json
+    assert b['id'] == a['id'] and [p['name'] for p in b['permissions']] == ['view', 'deploy', 'operate']
+    v('PATCH', '/apps/of-perms', {'maintenance': True}, want=200)
+    u('PATCH', path + '/' + a['id'], {'permissions': ['manage']}, want=200)
+    a = v('PATCH', path + '/perms2@example.com', {'permissions': ['manage', 'deploy']}, want=403)
+    assert 'deploy' in a.message
+    u('PATCH', path + '/perms@example.com', {'permissions': ['view']}, want=422)  # the owner
+    for body in ({}, {'permissions': []}, {'permissions': ['all']}, {'permissions': 'view'}, {'permissions': [1]}):
+        u('PATCH', path + '/perms2@example.com', body, want=422)
+    u('PATCH', path + '/nobody@example.com', {'permissions': ['view']}, want=404)
+    u('DELETE', '/apps/of-perms', want=200)
+
+
+# --- invitations ---
+
+def test_an_invitation_makes_an_account(paas, c):
+    u = person(paas, c, 'inviter@example.com')
+    u('POST', '/invitations', {'email': 'x@example.com'}, want=403)
+    u.get('/invitations', want=403)
+    c('POST', '/invitations', {'email': 'inviter@example.com'}, want=422)
+    first = c('POST', '/invitations', {'email': 'guest@example.com'}, want=201).json
+    i = c('POST', '/invitations', {'email': 'guest@example.com'}, want=201).json  # in its place
+    rows = [r for r in c.get('/invitations', want=200).json if r['email'] == 'guest@example.com']
+    assert [r['id'] for r in rows] == [i['id']] and rows[0]['url'] is None and not rows[0]['admin']
+    path = urlsplit(i['url']).path
+    assert Browser(paas, urlsplit(first['url']).path).status == 404
+    assert Browser(paas, '/join/' + '0' * 48).status == 404
+    b = Browser(paas, path)
+    assert b.status == 200 and 'guest@example.com' in b.text
+    for fill, word in (({'password': 'short', 'again': 'short'}, '8 to 1024'), ({'password': PASSWORD, 'again': 'other horse'}, 'not the same')):
+        b.submit('join', name='Guest <i>', **fill)
+        assert b.status == 422 and word in b.text and 'Guest &lt;i&gt;' in b.text
+    assert b.submit('join', password=PASSWORD, again=PASSWORD, token='0' * 64).status == 403
+    b.load('GET').submit('join', name='Guest', password=PASSWORD, again=PASSWORD)
+    assert (b.status, b.title) == (200, 'Welcome')
+    g = c.with_token(login(c, 'guest@example.com', want=201).json['access_token']['token'])
+    assert g.get('/account', want=200).json['name'] == 'Guest'
+    g.get('/users', want=403)
+    assert b.load('GET').status == 404 and i['id'] not in [r['id'] for r in c.get('/invitations').json]
+    # taken back
+    j = c('POST', '/invitations', {'email': 'other.guest@example.com', 'admin': True}, want=201).json
+    assert j['admin']
+    c('DELETE', '/invitations/' + j['id'], want=200)
+    c('DELETE', '/invitations/' + j['id'], want=404)
+    assert Browser(paas, urlsplit(j['url']).path).status == 404
+
+
+def test_a_collaborator_without_account_is_invited(paas, c):
+    u = person(paas, c, 'host@example.com')
+    u('POST', '/apps', {'name': 'of-host'}, want=201)
+    path = '/apps/of-host/collaborators'
+    a = u('POST', path, {'user': 'later@example.com', 'permissions': ['deploy']}, want=201)
+    inv = a.json['invitation']
+    assert a.json['user']['email'] == 'later@example.com' and inv['url'] in a.headers['X-Heroku-Warning']
+    assert len(u.get(path).json) == 1
+    row = u.get('/apps/of-host/invitations', want=200).json
+    assert [(r['id'], r['permissions'], r['app']['name']) for r in row] == [(inv['id'], ['view', 'deploy'], 'of-host')]
+    stranger = person(paas, c, 'not.host@example.com')
+    stranger.get('/apps/of-host/invitations', want=404)
+    stranger('POST', '/apps', {'name': 'of-not-host'}, want=201)
+    stranger('DELETE', '/apps/of-not-host/invitations/' + inv['id'], want=404)
+    # two apps invite the same address: the second takes who has the account by then
+    c('POST', '/apps', {'name': 'of-admin'}, want=201)
+    second = c('POST', '/apps/of-admin/collaborators', {'user': 'later@example.com'}, want=201).json['invitation']
+    b = Browser(paas, urlsplit(inv['url']).path)
+    b.submit('join', password=PASSWORD, again=PASSWORD)
+    assert b.title == 'Welcome'
+    later = c.with_token(login(c, 'later@example.com', want=201).json['access_token']['token'])
+    later.get('/apps/of-host', want=200)
+    later('PATCH', '/apps/of-host', {'maintenance': True}, want=403)
+    later.get('/apps/of-admin', want=404)  # whoever holds one address has that one only
+    b = Browser(paas, urlsplit(second['url']).path)
+    assert 'password' not in b.text.replace('class="', '').split('<main>')[1]
+    b.submit('join')
+    later.get('/apps/of-admin', want=200)
+    # taken back; by who may no longer invite
+    inv = u('POST', path, {'user': 'never@example.com'}, want=201).json['invitation']
+    u('DELETE', '/apps/of-host/invitations/' + inv['id'], want=200)
+    assert Browser(paas, urlsplit(inv['url']).path).status == 404
+    u('PATCH', path + '/later@example.com', {'permissions': ['manage', 'deploy']}, want=200)
+    inv = later('POST', path, {'user': 'never@example.com', 'permissions': ['deploy']}, want=201).json['invitation']
+    u('PATCH', path + '/later@example.com', {'permissions': ['manage']}, want=200)
+    assert Browser(paas, urlsplit(inv['url']).path).status == 410
+    u('PATCH', path + '/later@example.com', {'permissions': ['manage', 'deploy']}, want=200)
+    assert Browser(paas, urlsplit(inv['url']).path).status == 200
+    u('POST', path, {'user': '0' * 36}, want=404)
+    for app, who in (('of-host', u), ('of-admin', c), ('of-not-host', stranger)):
+        who('DELETE', '/apps/' + app, want=200)
+    assert Browser(paas, urlsplit(inv['url']).path).status == 404
+
+
+# --- SSH keys ---
+
+@pytest.fixture(scope='module')
+def ssh_keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('ssh')
+
+    def make(name, *args):
+        subprocess.run(['ssh-keygen', '-q', '-N', '', '-f', folder / name, *args], check=True)
+        return (folder / (name + '.pub')).read_text()
+    keys = {'ed': make('ed', '-t', 'ed25519', '-C', 'me@laptop'), 'rsa': make('rsa', '-t', 'rsa', '-b', '2048', '-C', 'with two words'),
+            'small': make('small', '-t', 'rsa', '-b', '1024')}
+    for bits in ('256', '384', '521'):
+        keys['ec' + bits] = make('ec' + bits, '-t', 'ecdsa', '-b', bits, '-C', '')
+    keys['private'] = (folder / 'ed').read_text()
+    keys['folder'] = folder
+    return keys
+
+
+def test_keys(paas, c, ssh_keys):
+    u = person(paas, c, 'keys@example.com')
+    for name in ('ed', 'rsa', 'ec256', 'ec384', 'ec521'):
+        text = ssh_keys[name]
+        k = u('POST', '/account/keys', {'public_key': text}, want=201).json
+        out = subprocess.run(['ssh-keygen', '-l', '-E', 'md5', '-f', ssh_keys['folder'] / (name + '.pub')],
+                             capture_output=True, text=True, check=True).stdout
+        assert k['fingerprint'] == out.split()[1].removeprefix('MD5:')
+        assert k['public_key'] == text.strip() and k['email'] == 'keys@example.com'
+        assert k['comment'] == {'ed': 'me@laptop', 'rsa': 'with'}.get(name, '')
+        assert u.get('/account/keys/' + k['id'], want=200).json == k
+        assert u.get('/account/keys/' + k['fingerprint'], want=200).json == k
+        again = u('POST', '/account/keys', {'public_key': ' '.join(text.split()[:2]) + ' other comment'}, want=422)
+        assert 'already' in again.message
+    assert len(u.get('/account/keys', want=200).json) == 5
+    other = person(paas, c, 'nokeys@example.com')
+    other.get('/account/keys/' + k['id'], want=404)
+    other('DELETE', '/account/keys/' + k['fingerprint'], want=404)
+    u('DELETE', '/account/keys/' + k['fingerprint'], want=200)
+    u.get('/account/keys/' + k['id'], want=404)
+    assert other.get('/account/keys', want=200).json == []
+
+
+def test_what_is_no_key(paas, c, ssh_keys):
+    a = c('POST', '/account/keys', {'public_key': ssh_keys['private']}, want=422)
+    assert 'PRIVATE KEY' in a.message and 'not stored' in a.message
+    secret = ssh_keys['private'].splitlines()[2]
+    assert secret not in a.message and secret not in paas.tail_log(10 ** 7)
+    with open(paas.state + '/paasd.db-wal', 'rb') as f:
+        assert secret.encode() not in f.read()
+    assert '2048' in c('POST', '/account/keys', {'public_key': ssh_keys['small']}, want=422).message
+    kind, data, name = ssh_keys['ed'].split()
+    for bad in ('', ' ', 'x', kind, f'{kind} {data[:-4]}', f'{kind} {data}AAAA', f'ssh-rsa {data} x', f'{kind} !{data[1:]} x',
+                f'no-pty {kind} {data} x', f'{kind} {data} a\nb', f'ssh-dss {data} x', f'{kind} {data[:-1]}= x', f'{kind}\t{data}',
+                ssh_keys['ed'] + ssh_keys['rsa'], 'x' * 20000):
+        c('POST', '/account/keys', {'public_key': bad}, want=422)
+    assert c.get('/account/keys', want=200).json == []
+
+
+# --- features ---
+
+def test_features_of_an_account(c):
+    rows = c.get('/account/features', want=200).json
+    assert 'dashboard-repositories-api' in [r['name'] for r in rows]
+    f = c.get('/account/features/dashboard-repositories-api', want=200).json
+    assert f['enabled'] and c.get('/account/features/' + f['id'], want=200).json == f
+    c('PATCH', '/account/features/dashboard-repositories-api', {'enabled': True}, want=200)
+    c('PATCH', '/account/features/dashboard-repositories-api', {'enabled': False}, want=422)
+    assert c.get('/account/features/log-runtime-metrics', want=404).json['resource'] == 'feature'
+
+
+def test_features_of_an_app(paas, c, tmp_path):
+    """Switched, and with the effect that their text promises."""
+    c('POST', '/apps', {'name': 'featured'}, want=201)
+    path = '/apps/featured/features'
+    on = {r['name']: r['enabled'] for r in c.get(path, want=200).json}
+    assert on == {'preboot': True, 'runtime-dyno-metadata': True, 'log-runtime-metrics': False, 'runtime-heroku-exec': True}
+    assert c.get(path + '/preboot', want=200).json['state'] == 'general'
+    assert 'without downtime' in c('PATCH', path + '/preboot', {'enabled': False}, want=422).message
+    c('PATCH', path + '/preboot', {'enabled': True}, want=200)
+    c('PATCH', path + '/no-such', {'enabled': True}, want=404)
+    for body in ({}, {'enabled': 'yes'}, {'enabled': None}, {'on': True}):
+        c('PATCH', path + '/log-runtime-metrics', body, want=422)
+
+    (tmp_path / 'Procfile').write_text('web: env | sort; exec python3 -m http.server $PORT\n')
+    paas.login()
+    paas.git('init', '-q', '-b', 'main', cwd=tmp_path)
+    paas.git('add', '-A', cwd=tmp_path)
+    paas.git('commit', '-q', '-m', 'x', cwd=tmp_path)
+    c('PUT', '/apps/featured/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]}, want=200)
+    paas.git('push', f'{paas.url}/featured.git', 'main', cwd=tmp_path)
+
+    def logged(what):
+        wait_for(what, lambda: what in paas.logs('featured'), 40)
+    logged('HEROKU_APP_NAME=featured')
+    logged('HEROKU_SLUG_COMMIT=')
+    assert 'sample#memory_total' not in paas.logs('featured')
+    assert not c('PATCH', path + '/runtime-dyno-metadata', {'enabled': False}, want=200).json['enabled']
+    assert c('PATCH', path + '/log-runtime-metrics', {'enabled': True}, want=200).json['enabled']
+    assert {r['name']: r['enabled'] for r in c.get(path).json} == {**on, 'runtime-dyno-metadata': False, 'log-runtime-metrics': True}
+    c('PATCH', '/apps/featured/config-vars', {'MARK': 'second'}, want=200)
+    logged('MARK=second')  # its environment is sorted: what begins with H came before
+    assert paas.logs('featured').count('HEROKU_APP_NAME=') == 1
+    logged('sample#memory_total')
+    c('DELETE', '/apps/featured', want=200)
+
+
+# --- the audit trail ---
+
+def test_the_audit_trail_of_all(paas, c):
+    u = person(paas, c, 'audited@example.com')
+    u.get('/audit', want=403)
+    u('POST', '/apps', {'name': 'audited'}, want=201)
+    u('PATCH', '/apps/audited/config-vars', {'KEY': 'hunter2hunter2'}, want=200)
+    login(c, 'audited@example.com', 'wrong password', want=401)
+    rows = c.get('/audit?actor=audited@example.com', want=200).json
+    assert [r['action'] for r in rows] == ['authorization.create', 'app.create', 'config.update', 'login.failed']
+    assert [r['app'] for r in rows] == [None, 'audited', 'audited', None]
+    assert rows == c.get('/audit?actor=AUDITED%40example.com', want=200).json
+    app = u.get('/apps/audited').json['id']
+    for which in ('audited', app):
+        assert [r['action'] for r in c.get('/audit?app=' + which, want=200).json] == ['app.create', 'config.update']
+    assert {r['action'] for r in c.get('/audit?action=login', want=200).json} >= {'login.failed', 'login.browser', 'login.approve'}
+    assert {r['action'] for r in c.get('/audit?action=login.failed', want=200).json} == {'login.failed'}
+    assert c.get('/audit?action=log', want=200).json == []
+    actions = {r['action'] for p in c.pages('/audit', 'id ..; max=1000') for r in p}
+    assert actions >= {'two_factor.on', 'two_factor.off', 'two_factor.recovery_codes', 'two_factor.recovery_code_used', 'key.add', 'key.remove',
+                       'invitation.create', 'invitation.accept', 'invitation.revoke', 'user.delete', 'user.update', 'session.end',
+                       'collaborator.update', 'feature.set', 'authorization.regenerate', 'login.deny'}
+    # since
+    assert c.get('/audit?since=2000-01-01').json == c.get('/audit?since=0').json != []
+    assert c.get('/audit?since=2099-01-31T12:00:00Z', want=200).json == []
+    for bad in ('since=yesterday', 'since=2026-13-01', 'who=me', 'app=%zz'):
+        c.get('/audit?' + bad, want=422)
+    # pages, both ways; new rows come at the end
+    newest = c.get('/audit', headers={'Range': 'id ..; order=desc,max=5'}, want=None)
+    ids = [r['id'] for r in newest.json]
+    assert newest.status == 206 and len(ids) == 5 and ids == sorted(ids, reverse=True)
+    some = c.get('/audit?actor=audited@example.com', headers={'Range': 'id ..; max=3'})
+    assert some.status == 206 and len(some.json) == 3
+    down = [r['id'] for p in c.pages('/audit', 'id ..; order=desc,max=7') for r in p]
+    up = [r['id'] for p in c.pages('/audit', 'id ..; max=9') for r in p]
+    assert up == sorted(set(up)) and down == up[::-1]
+    assert c.get('/audit', headers={'Range': f'id {up[3]}..{up[5]}'}).json[0]['id'] == up[3]
+    c.get('/audit', headers={'Range': 'id x..'}, want=416)
+    c.get('/audit', headers={'Range': 'created_at ..'}, want=416)
+    assert 'hunter2' not in str(c.get('/audit?app=audited').json)
+    u('DELETE', '/apps/audited', want=200)
+    assert c.get('/audit?app=audited', want=200).json  # it outlives the app
+
+
+# --- what there is none of ---
+
+def test_what_does_not_exist_here(c):
+    for path in ('/teams', '/organizations', '/spaces', '/enterprise-accounts'):
+        assert c.get(path, want=200).json == []
+    for path, word in (('/teams/x', 'team.'), ('/teams/x/members', 'team.'), ('/teams/apps/x', 'accounts'), ('/organizations/x', 'organization'),
+                       ('/spaces/x', 'space'), ('/spaces/x/nat', 'space'), ('/enterprise-accounts/x/teams', 'enterprise account'),
+                       ('/account/sms-number', 'text messages'), ('/account/invoices', 'invoices'), ('/oauth/tokens', 'OAuth')):
+        for method in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE'):
+            for who in (c, c.with_token(None)):
+                a = who.send(method, path)
+                body = json.loads(a.data)
+                assert a.status == 404 and body['id'] == 'not_found' and word in body['message'] and body['resource'], (path, a)
+    assert json.loads(c.send('GET', '/teams/x').data)['message'] == "Couldn't find that team."
+    assert 'endpoint' in json.loads(c.send('GET', '/teamsters').data)['message']
 
 
 def test_every_route_has_answered(c, request):
