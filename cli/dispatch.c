@@ -13,15 +13,57 @@ static int exit_status(const struct err *err)
 	return err_exit_status(err_wire_id((enum err_id)err->code));
 }
 
+/* Topics of the Heroku CLI that people will look for here in vain. */
+static const char *why_absent(const char *name)
+{
+	static const char
+		addons[] = "There are no add-ons on this platform yet.",
+		pipelines[] = "There are no pipelines on this platform yet.",
+		teams[] = "There are no teams here: the platform is the team. See paasctl users "
+			  "and paasctl access.",
+		images[] = "This platform builds code, not images. See paasctl builds:create.";
+	static const struct {
+		const char *topic, *why;
+	} absent[] = {{"addons", addons},
+		      {"pg", addons},
+		      {"psql", addons},
+		      {"redis", addons},
+		      {"data", addons},
+		      {"usage", addons},
+		      {"pipelines", pipelines},
+		      {"reviewapps", pipelines},
+		      {"ci", pipelines},
+		      {"teams", teams},
+		      {"orgs", teams},
+		      {"members", teams},
+		      {"enterprise", teams},
+		      {"spaces", teams},
+		      {"lock", teams},
+		      {"unlock", teams},
+		      {"join", teams},
+		      {"container", images},
+		      {"clients", "There are no OAuth clients here. See paasctl authorizations."},
+		      {"telemetry", "There are no telemetry drains here. See paasctl drains."},
+		      {"local", "Procfiles are run by programs like foreman or overmind."}};
+	size_t n = strcspn(name, ":");
+
+	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+		if (strlen(absent[i].topic) == n && memcmp(absent[i].topic, name, n) == 0)
+			return absent[i].why;
+	return NULL;
+}
+
 static int unknown_command(struct cli *c, const char *name)
 {
-	const char *near_name = cli_suggest(name);
+	const char *why = why_absent(name), *near_name = why ? NULL : cli_suggest(name);
 	struct err err = {0};
 
 	c->err_tty = isatty(STDERR_FILENO);
 	err_set(&err, ERR_BAD_REQUEST, "%s is not a paasctl command", name);
 	buf_addf(&c->detail, "%s is not a paasctl command.\n%s%s%s", name,
-		 near_name ? "Did you mean " : "Run paasctl help for a list of commands.",
+		 near_name ? "Did you mean "
+		 : why	   ? why
+			   : "Run paasctl help for a list of commands.",
 		 near_name ? near_name : "", near_name ? "?" : "");
 	cli_print_err(c, &err);
 	cli_close(c);

@@ -109,12 +109,24 @@ def bench_http():
 
 
 def bench_cli():
-    tool = need_built('bench/start_bench')
-    programs = {'ours': [need_built('paasctl'), 'version'], 'true': ['/usr/bin/true'],
-                'git version': [shutil.which('git'), 'version']}
-    took = in_turns({name: [tool, 'spawn', 40, *argv] for name, argv in programs.items()})
-    return [Row('paasctl', 'paasctl version', took['ours']['spawn'], 'ms', peer, took[peer]['spawn'])
-            for peer in ('true', 'git version')]
+    """Programs that do next to nothing: what is measured is their start. `whoami` makes a request; what its
+    server takes is in it, too."""
+    from fake_api import TOKEN, FakeApi
+    tool, git = need_built('bench/start_bench'), shutil.which('git')
+    ours = need_built('paasctl')
+    with FakeApi() as api, tempfile.TemporaryDirectory(prefix='paas-bench-') as home:
+        env = ['/usr/bin/env', f'HOME={home}', f'PAASCTL_API_URL={api.url}', f'PAASCTL_API_KEY={TOKEN}']
+        programs = {'version': [ours, 'version'], 'words': [ours, 'completion:words', '--', 'releases:r'],
+                    'whoami': [*env, ours, 'whoami'], 'true': ['/usr/bin/true'], 'git version': [git, '--version']}
+        took = in_turns({name: [tool, 'spawn', 40, *argv] for name, argv in programs.items()})
+        if not api.seen('GET', '/account'):
+            raise NotMeasured('paasctl whoami asked nothing')
+    spawn = {name: t['spawn'] for name, t in took.items()}
+    s = 'paasctl: start'
+    return [Row(s, 'paasctl version', spawn['version'], 'ms', peer, spawn[peer]) for peer in ('true', 'git version')] + [
+        Row(s, 'paasctl version, by itself', spawn['version'], 'ms', limit=10.0),
+        Row(s, 'completion of a command', spawn['words'], 'ms', 'git version', spawn['git version']),
+        Row(s, 'paasctl whoami, its request included', spawn['whoami'], 'ms', 'git version', spawn['git version'])]
 
 
 def bench_platform(names):
