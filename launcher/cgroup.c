@@ -300,6 +300,18 @@ int cg_place(const struct cg *c, const struct launch_spec *s, pid_t pid, bool bo
 	return 0;
 }
 
+int cg_join(const struct cg *c, const char *id, pid_t pid, bool born, struct err *err)
+{
+	for (int i = 0; i < CG_TREES; i++) {
+		AUTO(auto_str) char *dir = dyno_dir(c, i, id);
+
+		if (dir && !(born && i == v2_tree(c)) &&
+		    !put_u64(dir, "cgroup.procs", (uint64_t)pid))
+			return err_errno(err, "enter cgroup %s", dir);
+	}
+	return 0;
+}
+
 static int64_t now_ms(void)
 {
 	struct timespec t;

@@ -30,6 +30,8 @@ int cg_open_group(const struct cg *c, const char *id);
 /* Moves pid (and what it will fork) into the dyno's group. meter: "1" or "2" and the folder of the
  * counters, "0" when there is none; as the message G of launcher/plan.h wants it. born: it is in
  * the group of cg_open_group() already. */
+/* pid joins the groups that dyno id has; born: it was born in its v2 group. */
+int cg_join(const struct cg *c, const char *id, pid_t pid, bool born, struct err *err);
 int cg_place(const struct cg *c, const struct launch_spec *s, pid_t pid, bool born, char *meter,
 	     size_t cap, struct err *err);
 /* Kills everything in the dyno's group and waits until it is gone. */

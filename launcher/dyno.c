@@ -2,6 +2,7 @@
 #include "launcher/tree.h"
 #include "daemon/core/proc.h"
 #include "proto/names.h"
+#include "shim/kin.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,8 @@
 #include <sys/syscall.h>
 
 /* STATE/dynos/ID/record, the launcher's own notes, one "key value" a line:
- *   shim PID STARTTIME    init PID STARTTIME    ip A.B.C.D    own PATH (chown back at the end) */
+ *   shim PID STARTTIME    init PID STARTTIME    ip A.B.C.D    own PATH (chown back at the end)
+ *   user UID (of the app)    into ID (the dyno whose sandbox it is in) */
 
 enum { SHIM_GRACE_MS = 3000, KILL_MS = 10000 };
 
@@ -143,6 +145,9 @@ static int check_spec(const struct host *h, const struct launch_spec *s, struct 
 		if (!good_destination(s->binds[i].dst))
 			return err_set(err, ERR_BAD_REQUEST, "%s is no place for a bind",
 				       s->binds[i].dst);
+	if (s->into[0] && (!name_is_uuid(s->into) || s->slug || s->nbinds || s->port))
+		return err_set(err, ERR_BAD_REQUEST,
+			       "what enters a dyno brings neither slug nor binds nor a port");
 	if (s->nbinds > 0 && !h->sandbox)
 		return err_set(err, ERR_UNAVAILABLE,
 			       "the plain runtime cannot bind folders: builds need the sandbox");
@@ -181,11 +186,15 @@ static int open_work(struct host *h, const struct plan *p, struct fds *f, struct
 	return f->work < 0 ? -1 : 0;
 }
 
+static int open_inside(struct host *h, struct plan *p, struct fds *f, struct err *err);
+
 static int open_sources(struct host *h, struct plan *p, struct fds *f, struct err *err)
 {
 	const struct launch_spec *s = &p->spec;
 
 	*f = (struct fds){.group = -1, .work = -1, .slug = -1};
+	if (p->enter)
+		return open_inside(h, p, f, err);
 	if (open_work(h, p, f, err) < 0)
 		return -1;
 	if (s->slug) {
@@ -255,7 +264,7 @@ static void write_spec(struct host *h, struct plan *p)
 
 	p->spec.env = NULL;
 	p->spec.envc = 0;
-	launch_spec_encode(&b, LAUNCH_CREATE, &p->spec);
+	launch_spec_encode(&b, p->enter ? LAUNCH_ENTER : LAUNCH_CREATE, &p->spec);
 	p->spec.env = env;
 	p->spec.envc = envc;
 	mark = wire_begin(&b, LAUNCH_OK);
@@ -274,9 +283,10 @@ static int fill_plan(struct host *h, struct start *s, struct err *err)
 	p->owner_gid = h->owner_gid;
 	p->app_uid = p->app_gid = h->root ? h->uid_base + p->spec.app_uid : geteuid();
 	p->prefix = HOST_PREFIX;
+	p->enter = p->spec.into[0];
 	p->run = xstrdup(h->run);
 	p->dir = xasprintf("%s/dynos/%s", h->run, p->spec.id);
-	p->work = xasprintf("%s/dynos/%s", h->state, p->spec.id);
+	p->work = xasprintf("%s/dynos/%s", h->state, p->enter ? p->spec.into : p->spec.id);
 	if (!h->sandbox) {
 		snprintf(p->ip, sizeof p->ip, "127.0.0.1");
 		return 0;
@@ -285,7 +295,7 @@ static int fill_plan(struct host *h, struct start *s, struct err *err)
 	p->tmpl = ln_stack_path(h, p->spec.stack, err);
 	if (!p->tmpl)
 		return -1;
-	p->has_net = p->spec.net && h->net;
+	p->has_net = p->spec.net && h->net && !p->enter;
 	if (!p->has_net)
 		return 0;
 	s->ip = ln_net_ip_take(h);
@@ -382,13 +392,18 @@ int ln_dyno_start(struct host *h, struct launch_spec *spec, struct start *out, s
 	if (check_spec(h, &out->plan.spec, err) < 0)
 		return -1;
 	if (fill_plan(h, out, err) == 0 && make_folders(h, out, err) == 0) {
+		const struct plan *p = &out->plan;
+
 		if (out->ip)
-			record(h, out->plan.spec.id, "ip %s\n", out->plan.ip);
+			record(h, p->spec.id, "ip %s\n", p->ip);
+		record(h, p->spec.id, "user %u\n", p->app_uid);
+		if (p->enter)
+			record(h, p->spec.id, "into %s\n", p->spec.into);
 		r = open_sources(h, &out->plan, &f, err);
+		if (r == 0 && !p->enter)
+			r = cg_create(&h->cg, &p->spec, err);
 		if (r == 0)
-			r = cg_create(&h->cg, &out->plan.spec, err);
-		if (r == 0)
-			f.group = cg_open_group(&h->cg, out->plan.spec.id);
+			f.group = cg_open_group(&h->cg, p->enter ? p->spec.into : p->spec.id);
 		if (r == 0)
 			write_spec(h, &out->plan);
 		if (r == 0)
@@ -407,7 +422,11 @@ int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct 
 
 	/* the one thing a shim says that we act on as root: it must be its own child */
 	record(h, spec->id, "init %d %llu\n", pid, (unsigned long long)proc_starttime(pid));
-	if (cg_place(&h->cg, spec, pid, born, msg + 1, sizeof msg - 1, err) < 0)
+	if (s->plan.enter) {
+		if (cg_join(&h->cg, spec->into, pid, born, err) < 0)
+			return -1;
+		snprintf(msg, sizeof msg, "G0"); /* counted with the dyno */
+	} else if (cg_place(&h->cg, spec, pid, born, msg + 1, sizeof msg - 1, err) < 0)
 		return -1;
 	if (s->plan.has_net && ln_net_attach(h, spec->id, pid, s->ip, err) < 0)
 		return -1;
@@ -422,6 +441,8 @@ int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct 
 struct record {
 	pid_t shim, init;
 	unsigned long long shim_at, init_at;
+	unsigned user;
+	bool entered;
 	char ip[16];
 	char *own[64];
 	int nown;
@@ -442,6 +463,8 @@ static void read_record(struct host *h, const char *id, struct record *r)
 		sscanf(line, "shim %d %llu", &r->shim, &r->shim_at);
 		sscanf(line, "init %d %llu", &r->init, &r->init_at);
 		sscanf(line, "ip %15s", r->ip);
+		sscanf(line, "user %u", &r->user);
+		r->entered |= strncmp(line, "into ", 5) == 0;
 		if (r->nown < 64 && sscanf(line, "own %4095[^\n]", text) == 1)
 			r->own[r->nown++] = xstrdup(text);
 	}
@@ -469,6 +492,24 @@ static int open_process(pid_t pid, unsigned long long at)
 		return -1;
 	}
 	return fd;
+}
+
+/* The dyno to be entered: it runs, and it is the same app's, both by what we noted ourselves. */
+static int open_inside(struct host *h, struct plan *p, struct fds *f, struct err *err)
+{
+	struct record r;
+
+	read_record(h, p->spec.into, &r);
+	for (int i = 0; i < r.nown; i++)
+		free(r.own[i]);
+	f->work = open_process(r.init, r.init_at);
+	if (f->work < 0)
+		return err_set(err, ERR_NOT_FOUND, "the dyno does not run");
+	if (r.user != p->app_uid)
+		return err_set(err, ERR_FORBIDDEN, "the dyno belongs to another app");
+	if (!h->sandbox)
+		p->app = PLAN_APP_COPY; /* made already; its folder is the working directory */
+	return 0;
 }
 
 static bool gone(int pidfd, int ms)
@@ -513,6 +554,9 @@ static int end_processes(struct host *h, const char *id, const struct record *r,
 	AUTO(auto_fd) int shim = open_process(r->shim, r->shim_at);
 	AUTO(auto_fd) int init = open_process(r->init, r->init_at);
 
+	/* what it started inside would live on: the dyno's own init takes care of it from then */
+	if (init >= 0 && r->entered)
+		kin_signal(r->init, SIGKILL);
 	kill_fd(init);
 	if (cg_kill(&h->cg, id, KILL_MS, err) < 0)
 		return -1;

@@ -16,7 +16,8 @@ enum key { P_IP = 1, P_GATEWAY, P_DIR, P_RUN, P_ROOT, P_TMPL, P_WORK, P_NUMBERS 
 	X(5, app_gid)     \
 	X(6, owner_uid)   \
 	X(7, owner_gid)   \
-	X(8, prefix)
+	X(8, prefix)      \
+	X(9, enter)
 
 void launch_plan_clear(struct plan *p)
 {

@@ -14,7 +14,8 @@ enum plan_fd {
 	PLAN_FD_CTL = 4,     /* seqpacket socket to the launcher, see below */
 	PLAN_FD_SECCOMP = 5, /* memfd with the BPF program; sandbox only */
 	PLAN_FD_CGROUP = 6,  /* v2 group that the init is born in */
-	PLAN_FD_WORK = 7,    /* the dyno's own folder, for the copy or the changes of /app */
+	PLAN_FD_WORK = 7,    /* the dyno's own folder, for the copy or the changes of /app; of a
+				sandbox that is entered: its init (a pidfd) */
 	PLAN_FD_SLUG = 8,    /* the slug, when the spec has one */
 	PLAN_FD_BINDS = 9,   /* one for each bind of the spec, in order */
 };
@@ -37,6 +38,7 @@ struct plan {
 	bool sandbox;	  /* else plain */
 	bool upper_tmpfs; /* work lies on a file system that cannot hold an overlay's upper layer */
 	bool has_net;	  /* eth0 comes with 'G' */
+	bool enter;	  /* what runs already: spec.into */
 	enum plan_app app;
 	unsigned app_uid, app_gid;     /* of the processes inside */
 	unsigned owner_uid, owner_gid; /* paasd's: files of the dyno folder, the shim itself */

@@ -281,6 +281,11 @@ static void create(struct server *s, struct conn *c, struct wire_frame *f)
 		answer_err(c, err.id, err.msg);
 		return;
 	}
+	if ((f->type == LAUNCH_ENTER) != (spec.into[0] != 0)) {
+		launch_spec_clear(&spec);
+		answer_err(c, "bad_request", "which dyno is to be entered?");
+		return;
+	}
 	j = new_job(s, c);
 	if (!j) {
 		launch_spec_clear(&spec);
@@ -372,7 +377,7 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 	char id[37] = "", path[4096] = "";
 	uint64_t flags = 0;
 
-	while (f->type != LAUNCH_CREATE && wire_next(&again, &v) == 1) {
+	while (f->type != LAUNCH_CREATE && f->type != LAUNCH_ENTER && wire_next(&again, &v) == 1) {
 		if (v.key == L_ID)
 			wire_copy_str(&v, id, sizeof id);
 		else if (v.key == L_PATH)
@@ -385,6 +390,7 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 		hello(s, c);
 		return;
 	case LAUNCH_CREATE:
+	case LAUNCH_ENTER:
 		create(s, c, f);
 		return;
 	case LAUNCH_REMOVE:

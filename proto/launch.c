@@ -96,6 +96,8 @@ void launch_spec_encode(struct buf *out, uint16_t frame_type, const struct launc
 	wire_str(out, L_ID, s->id);
 	wire_str(out, L_APP_ID, s->app_id);
 	wire_str(out, L_NAME, s->name);
+	if (s->into[0])
+		wire_str(out, L_INTO, s->into);
 	for (int i = 0; i < s->argc; i++)
 		wire_str(out, L_ARGV, s->argv[i]);
 	for (int i = 0; i < s->envc; i++)
@@ -168,6 +170,8 @@ static int take(const struct wire_field *f, struct launch_spec *s, struct err *e
 		return take_text(f, s->id, sizeof s->id, err);
 	case L_APP_ID:
 		return take_text(f, s->app_id, sizeof s->app_id, err);
+	case L_INTO:
+		return take_text(f, s->into, sizeof s->into, err);
 	case L_NAME:
 		return take_text(f, s->name, sizeof s->name, err);
 	case L_ARGV:

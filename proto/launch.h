@@ -18,6 +18,9 @@ enum launch_frame {
 	LAUNCH_LIST = 5,   /* -> LAUNCH_OK with one L_ID for every sandbox that holds a resource */
 	LAUNCH_SHUTDOWN =
 		6, /* L_FLAGS 1 = also every dyno, bridge, nft table: leave nothing. Exits. */
+	LAUNCH_ENTER = 7, /* a launch_spec with L_INTO -> as CREATE: runs the command inside the
+			     sandbox of a dyno that runs, as its user, under its limits. No slug, no
+			     binds. It ends with that dyno; L_ID names what LAUNCH_REMOVE ends. */
 	LAUNCH_OK = 64,
 	LAUNCH_ERR = 65,  /* L_ERR_ID, L_MSG */
 	LAUNCH_INFO = 66, /* L_RUNTIME, L_LIMITS, L_GATEWAY, L_NOTE* */
@@ -53,6 +56,7 @@ enum launch_key {
 	L_RELEASE = 26,	    /* str, for people reading dyno folders */
 	L_STACK = 27,	    /* str name of the root file system; "" = the host's own /usr */
 	L_TMP_BYTES = 28,   /* u64 size of the tmpfs /tmp; 0 = default (256 MiB) */
+	L_INTO = 29,	    /* str: L_ID of the dyno to enter */
 	L_IP = 40,     /* str IPv4 of the dyno as the router reaches it (127.0.0.1 under plain) */
 	L_PID = 41,    /* u64 pid of the shim */
 	L_ERR_ID = 42, /* str wire id of errors.def */
@@ -90,6 +94,7 @@ struct launch_bind {
 
 struct launch_spec {
 	char id[37], app_id[37];
+	char into[37]; /* "" = a sandbox of its own */
 	char name[160];
 	unsigned app_uid;
 	enum launch_stdio stdio;
@@ -111,6 +116,7 @@ void launch_spec_arg(struct launch_spec *s, const char *arg);
 void launch_spec_env(struct launch_spec *s, const char *name, const char *value);
 void launch_spec_bind(struct launch_spec *s, const char *src, const char *dst, unsigned flags);
 void launch_spec_encode(struct buf *out, uint16_t frame_type, const struct launch_spec *s);
+/* Of LAUNCH_CREATE and LAUNCH_ENTER. */
 int launch_spec_decode(struct wire_frame *f, struct launch_spec *out, struct err *err);
 
 #endif

@@ -388,7 +388,16 @@ void box_rlimits(void)
 	}
 }
 
-int box_drop(const struct plan *p, struct err *err)
+int box_enter(int pidfd, struct err *err)
+{
+	if (setns(pidfd,
+		  CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0 ||
+	    chdir("/") < 0)
+		return err_errno(err, "enter the dyno");
+	return 0;
+}
+
+int box_name(const struct plan *p, struct err *err)
 {
 	const char *name = p->spec.name;
 	size_t n = strlen(name);
@@ -398,6 +407,11 @@ int box_drop(const struct plan *p, struct err *err)
 		return err_errno(err, "own cgroup namespace");
 	if (sethostname(name, n < 64 ? n : 64) < 0)
 		return err_errno(err, "set the host name");
+	return 0;
+}
+
+int box_drop(const struct plan *p, struct err *err)
+{
 	box_rlimits();
 	umask(022);
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)

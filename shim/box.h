@@ -9,7 +9,11 @@
 int box_root(const struct plan *p, struct err *err);
 /* lo up; eth0 with address and route when the plan has a network. */
 int box_network(const struct plan *p, struct err *err);
-/* Host name, cgroup namespace, rlimits, ids, no capability, no_new_privs. No way back. */
+/* Into all namespaces of the process but its pid namespace, in which the caller is already. */
+int box_enter(int pidfd, struct err *err);
+/* Own cgroup namespace, host name. */
+int box_name(const struct plan *p, struct err *err);
+/* rlimits, ids, no capability, no_new_privs. No way back. */
 int box_drop(const struct plan *p, struct err *err);
 /* Installs the system call filter read from fd. */
 int box_seccomp(int fd, struct err *err);

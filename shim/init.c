@@ -102,6 +102,12 @@ static void keep_only(int a, int b, int c, int d)
 	syscall(SYS_close_range, from, ~0U, 0);
 }
 
+/* Is everybody around of this dyno? Then signals to all need no search. */
+static bool alone(const struct plan *p)
+{
+	return p->sandbox && !p->enter;
+}
+
 /* --- the app ---------------------------------------------------------------------------------- */
 
 static void app_env(const struct plan *p)
@@ -168,7 +174,7 @@ static _Noreturn void end_with(const struct plan *p, int sock, int status)
 {
 	char msg[5] = {'S'};
 
-	if (!p->sandbox)
+	if (!alone(p))
 		kin_end(getpid());
 	for (int i = 0; i < 4; i++)
 		msg[1 + i] = (char)((unsigned)status >> (24 - 8 * i));
@@ -191,7 +197,7 @@ static _Noreturn void serve(const struct plan *p, int sock, pid_t app)
 		if (sig < 0)
 			continue;
 		if (sig != SIGCHLD) {
-			if (p->sandbox)
+			if (alone(p))
 				kill(-1, sig); /* everyone but ourselves */
 			else
 				kin_signal(getpid(), sig);
@@ -205,7 +211,7 @@ static _Noreturn void serve(const struct plan *p, int sock, pid_t app)
 
 static void build(const struct plan *p, int sock, struct err *err)
 {
-	if (p->sandbox && box_root(p, err) < 0)
+	if (p->sandbox && (p->enter ? box_enter(PLAN_FD_WORK, err) : box_root(p, err)) < 0)
 		give_up(sock, err);
 	await(sock, 'G');
 	if (!p->sandbox) {
@@ -219,7 +225,11 @@ static void build(const struct plan *p, int sock, struct err *err)
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		return;
 	}
-	if (box_network(p, err) < 0 || box_drop(p, err) < 0)
+	if (p->enter)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	else if (box_network(p, err) < 0 || box_name(p, err) < 0)
+		give_up(sock, err);
+	if (box_drop(p, err) < 0)
 		give_up(sock, err);
 }
 

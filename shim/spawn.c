@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,7 +145,7 @@ static int make_ends(const struct plan *p, struct ends *e, struct err *err)
 static pid_t clone_with(const struct plan *p, int *pidfd, bool into_group)
 {
 	uint64_t spaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
-	struct clone_args a = {.flags = CLONE_PIDFD | (p->sandbox ? spaces : 0) |
+	struct clone_args a = {.flags = CLONE_PIDFD | (p->sandbox && !p->enter ? spaces : 0) |
 					(into_group ? CLONE_INTO_CGROUP : 0),
 			       .pidfd = (uint64_t)(uintptr_t)pidfd,
 			       .cgroup = into_group ? PLAN_FD_CGROUP : 0,
@@ -158,6 +159,9 @@ static pid_t clone_init(const struct plan *p, int *pidfd, bool *born)
 	struct stat st;
 	pid_t pid;
 
+	/* a pid namespace is entered by children only */
+	if (p->enter && p->sandbox && setns(PLAN_FD_WORK, CLONE_NEWPID) < 0)
+		return -1;
 	*born = fstat(PLAN_FD_CGROUP, &st) == 0 && S_ISDIR(st.st_mode);
 	pid = clone_with(p, pidfd, *born);
 	if (pid >= 0 || !*born)
@@ -219,7 +223,7 @@ int shim_spawn(struct shim *s, int ctl)
 	char path[64];
 	bool born;
 
-	if (p->app == PLAN_APP_COPY && copy_slug(p, &err) < 0)
+	if (p->app == PLAN_APP_COPY && !p->enter && copy_slug(p, &err) < 0)
 		return fail(ctl, &err);
 	if (make_ends(p, &e, &err) < 0)
 		return fail(ctl, &err);
@@ -274,7 +278,7 @@ void shim_signal(struct shim *s, int sig)
 	/* before the app runs there is nobody who could obey */
 	if (!s->started && (sig == SIGTERM || sig == SIGHUP || sig == SIGINT))
 		sig = SIGKILL;
-	if (sig == SIGKILL && !s->plan.sandbox)
+	if (sig == SIGKILL && (!s->plan.sandbox || s->plan.enter))
 		kin_signal(s->init, SIGKILL);
 	if (sig == SIGSTOP || sig == SIGCHLD)
 		return;

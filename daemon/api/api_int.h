@@ -262,6 +262,7 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 	api_builds_create, api_sources_create, api_source_put, api_source_get,
 	api_build_cache_delete, api_build_stream, api_slugs_info, api_buildpacks_list,
 	api_buildpacks_put, api_log_session_create, api_log_stream, api_stacks_list,
-	api_stacks_info, api_regions_list, api_regions_info, api_schema, api_ca_pem;
+	api_stacks_info, api_regions_list, api_regions_info, api_schema, api_ca_pem,
+	api_dynos_run_inside;
 
 #endif

@@ -483,7 +483,23 @@ static int read_run_request(struct run_req *t, struct err *err)
 	return 0;
 }
 
-int api_dynos_create(struct api_req *q, struct err *err)
+/* The id of a dyno that runs, by id or name. */
+static int dyno_id(struct api_req *q, const char *id_or_name, char out[37], struct err *err)
+{
+	struct dyno_info *v = NULL;
+	int n = dynos_list(releases_dynos(q->d->releases), q->app.id, &v);
+	bool found = false;
+
+	for (int i = 0; i < n && !found; i++) {
+		found = strcmp(v[i].id, id_or_name) == 0 || strcmp(v[i].name, id_or_name) == 0;
+		if (found)
+			memcpy(out, v[i].id, 37);
+	}
+	dyno_infos_free(v, n);
+	return found ? 0 : err_not_found(err, "dyno");
+}
+
+static int run_oneoff(struct api_req *q, const char *into, struct err *err)
 {
 	struct run_req t = {.q = q};
 	struct dyno_info info = {0};
@@ -492,16 +508,33 @@ int api_dynos_create(struct api_req *q, struct err *err)
 
 	if (read_run_request(&t, err) < 0 || store_tx(q->d->store, read_run, &t, err) < 0)
 		return -1;
+	t.req.into = into;
+	if (into) { /* there is no other way to run something inside */
+		t.req.tty |= !t.req.attach && api_get_bool(q->body, "force_no_tty", 0) != 1;
+		t.req.attach = true;
+	}
 	t.req.type = "run";
 	t.req.num = t.num;
 	t.req.command = t.full_command ? t.full_command : t.command;
 	if (release_run_oneoff(q->d->releases, q->app.id, &t.req, &info, err) < 0)
 		return -1;
-	if (t.req.attach) {
+	if (t.req.attach)
 		url = attach_url(q, info.id, t.req.tty);
-	}
-	api_audit(q, "dyno.run", "%s", info.name);
+	api_audit(q, "dyno.run", "%s%s%s", info.name, into ? " inside " : "",
+		  into ? q->params[1] : "");
 	answer = dyno_json(q, &info, url);
 	dyno_info_clear(&info);
 	return api_ok(q, 201, answer);
+}
+
+int api_dynos_create(struct api_req *q, struct err *err)
+{
+	return run_oneoff(q, NULL, err);
+}
+
+int api_dynos_run_inside(struct api_req *q, struct err *err)
+{
+	char id[37];
+
+	return dyno_id(q, q->params[1], id, err) < 0 ? -1 : run_oneoff(q, id, err);
 }

@@ -107,6 +107,7 @@ const struct api_route api_routes[] = {
 	{ P, A "/dynos", NEED_DEPLOY, SCOPE_WRITE, api_dynos_create, API_BODY, "Run a one-off dyno" },
 	{ D, A "/dynos", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart all dynos" },
 	{ G, A "/dynos/:dyno", NEED_VIEW, SCOPE_READ, api_dynos_info, 0, "One dyno" },
+	{ P, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_run_inside, API_BODY, "Run a command inside a running dyno" },
 	{ D, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart a dyno" },
 	{ P, A "/dynos/:dyno/actions/stop", NEED_OPERATE, SCOPE_WRITE, api_dynos_stop, 0, "Stop a dyno" },
 	{ D, A "/formations/:type", NEED_OPERATE, SCOPE_WRITE, api_formation_restart, 0, "Restart the dynos of a type" },
@@ -156,7 +157,7 @@ const struct api_route api_routes[] = {
 	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, API_STREAM, "Log stream (server-sent events, or text)" },
 	/* the platform */
 	{ G, "/schema", NEED_PUBLIC, SCOPE_ANY, api_schema, 0, "This API as a JSON hyper-schema" },
-	{ G, "/ca.pem", NEED_PUBLIC, SCOPE_ANY, api_ca_pem, 0, "Certificate of the development authority, for clients to trust (PEM, an extension)" },
+	{ G, "/ca.pem", NEED_PUBLIC, SCOPE_ANY, api_ca_pem, API_STREAM, "Certificate of the development authority, for clients to trust (PEM, an extension)" },
 	{ G, "/stacks", NEED_USER, SCOPE_ANY, api_stacks_list, 0, "List stacks" },
 	{ G, "/stacks/:stack", NEED_USER, SCOPE_ANY, api_stacks_info, 0, "One stack" },
 	{ G, "/regions", NEED_USER, SCOPE_ANY, api_regions_list, 0, "List regions" },

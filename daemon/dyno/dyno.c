@@ -156,12 +156,46 @@ void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *a
 
 /* --- one-offs --- */
 
+static struct run *find_run(struct dynos *d, const char *id);
+
+static bool can_be_entered(const struct run *r, const char *app_id)
+{
+	return r && strcmp(r->info.app_id, app_id) == 0 && !r->launching && !r->ended &&
+	       !r->stopping && !r->looking;
+}
+
+/* Of its own it has nothing: memory, folder, network and name are the dyno's. */
+static void go_inside(struct run *n, const struct run *host)
+{
+	struct launch_spec *s = &n->spec;
+
+	memcpy(s->into, host->info.id, sizeof s->into);
+	free(s->slug);
+	s->slug = NULL;
+	s->mem_quota = s->mem_max = s->pids_max = 0;
+	for (int i = 0; i < s->envc; i++)
+		if (strncmp(s->env[i], "DYNO=", 5) == 0) {
+			free(s->env[i]);
+			s->env[i] = xasprintf("DYNO=%s", host->info.name);
+		}
+}
+
 void dynos_oneoff(struct dynos *d, struct dyno_release *r, const struct oneoff_req *req,
 		  const struct oneoff_ops *ops)
 {
 	struct app *a = dynos_app(d, r->app_id, true);
-	struct run *n = run_new(a, r, req->type, req->num, req->command, req->size);
-	struct launch_spec *s = &n->spec;
+	struct run *host = req->into ? find_run(d, req->into) : NULL, *n;
+	struct launch_spec *s;
+
+	if (req->into && !can_be_entered(host, r->app_id)) {
+		struct err err = {0};
+
+		err_set(&err, ERR_NOT_FOUND, "The dyno does not run.");
+		ops->started(NULL, &err, ops->arg);
+		return;
+	}
+	n = run_new(a, host ? host->rel : r, req->type, req->num, req->command, req->size);
+	s = &n->spec;
 
 	n->oneoff = true;
 	n->ops = *ops;
@@ -169,6 +203,8 @@ void dynos_oneoff(struct dynos *d, struct dyno_release *r, const struct oneoff_r
 	if (req->id)
 		snprintf(n->info.id, sizeof n->info.id, "%s", req->id);
 	run_prepare(n);
+	if (host)
+		go_inside(n, host);
 	for (char *const *e = req->env; e && *e; e++) {
 		char *eq = strchr(*e, '=');
 		AUTO(auto_str) char *name = xstrndup(*e, (size_t)(eq - *e));

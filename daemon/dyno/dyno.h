@@ -102,6 +102,8 @@ struct oneoff_req {
 	const char *type; /* "run", "release", "scheduler" */
 	int num;	  /* name is TYPE.NUM */
 	const char *id;	  /* uuid of the run when the caller must know it beforehand; NULL = new */
+	const char *into; /* id of a running dyno of the app: the command runs inside it, with the
+			     config vars of its release; NULL = a dyno of its own */
 	const char *command; /* run by bash after .profile.d */
 	char *const *env;    /* extra, NAME=value, or NULL */
 	const char *size;    /* NULL = default */

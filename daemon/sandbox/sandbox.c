@@ -178,7 +178,7 @@ int launcher_create(struct launcher *l, const struct launch_spec *s, char ip[16]
 	AUTO(buf_clear) struct buf b = {0};
 	int r;
 
-	launch_spec_encode(&b, LAUNCH_CREATE, s);
+	launch_spec_encode(&b, s->into[0] ? LAUNCH_ENTER : LAUNCH_CREATE, s);
 	ip[0] = 0;
 	r = ask(l, &b, LAUNCH_OK, take_ip, ip, err);
 	explicit_bzero(b.data, b.len); /* config vars */

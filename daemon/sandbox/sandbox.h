@@ -18,7 +18,7 @@ int launcher_open(const char *run_dir, struct launcher **out, struct err *err);
 void launcher_close(struct launcher *l);
 const struct launcher_info *launcher_info(const struct launcher *l);
 const char *launcher_run_dir(const struct launcher *l);
-/* Each blocks; any thread but a loop. */
+/* Each blocks; any thread but a loop. create: with s->into, enters the sandbox of that dyno. */
 int launcher_create(struct launcher *l, const struct launch_spec *s, char ip[16], struct err *err);
 int launcher_remove(struct launcher *l, const char *id, struct err *err);
 int launcher_rmtree(struct launcher *l, const char *path, struct err *err);

@@ -276,3 +276,31 @@ def test_process_types_and_variables(paas, app, ca):
 def test_paasctl_has_its_own_way_in(paas, app):
     r = paas.ctl('run', '-a', 'secure', '--exit-code', '--no-tty', 'cat; exit 5', input='some text', check=False)
     assert (r.returncode, r.stdout) == (5, 'some text'), r.stderr
+
+
+# --- run:inside ------------------------------------------------------------------------------------
+
+def test_inside_a_running_dyno(paas, app, ca):
+    wait_for('web.1', lambda: 'web.1: up' in paas.ctl('ps', '-a', 'secure').stdout)
+    outside = Run(paas, ca, 'hostname; readlink /proc/self/ns/pid', tty=False).rest().split()
+    inside = '/apps/secure/dynos/web.1'
+    r = Run(paas, ca, 'hostname; readlink /proc/self/ns/pid; echo $DYNO $GREETING; ls -d /proc/[0-9]* | wc -l; '
+            'touch /tmp/was-here', tty=False, path=inside, GREETING='hello')
+    got = r.rest().decode().split('\n')
+    assert got[0] == 'web.1' and got[2] == 'web.1 hello' and int(got[3]) > 2
+    assert outside[0] != b'web.1' and got[1].encode() != outside[1]
+    r = Run(paas, ca, 'ls /tmp; stty size; cat', path=inside, COLUMNS=99, LINES=9)
+    assert b'was-here' in r.expect(b'9 99\r\n')
+    name = r.name
+    assert name in paas.ctl('ps', '-a', 'secure').stdout
+    r.sock.close()
+    wait_for('its end', lambda: name not in paas.ctl('ps', '-a', 'secure').stdout, 40)
+    assert 'web.1: up' in paas.ctl('ps', '-a', 'secure').stdout  # the dyno goes on
+    assert curl(paas, ca, f'https://secure.localhost:{paas.port}/')[0] == 0
+
+
+def test_inside_which_dyno(paas, app):
+    for dyno, status in (('web.9', 404), ('nope', 404)):
+        got = paas.api('POST', f'/apps/secure/dynos/{dyno}', {'command': 'id'})
+        assert got[0] == status, got
+    assert paas.api('POST', '/apps/secure/dynos/web.1', {'env': {}})[0] == 422

@@ -837,6 +837,138 @@ print('up', flush=True); time.sleep(1000)"""], stdout=subprocess.PIPE)
     assert got["uid"] == got["gid"] and int(got["uid"]) >= 1000000
 
 
+# --- entering a dyno that runs ---------------------------------------------------------------------
+
+def inside(box, into, argv, **spec):
+    spec.setdefault("slug", None)
+    spec.setdefault("attach_ms", 20000)
+    spec.setdefault("name", "run.1")
+    spec.setdefault("stdio", wire.PIPE)
+    if isinstance(argv, str):
+        argv = ["/bin/bash", "-c", argv]
+    slug = spec.pop("slug")
+    if slug:
+        spec["slug"] = slug
+    id, _, _ = box.launcher.create(argv, into=into, **spec)
+    box.made.insert(0, id)
+    return id, Shim(box.run, id).attach()
+
+
+def test_inside_is_the_dynos_own_world(box):
+    web = box.create("echo of web > /tmp/mark; echo changed > hello; exec sleep 500", app_uid=7, pids_max=50,
+                     mem_max=200 * MiB)
+    until(lambda: os.path.exists("/proc/%d/root/tmp/mark" % box.init_pid(web)), "the mark")
+    id, s = inside(box, web, "pwd; hostname; cat /tmp/mark hello; id -u; echo $A; ps -eo args= | grep -c '^sleep 500'; "
+                   "cat /proc/self/cgroup | sort; readlink /proc/self/ns/{pid,mnt,net,ipc,uts,cgroup}; "
+                   "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status; ls -A /proc/self/fd | wc -l; ulimit -n",
+                   app_uid=7, env={"A": "b c"})
+    code, out = s.finish(30)
+    other = box.output("id -u; cat /proc/self/cgroup | sort; readlink /proc/self/ns/{pid,mnt,net,ipc,uts,cgroup}; "
+                       "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status; ls -A /proc/self/fd | wc -l; ulimit -n",
+                       app_uid=7, name="run.2")[1].split("\n")
+    got = out.decode().split("\n")
+    assert code == 0, out
+    assert got[:4] == ["/app", "web.1", "of web", "changed"]
+    assert got[4] == other[0] and got[5:7] == ["b c", "1"]
+    ns = [x for x in got if "[" in x]
+    init = box.init_pid(web)
+    assert ns == [os.readlink("/proc/%d/ns/%s" % (init, n)) for n in ("pid", "mnt", "net", "ipc", "uts", "cgroup")]
+    assert not set(ns) & set(other)
+    # no privilege more than any process of a dyno has
+    mine, theirs = ([x for x in lines if ":\t" in x] for lines in (got, other))
+    assert mine == theirs and "Seccomp:\t2" in mine and "NoNewPrivs:\t1" in mine
+    assert got[-3:] == other[-3:]  # descriptors, limits
+    assert box.launcher.remove(id) is None
+
+
+def test_inside_counts_for_the_dynos_limits(box, limited):
+    web = limited.create("exec sleep 500", pids_max=20)
+    id, s = inside(limited, web, "for i in $(seq 40); do sleep 300 & done; echo not reached")
+    code, out = s.finish(30)
+    assert b"fork" in out or b"Resource temporarily unavailable" in out, out
+    assert code != 0 or b"not reached" in out
+
+
+def test_a_terminal_inside(box):
+    web = box.create("exec sleep 500")
+    id, s = inside(box, web, "tty; stty size; test -t 0 && echo yes; read x; echo got $x; kill -INT $$; sleep 5",
+                   stdio=wire.PTY, rows=33, cols=111)
+    s.stdin(b"hello\n")
+    code, out = s.finish(30)
+    text = out.decode()
+    assert "/dev/pts/" in text and "33 111" in text and "yes" in text and "got hello" in text
+    assert code == 130
+
+
+def test_inside_ends_with_the_dyno(box):
+    web = box.create("exec sleep 500")
+    id, s = inside(box, web, "echo here; exec sleep 600")
+    s.until("OUTPUT")
+    Shim(box.run, web).signal(signal.SIGKILL)
+    code, _ = s.finish(20)
+    assert code == 128 + 9
+
+
+def test_the_dyno_does_not_end_with_what_is_inside(box):
+    web = box.create("exec sleep 500")
+    init = box.init_pid(web)
+
+    def sleepers(n):
+        got = subprocess.run(["pgrep", "-fx", "sleep %d" % n], capture_output=True, text=True)
+        return got.stdout.split()
+    for how in ("exit", "hangup", "remove", "kill"):
+        id, s = inside(box, web, "(setsid sleep 701 &); sleep 702 & echo up; " +
+                       ("exit 4" if how == "exit" else "wait"), on_detach=wire.HANGUP)
+        s.until("OUTPUT")
+        if how == "exit":
+            assert s.finish(20)[0] == 4
+        elif how == "hangup":
+            s.close()
+        elif how == "kill":
+            Shim(box.run, id).signal(signal.SIGKILL)
+        if how == "remove":
+            box.launcher.remove(id)
+        until(lambda: not sleepers(701) and not sleepers(702), how, 40)
+        assert alive(init) and sleepers(500)
+    # signals to it are for its own processes
+    id, s = inside(box, web, "trap 'echo term; exit 5' TERM; echo up; while :; do sleep 0.1; done")
+    s.until("OUTPUT")
+    Shim(box.run, id).signal(signal.SIGTERM)
+    assert s.finish(20)[0] == 5
+    assert alive(init) and sleepers(500)
+
+
+def test_who_may_be_entered(box):
+    web = box.create("exec sleep 500", app_uid=7)
+    gone = box.create("exit")
+    Shim(box.run, gone).supervise().until("EXIT")
+    until(lambda: not os.path.exists(box.run + "/dynos/%s/sock" % gone), "its end")
+    for into, spec, why in ((web, dict(app_uid=8), "forbidden"), (gone, {}, "not_found"),
+                            ("00000000-0000-4000-8000-000000000000", {}, "not_found"),
+                            ("../" + web, {}, "bad_request"), ("x", {}, "bad_request"),
+                            (web, dict(app_uid=7, slug=box.slug), "bad_request"),
+                            (web, dict(app_uid=7, port=80), "bad_request"),
+                            (web, dict(app_uid=7, binds=[(box.state + "/builds/b1", "/mnt", 0)]), "bad_request")):
+        with pytest.raises(LaunchError) as e:
+            inside(box, into, "id", **spec)
+        assert e.value.id == why, (into, spec, e.value)
+    with pytest.raises(LaunchError):  # the verbs are not taken for each other
+        box.launcher.ask("CREATE", wire.spec_fields("00000000-0000-4000-8000-00000000000a", ["id"], into=web, app_uid=7))
+    with pytest.raises(LaunchError):
+        box.launcher.ask("ENTER", wire.spec_fields("00000000-0000-4000-8000-00000000000a", ["id"], app_uid=7))
+
+
+def test_inside_outlives_the_launcher(box):
+    web = box.create("exec sleep 500")
+    id, s = inside(box, web, "read x; echo got $x")
+    box.restart()
+    s.stdin(b"it\n")
+    s.eof()
+    assert s.finish(20)[1] == b"got it\n"
+    id, s = inside(box, web, "echo again")
+    assert s.finish(20)[1] == b"again\n"
+
+
 def test_the_probe_can_fail(box):
     """Outside of a dyno the same program finds nearly all of it: the list above means something."""
     probe = box.dir + "/isolation"

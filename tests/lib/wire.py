@@ -13,11 +13,11 @@ import threading
 import time
 import uuid
 
-LAUNCH = dict(HELLO=1, CREATE=2, REMOVE=3, RMTREE=4, LIST=5, SHUTDOWN=6, OK=64, ERR=65, INFO=66)
+LAUNCH = dict(HELLO=1, CREATE=2, REMOVE=3, RMTREE=4, LIST=5, SHUTDOWN=6, ENTER=7, OK=64, ERR=65, INFO=66)
 L = dict(ID=1, APP_ID=2, NAME=3, APP_UID=4, STDIO=5, ARGV=6, ENV=7, CWD=8, SLUG=9, BIND=10, NET=11,
          PORT=12, MEM_QUOTA=13, MEM_MAX=14, PIDS_MAX=15, CPU_WEIGHT=16, CPU_PCT=17, ROWS=18, COLS=19,
          ON_DETACH=20, ATTACH_MS=21, TTL_S=22, KEEP_OUTPUT=23, LOG=24, METRICS_MS=25, RELEASE=26,
-         STACK=27, TMP_BYTES=28, IP=40, PID=41, ERR_ID=42, MSG=43, PATH=44, FLAGS=45, RUNTIME=46,
+         STACK=27, TMP_BYTES=28, INTO=29, IP=40, PID=41, ERR_ID=42, MSG=43, PATH=44, FLAGS=45, RUNTIME=46,
          LIMITS=47, GATEWAY=48, NOTE=49)
 LINES, PIPE, PTY = 0, 1, 2
 KEEP, HANGUP, KILL = 0, 1, 2
@@ -145,7 +145,7 @@ class Launcher(Conn):
     def create(self, argv, id=None, **spec):
         """Returns (id, ip, pid of the shim)."""
         id = id or str(uuid.uuid4())
-        d = dict(self.ask("CREATE", spec_fields(id, argv, **spec)))
+        d = dict(self.ask("ENTER" if "into" in spec else "CREATE", spec_fields(id, argv, **spec)))
         return id, d[L["IP"]].decode(), number(d[L["PID"]])
 
     def remove(self, id):
