@@ -32,6 +32,8 @@ struct paasd {
 	struct cert_desk *certs;
 	struct releases *releases;
 	struct git *git;
+	struct out *out;
+	struct drains *drains;
 	struct api *api;
 	struct http_server *http;
 	struct pusher pusher;
@@ -322,6 +324,10 @@ static int open_modules(struct paasd *p, struct err *err)
 	if (fs_mkdirs(logs, 0700, err) < 0 || logd_start(logs, log_sock, &p->log, err) < 0)
 		return -1;
 	logd_keep(p->log, (int)p->cfg.log_history_lines);
+	/* At once: from here on what they have not read yet is kept for them. */
+	if (out_start(&p->cfg, &p->out, err) < 0 ||
+	    drains_start(&p->cfg, p->out, p->store, p->log, &p->drains, err) < 0)
+		return -1;
 	if (p->cfg.dev && start_children(p, err) < 0)
 		return -1;
 	if (launcher_open(p->cfg.run_dir, &p->launcher, err) < 0)
@@ -408,6 +414,7 @@ static void open_api(struct paasd *p)
 		.builds = p->builds,
 		.slugs = p->slugs,
 		.git = p->git,
+		.drains = p->drains,
 		.pusher = &p->pusher,
 		.tarballs = p->tarballs,
 		.tls = cert_desk_source(p->certs),
@@ -517,7 +524,11 @@ static void close_all(struct paasd *p)
 	}
 	launcher_close(p->launcher);
 	slugs_free(p->slugs);
+	drains_stop(p->drains);
+	out_stop(p->out);
 	logd_stop(p->log);
+	drains_free(p->drains);
+	out_free(p->out);
 	store_close(p->store);
 	master_key_free(p->key);
 	loop_free(p->loop);

@@ -142,8 +142,25 @@
 #define LIM_LOG_LINE	   10000
 #define LIM_LOG_HISTORY	   1500
 #define LIM_LOG_APP_BYTES  MiB(8)
-#define LIM_LOG_SPOOL	   MiB(1) /* kept by a shim while paasd is away */
+#define LIM_LOG_BEHIND	   MiB(32) /* of an app's log, while a drain has not read it */
+#define LIM_LOG_SPOOL	   MiB(1)  /* kept by a shim while paasd is away */
 #define LIM_LOG_TAIL_QUEUE 1024
 #define LIM_WIRE_FRAME	   MiB(4)
+/* drains and webhooks (Dev Center: Log Drains, App Webhooks) */
+#define LIM_OUT_URL	     2048
+#define LIM_OUT_CONNECT_MS   10000
+#define LIM_OUT_STALL_MS     30000 /* a receiver that takes nothing */
+#define LIM_OUT_IDLE_MS	     240000
+#define LIM_DRAINS_PER_APP   6
+#define LIM_DRAIN_BATCH	     KiB(100) /* of a POST */
+#define LIM_DRAIN_LINES	     1000
+#define LIM_DRAIN_POST_MS    30000
+#define LIM_DRAIN_BACKOFF_MS 120000
+#define LIM_HOOKS_PER_APP    30
+#define LIM_HOOK_SECRET	     256
+#define LIM_HOOK_POST_MS     20000
+#define LIM_HOOK_TRIES	     16	  /* of level sync */
+#define LIM_HOOK_EVENTS	     1000 /* kept of an app */
+#define LIM_HOOK_KEEP_MS     (7 * 24 * 3600 * 1000LL)
 
 #endif

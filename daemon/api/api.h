@@ -6,6 +6,7 @@
 #define API_API_H
 
 #include "daemon/build/build.h"
+#include "daemon/drain/drain.h"
 #include "daemon/git/git.h"
 #include "daemon/http/server.h"
 #include "daemon/log/log.h"
@@ -25,6 +26,7 @@ struct api_deps { /* all borrowed */
 	struct pusher *pusher;
 	struct tarballs *tarballs;
 	struct tls_source *tls;
+	struct drains *drains;
 };
 
 struct api;

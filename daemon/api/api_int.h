@@ -265,4 +265,8 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 	api_stacks_info, api_regions_list, api_regions_info, api_schema, api_ca_pem,
 	api_dynos_run_inside;
 
+/* drains.c */
+extern const struct api_field api_fields_drain_create[];
+api_fn api_drains_list, api_drains_create, api_drains_info, api_drains_delete;
+
 #endif

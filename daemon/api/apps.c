@@ -152,6 +152,7 @@ static int finish_destroy(const struct api_deps *d, const char *app_id, struct e
 	    build_forget_app(d->builds, app_id, err) == 0 &&
 	    store_read(d->store, read_slugs, &t, err) == 0 &&
 	    store_tx(d->store, delete_app, &t, err) == 0) {
+		drains_remove_app(d->drains, app_id);
 		logd_forget(d->log, app_id);
 		remove_slugs(d, &t.slugs);
 		rc = 0;

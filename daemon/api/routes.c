@@ -155,6 +155,10 @@ const struct api_route api_routes[] = {
 	/* logs */
 	{ P, A "/log-sessions", NEED_VIEW, SCOPE_READ, api_log_session_create, 0, "URL of a log stream" },
 	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, API_STREAM, "Log stream (server-sent events, or text)" },
+	{ G, A "/log-drains", NEED_VIEW, SCOPE_READ, api_drains_list, 0, "List log drains" },
+	{ P, A "/log-drains", NEED_OPERATE, SCOPE_WRITE, api_drains_create, API_BODY, "Send the log to a URL, too", api_fields_drain_create },
+	{ G, A "/log-drains/:drain", NEED_VIEW, SCOPE_READ, api_drains_info, 0, "One log drain; id, token, or URL (encoded)" },
+	{ D, A "/log-drains/:drain", NEED_OPERATE, SCOPE_WRITE, api_drains_delete, 0, "Remove a log drain" },
 	/* the platform */
 	{ G, "/schema", NEED_PUBLIC, SCOPE_ANY, api_schema, 0, "This API as a JSON hyper-schema" },
 	{ G, "/ca.pem", NEED_PUBLIC, SCOPE_ANY, api_ca_pem, API_STREAM, "Certificate of the development authority, for clients to trust (PEM, an extension)" },

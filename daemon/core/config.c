@@ -1,4 +1,5 @@
 #include "daemon/core/config.h"
+#include "daemon/core/cidr.h"
 #include "daemon/core/config_int.h"
 #include "proto/buf.h"
 #include "proto/names.h"
@@ -74,6 +75,11 @@ static const char *check_email(const char *v)
 static const char *check_variable(const char *v)
 {
 	return name_is_config_key(v) ? NULL : "wants names of environment variables";
+}
+
+static const char *check_network(const char *v)
+{
+	return cidr_ok(v) ? NULL : "wants networks, as 10.0.0.0/8, fd00::/8 or 192.0.2.7";
 }
 
 static const char *check_mapping(const char *v)
@@ -233,6 +239,13 @@ const struct config_key config_keys[] = {
 	     "Ports of this host that dynos may connect to, at the bridge's address: a database, "
 	     "say."),
 	STR("dyno.dns", dns, "", "Resolver given to dynos. Empty: the host's."),
+
+	LIST("outgoing.allow", out_allow, "", check_network,
+	     "Networks that log drains and webhooks may reach although they are private: users "
+	     "name those addresses, paasd connects to them. Loopback counts as private."),
+	STR("outgoing.ca_file", out_ca_file, "",
+	    "Certificate authorities (PEM) that log drains and webhooks are checked with, besides "
+	    "the system's."),
 
 	INT("router.workers", router_workers, "0", "threads", 0, 256,
 	    "Router threads. 0: one a core."),

@@ -22,6 +22,8 @@ struct config {
 	char **build_env;     /* pass-through variables' names; NULL-terminated */
 	char **buildpack_map; /* "heroku/ruby=ruby" */
 	char **host_ports;    /* host ports dynos may reach: "5432" */
+	char **out_allow;     /* networks that drains and webhooks may reach: "10.0.0.0/8" */
+	char *out_ca_file;    /* further certificate authorities for them; "" = none */
 	char *dns;	      /* resolver given to dynos; "" = the host's */
 	int64_t build_concurrency, build_timeout_s, build_memory_mb, slugs_kept, router_workers;
 	int64_t dyno_memory_mb, dyno_memory_factor_pct, dyno_pids, boot_timeout_s, stop_timeout_s;

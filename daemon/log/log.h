@@ -54,6 +54,32 @@ struct log_tail *logd_tail(struct logd *d, const char *app_id, const struct log_
 			   void *arg);
 void log_tail_pause(struct log_tail *t, bool paused); /* loop l */
 void log_tail_close(struct log_tail *t);	      /* loop l; no cb after it */
+
+/* A reader behind the writer: it takes lines from the segments at its own pace, so that it neither
+ * holds up the log nor needs a queue. What it has not read is kept for it beyond the usual, up to
+ * LIM_LOG_BEHIND bytes of an app's log; lines that went nevertheless are counted. Calls from loop l
+ * only; more is called there when there are lines after a log_reader_next that gave none, at first,
+ * and when lines went unread. after_seq: lines after this one; 0: from now on, which is in order
+ * with logd_append. */
+struct log_reader;
+struct log_lost {
+	uint64_t n;    /* lines */
+	wall_us since; /* when the first of them was missed */
+};
+struct log_reader *logd_read(struct logd *d, const char *app_id, uint64_t after_seq, struct loop *l,
+			     void (*more)(void *arg), void *arg);
+/* The next lines, at most max and about max_bytes of text; they are valid until the next call. 0:
+ * no more for now. What was lost before them is added to *lost. */
+int log_reader_next(struct log_reader *r, struct log_line *lines, int max, size_t max_bytes,
+		    struct log_lost *lost);
+/* Number of the last line taken, or passed over because it is lost, which then is added to *lost.
+ * False: not known yet. */
+bool log_reader_place(struct log_reader *r, uint64_t *seq, struct log_lost *lost);
+/* Back (or on) to what comes after this line. */
+void log_reader_seek(struct log_reader *r, uint64_t after_seq);
+void log_reader_rest(struct log_reader *r);  /* lets go of file and memory until the next call */
+void log_reader_close(struct log_reader *r); /* no more() after it; NULL is fine */
+
 /* Deletes an app's log. Any thread. */
 void logd_forget(struct logd *d, const char *app_id);
 /* "2026-01-31T12:00:00.123456+00:00 app[web.1]: text" */

@@ -24,6 +24,7 @@ struct logapp {
 	struct logapp *dirty_next;
 	bool dirty, loaded, forgotten;
 	struct log_tail *tails;
+	struct log_reader *readers;
 	uint64_t lost;	    /* own lines that could not be written, not told yet */
 	uint32_t own_lines; /* of log.out_lines: nobody will send them again */
 	wall_us lost_since;
@@ -81,5 +82,13 @@ void log_tail_attach(struct log_tail *t); /* reads the old lines, then follows *
 void log_tail_feed(struct log_tail *t, const struct buf *recs);
 void log_tail_detach(struct log_tail *t); /* the log thread lets go of it */
 struct log_tail *log_tail_next(struct log_tail *t);
+
+/* The same for readers: queued by any thread, the rest is the log thread's. */
+bool logd_queue_reader(struct logd *d, struct log_reader *r);
+void log_reader_attach(struct log_reader *r);
+void log_reader_publish(struct log_reader *r, const struct seglog *s); /* the log goes so far */
+uint64_t log_readers_need(const struct log_reader *r); /* of a list: the first segment wanted */
+void log_reader_detach(struct log_reader *r);
+struct log_reader *log_reader_chain(struct log_reader *r);
 
 #endif

@@ -185,6 +185,7 @@ bool logd_flush(struct logd *d)
 		struct err err = {0};
 
 		tell_lost(d, a);
+		a->log.pin = a->readers ? log_readers_need(a->readers) : 0;
 		if (seglog_flush(&a->log, atomic_load(&d->keep), &err) < 0) {
 			write_failed(a, &err);
 			ok = false;
@@ -192,6 +193,8 @@ bool logd_flush(struct logd *d)
 			a->lost = 0;
 			for (struct log_tail *t = a->tails; t; t = log_tail_next(t))
 				log_tail_feed(t, &a->log.out);
+			for (struct log_reader *r = a->readers; r; r = log_reader_chain(r))
+				log_reader_publish(r, &a->log);
 		}
 		if (a->log.fd >= 0)
 			lru_touch(d, a);
@@ -213,7 +216,9 @@ bool logd_flush(struct logd *d)
 struct entry { /* then: source NUL proc NUL text */
 	uint32_t total, len;
 	wall_us ts;
-	struct log_tail *tail; /* instead of a line: opens here, between old lines and new ones */
+	/* instead of a line: opens here, between old lines and new ones */
+	struct log_tail *tail;
+	struct log_reader *reader;
 	char id[LOGD_ID];
 };
 
@@ -246,6 +251,11 @@ static void drain_entries(struct logd *d, const struct buf *q)
 		if (e.tail) {
 			logd_flush(d);
 			log_tail_attach(e.tail);
+			continue;
+		}
+		if (e.reader) {
+			logd_flush(d);
+			log_reader_attach(e.reader);
 			continue;
 		}
 		source = q->data + at + sizeof e;
@@ -321,20 +331,29 @@ void logd_append(struct logd *d, const char *app_id, const char *source, const c
 		loop_post(d->loop, do_drain, d);
 }
 
-bool logd_queue_tail(struct logd *d, struct log_tail *t)
+static bool queue_opening(struct logd *d, const struct entry *e)
 {
-	struct entry e = {.total = sizeof e, .tail = t};
 	bool closed;
 
 	pthread_mutex_lock(&d->lock);
 	closed = d->closed;
 	if (!closed)
-		buf_add(&d->queue, &e, sizeof e);
+		buf_add(&d->queue, e, sizeof *e);
 	d->woken = true;
 	pthread_mutex_unlock(&d->lock);
 	if (!closed)
 		loop_post(d->loop, do_drain, d);
 	return !closed;
+}
+
+bool logd_queue_tail(struct logd *d, struct log_tail *t)
+{
+	return queue_opening(d, &(struct entry){.total = sizeof(struct entry), .tail = t});
+}
+
+bool logd_queue_reader(struct logd *d, struct log_reader *r)
+{
+	return queue_opening(d, &(struct entry){.total = sizeof(struct entry), .reader = r});
 }
 
 void logd_printf(struct logd *d, const char *app_id, const char *source, const char *proc,
@@ -410,6 +429,12 @@ static void do_forget(void *arg)
 
 		a->tails = log_tail_next(t);
 		log_tail_detach(t);
+	}
+	while (a->readers) {
+		struct log_reader *r = a->readers;
+
+		a->readers = log_reader_chain(r);
+		log_reader_detach(r);
 	}
 	lru_out(f->d, a);
 	seglog_clear(&a->log);
@@ -572,6 +597,12 @@ static void do_stop(void *arg)
 
 				a->tails = log_tail_next(t);
 				log_tail_detach(t);
+			}
+			while (a->readers) {
+				struct log_reader *r = a->readers;
+
+				a->readers = log_reader_chain(r);
+				log_reader_detach(r);
 			}
 			if (a->loaded && a->log.fd >= 0)
 				fdatasync(a->log.fd);

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#define HEAD	  32
+#define HEAD	  SEGLOG_HEAD
 #define FOOT	  4
 #define SEG_BYTES (LIM_LOG_APP_BYTES / 4)
 #define REC_MAX	  (HEAD + 256 + 256 + LIM_LOG_LINE + FOOT)
@@ -79,6 +79,11 @@ static void view(const char *p, size_t len, struct log_line *l)
 			       .proc = p + HEAD + sl,
 			       .text = p + HEAD + sl + pl,
 			       .len = len - HEAD - FOOT - sl - pl};
+}
+
+uint64_t seglog_head_seq(const char head[SEGLOG_HEAD])
+{
+	return get64(head + 8);
 }
 
 size_t seglog_parse(const void *data, size_t n, struct log_line *line)
@@ -385,6 +390,8 @@ int seglog_load(struct seglog *s, const char *dir, bool repeats, struct err *err
 		older = last_seq(s, i);
 		seq = older > seq ? older : seq;
 	}
+	for (int i = 1; i < s->n; i++)
+		s->segs[i].start = s->segs[i - 1].start + s->segs[i - 1].lines;
 	/* Numbers handed to tails just before the power failed may not have reached the disk: start
 	 * from the clock, in microseconds, which no app's count overtakes. */
 	s->next_seq = seq + 1 > (uint64_t)now ? seq + 1 : (uint64_t)now;
@@ -431,6 +438,8 @@ static void prune(struct seglog *s, int keep)
 		}
 		if (s->n < 2 ||
 		    (bytes <= LIM_LOG_APP_BYTES && lines - s->segs[0].lines < (uint64_t)keep))
+			return;
+		if (s->pin && s->segs[0].num >= s->pin && bytes <= LIM_LOG_BEHIND)
 			return;
 		drop_oldest(s);
 	}
@@ -487,11 +496,13 @@ static int open_newest(struct seglog *s, bool create, struct err *err)
 
 static int new_segment(struct seglog *s, struct err *err)
 {
-	uint64_t num = s->n ? s->segs[s->n - 1].num + 1 : 1;
+	const struct logseg *last = s->n ? &s->segs[s->n - 1] : NULL;
+	uint64_t num = last ? last->num + 1 : 1, start = last ? last->start + last->lines : 0;
 
 	seglog_close_fd(s);
 	s->segs = xrealloc(s->segs, ((size_t)s->n + 1) * sizeof *s->segs);
-	s->segs[s->n++] = (struct logseg){.num = num, .changed_ms = clock_wall_ms()};
+	s->segs[s->n++] =
+		(struct logseg){.num = num, .start = start, .changed_ms = clock_wall_ms()};
 	if (open_newest(s, true, err) == 0)
 		return 0;
 	s->n--;

@@ -9,6 +9,7 @@
 
 #include "daemon/log/log.h"
 
+#define SEGLOG_HEAD    32   /* bytes of a record's head */
 #define SEGLOG_LINES   8192 /* a segment is closed at so many lines */
 #define SEGLOG_WEEK_MS (7 * 24 * 3600 * 1000LL)
 #define SEGLOG_RESEND_MS \
@@ -17,6 +18,7 @@
 struct logseg {
 	uint64_t num; /* file NNNN.log */
 	uint64_t bytes;
+	uint64_t start; /* lines before it, counted since the log was loaded */
 	uint32_t lines;
 	wall_ms changed_ms;
 };
@@ -27,6 +29,7 @@ struct seglog {
 	struct logseg *segs; /* oldest first */
 	int n;
 	uint64_t next_seq;
+	uint64_t pin;	/* segments from this number on have readers; 0 = none */
 	struct buf out; /* records not written yet */
 	uint32_t out_lines;
 	bool unsynced;
@@ -61,6 +64,8 @@ void seglog_expire_dir(const char *dir); /* the same for a log that is not loade
 
 /* First record of data: its length, 0 when there is none that is whole and right. line borrows. */
 size_t seglog_parse(const void *data, size_t n, struct log_line *line);
+/* Number of the line whose record starts here. */
+uint64_t seglog_head_seq(const char head[SEGLOG_HEAD]);
 bool log_filter_pass(const struct log_filter *f, const struct log_line *l);
 
 #endif

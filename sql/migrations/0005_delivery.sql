@@ -4,15 +4,15 @@ CREATE TABLE log_drains (
 	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
 	token TEXT NOT NULL UNIQUE,          -- d.UUID
 	url BLOB NOT NULL,                   -- sealed: may hold credentials
-	url_hash TEXT NOT NULL,
 	created_ms INTEGER NOT NULL,
-	updated_ms INTEGER NOT NULL,
-	UNIQUE (app_id, url_hash)
+	updated_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX log_drains_app ON log_drains (app_id);
 
+-- Without their app webhooks stay until they have told of its end.
 CREATE TABLE webhooks (
 	id TEXT PRIMARY KEY,
-	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+	app_id TEXT REFERENCES apps (id) ON DELETE SET NULL,
 	url TEXT NOT NULL,
 	include TEXT NOT NULL,               -- JSON array
 	level TEXT NOT NULL CHECK (level IN ('notify', 'sync')),
@@ -26,7 +26,7 @@ CREATE INDEX webhooks_app ON webhooks (app_id);
 CREATE TABLE webhook_events (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT,
 	id TEXT NOT NULL UNIQUE,
-	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+	app_id TEXT REFERENCES apps (id) ON DELETE SET NULL,
 	include TEXT NOT NULL,               -- api:release
 	action TEXT NOT NULL,
 	payload TEXT NOT NULL,               -- JSON
@@ -39,7 +39,7 @@ CREATE TABLE webhook_deliveries (
 	id TEXT NOT NULL UNIQUE,
 	webhook_id TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
 	event_id TEXT NOT NULL REFERENCES webhook_events (id) ON DELETE CASCADE,
-	status TEXT NOT NULL CHECK (status IN ('pending', 'scheduled', 'retrying', 'failed', 'succeeded')),
+	status TEXT NOT NULL CHECK (status IN ('pending', 'retrying', 'failed', 'succeeded')),
 	attempts INTEGER NOT NULL DEFAULT 0,
 	next_ms INTEGER,
 	last_id TEXT, last_status TEXT, last_code INTEGER, last_error TEXT, last_ms INTEGER, last_done_ms INTEGER,

@@ -5,6 +5,7 @@ import io
 import socket
 import subprocess
 import tarfile
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -332,6 +333,41 @@ def test_the_rest(paas, c):
 def test_the_authority(paas, c):
     status, head, text = stream(paas, paas.url + '/ca.pem')
     assert status == 200 and 'x-pem-file' in head and text.startswith('-----BEGIN CERTIFICATE-----')
+
+
+def test_drains(paas, c):
+    c('POST', '/apps', {'name': 'drained'}, want=201)
+    p = '/apps/drained/log-drains'
+    url = 'https://me:pass%20word@logs.example.com/in?key=1'
+    one = c('POST', p, {'url': url}, want=201).json
+    assert one['url'] == url and one['token'].startswith('d.') and one['addon'] is None
+    two = c('POST', p, {'url': 'syslog+tls://logs.example.com:40841'}, want=201).json
+    assert c('GET', p, want=200).json == sorted([one, two], key=lambda d: d['id'])
+    for ref in (one['id'], one['token'], quote(url, safe='')):
+        assert c('GET', f'{p}/{ref}', want=200).json == one
+    a = c('POST', p, {'url': url}, want=422)
+    assert a.message == 'Url has already been taken'
+    for bad in ('ftp://x/', 'https://', 'syslog://u@x:1', '/var/log', 'x' * 3000, 'https://a b/', 'udp://x:1'):
+        c('POST', p, {'url': bad}, want=422)
+    for body in ({}, {'url': None}, {'url': 1}, {'url': url + '1', 'token': 'd.x'}):
+        c('POST', p, body, want=422)
+    # each app may have six
+    for i in range(4):
+        c('POST', p, {'url': f'syslog://logs{i}.example.com:514'}, want=201)
+    assert 'at most 6' in c('POST', p, {'url': 'syslog://logs9.example.com:514'}, want=422).message
+    # those who may not change the app see where the log goes, not with which credentials
+    mate = c.with_token(paas.new_user('viewer@example.com'))
+    c('POST', '/apps/drained/collaborators', {'user': 'viewer@example.com', 'permissions': ['view']}, want=201)
+    seen = mate('GET', f'{p}/{one["id"]}', want=200).json
+    assert seen == {**one, 'url': 'https://logs.example.com/[hidden]'}
+    assert 'pass' not in str(mate('GET', p, want=200).json)
+    assert mate('GET', f'{p}/{quote(url, safe="")}').status == 404  # nor may they guess
+    audit = c('GET', '/apps/drained/audit', want=200).json
+    assert 'word' not in str(audit) and any(r['action'] == 'drain.add' and one['token'] in r['detail'] for r in audit)
+    assert c('DELETE', f'{p}/{quote(url, safe="")}', want=200).json == one
+    assert c('DELETE', f'{p}/{two["token"]}', want=200).json == two
+    c('GET', f'{p}/{one["id"]}', want=404)
+    c('DELETE', '/apps/drained', want=200)
 
 
 def test_the_hyper_schema(paas, c):

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Who may include whom (docs/architecture.md): prints each forbidden #include, exits 1 if there is one.
-#   main > api > release > {git build dyno route} > {store http slug log sandbox tls} > core > proto
+#   main > api > release > {git build dyno route drain hook} > {store http slug log sandbox tls out} > core > proto
 # Modules inside one pair of braces never include each other; of another module only its public header
 # (module/module.h, or a store aggregate); the other programs use proto, core, and the HTTP parser.
 set -eu
@@ -10,8 +10,8 @@ level() {
 	case $1 in
 	proto) echo 0 ;;
 	core) echo 1 ;;
-	store | http | slug | log | sandbox | tls) echo 2 ;;
-	git | build | dyno | route) echo 3 ;;
+	store | http | slug | log | sandbox | tls | out) echo 2 ;;
+	git | build | dyno | route | drain | hook) echo 3 ;;
 	release) echo 4 ;;
 	api) echo 5 ;;
 	main) echo 6 ;;
