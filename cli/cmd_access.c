@@ -56,6 +56,38 @@ static int cmd_access_remove(struct cli *c, struct err *err)
 			c->args.pos[0]);
 }
 
+/* Who was added before they had an account. */
+static int cmd_invitations(struct cli *c, struct err *err)
+{
+	static const struct cli_field row[] = {{"Email", "email", FORM_TEXT},
+					       {"Permissions", "permissions", FORM_LIST},
+					       {"Invited by", "inviter.email", FORM_TEXT},
+					       {"Expires", "expires_at", FORM_TEXT},
+					       {0}};
+	json_auto_t *list = NULL;
+
+	if (cli_api(c, "GET", NULL, &list, err, "/apps/%s/invitations", c->app) < 0)
+		return -1;
+	return cli_show_list(c, list, row, NULL, "Nobody is invited to %s.");
+}
+
+static int cmd_uninvite(struct cli *c, struct err *err)
+{
+	json_auto_t *list = NULL;
+	json_t *found;
+
+	if (cli_api(c, "GET", NULL, &list, err, "/apps/%s/invitations", c->app) < 0)
+		return -1;
+	found = cli_find(list, "email", c->args.pos[0]);
+	if (!found)
+		return err_set(err, ERR_NOT_FOUND, "%s is not invited to %s.", c->args.pos[0],
+			       c->app);
+	cli_action(c, "Withdrawing the invitation of %s to %s", c->args.pos[0],
+		   cli_label(c, c->app));
+	return cli_send(c, "DELETE", NULL, err, "/apps/%s/invitations/%s", c->app,
+			cli_js(found, "id"));
+}
+
 #define EMAIL                                                                      \
 	{                                                                          \
 		"EMAIL", COMPLETE_PERSON, "email address of the user", true, false \
@@ -75,7 +107,8 @@ const struct cli_cmd cli_cmds_access[] = {
 	 .help = "add a user to an app",
 	 .more = "view: see the app, its config and logs; deploy: push, release, run; operate: "
 		 "scale, restart, "
-		 "change config; manage: who has access. Without -p all of them.",
+		 "change config; manage: who has access. Without -p all of them. "
+		 "Somebody without an account is invited: pass the address that is shown on.",
 	 .args = ARGS({"EMAIL", COMPLETE_NONE, "email address of the user", true, false}),
 	 .opts = OPTS(PERMISSIONS),
 	 .flags = CLI_APP,
@@ -89,6 +122,17 @@ const struct cli_cmd cli_cmds_access[] = {
 	 .flags = CLI_APP,
 	 .run = cmd_access_remove,
 	 .examples = "access:remove user@example.com -a my-app"},
+	{.name = "access:invitations",
+	 .help = "list who was added to an app but has no account yet",
+	 .flags = CLI_APP,
+	 .run = cmd_invitations,
+	 .examples = "access:invitations -a my-app"},
+	{.name = "access:uninvite",
+	 .help = "withdraw an invitation to an app",
+	 .args = ARGS({"EMAIL", COMPLETE_NONE, "email address", true, false}),
+	 .flags = CLI_APP,
+	 .run = cmd_uninvite,
+	 .examples = "access:uninvite user@example.com -a my-app"},
 	{.name = "access:update",
 	 .help = "change what a user may do with an app",
 	 .args = ARGS(EMAIL),

@@ -223,7 +223,10 @@ static int get_trust(struct cli *c, struct err *err)
 		buf_reset(&c->detail);
 		return c->untrusted ? cli_ca_offer(c, true, err) : 0;
 	}
-	return cli_ca_offer(c, false, err);
+	/* Plain http works without; whoever is there to be asked will want the Heroku CLI too. */
+	if (cli_opt(&c->args, "yes") || isatty(STDIN_FILENO))
+		return cli_ca_offer(c, false, err);
+	return 0;
 }
 
 static int cmd_login(struct cli *c, struct err *err)

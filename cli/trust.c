@@ -171,8 +171,7 @@ int cli_ca_offer(struct cli *c, bool required, struct err *err)
 			return err_set(err, ERR_UNAVAILABLE,
 				       "not trusted: compare the fingerprint with the platform's, "
 				       "then log in with --yes");
-		cli_warn(c, "not trusted: https and git push to it will fail. To trust it, log in "
-			    "with --yes");
+		cli_warn(c, "not trusted: https to it will fail. To trust it, log in with --yes");
 		return 0;
 	}
 	if (cli_ca_keep(c, &pem, &path, err) < 0)

@@ -185,9 +185,55 @@ def test_access(paas, app):
     paas.ctl('access:add', 'c@example.com', '-p', 'view', cwd=app)
     assert re.search('c@example.com +collaborator +view$', paas.ctl('access', cwd=app).stdout, re.M)
     assert paas.ctl('maintenance:on', '-a', 'shop', token=token, check=False).returncode == 3
+    paas.ctl('access:update', 'c@example.com', '-p', 'view,operate', cwd=app)
+    paas.ctl('maintenance:on', '-a', 'shop', token=token)
+    paas.ctl('maintenance:off', '-a', 'shop', token=token)
     paas.ctl('leave', '-a', 'shop', token=token)
     assert 'c@example.com' not in paas.ctl('access', cwd=app).stdout
     assert 'collaborator.add' in paas.ctl('audit', '-a', 'shop').stdout
+    assert re.search('collaborator.add +shop +c@example.com: view', paas.ctl('audit', '-n', '500').stdout)
+    rows = js(paas, 'audit', '--actor', 'admin@localhost', '--action', 'collaborator.add', '--since', '2026-01-31')
+    assert rows and all(r['action'] == 'collaborator.add' for r in rows)
+    assert paas.ctl('audit', token=token, check=False).returncode == 3
+
+
+def test_invitations(paas, app):
+    url = paas.ctl('users:invite', 'new@example.com', '--admin').stdout.strip()
+    assert re.match(r'https?://localhost:\d+/join/', url)
+    assert 'new@example.com' in paas.ctl('users:invitations').stdout
+    paas.ctl('users:uninvite', 'new@example.com')
+    assert 'new@example.com' not in paas.ctl('users:invitations').stdout
+    r = paas.ctl('access:add', 'soon@example.com', '-p', 'view', cwd=app)
+    assert 'has no account yet' in r.stderr and '/join/' in r.stderr
+    assert 'soon@example.com' in paas.ctl('access:invitations', cwd=app).stdout
+    paas.ctl('access:uninvite', 'soon@example.com', cwd=app)
+    assert paas.ctl('access:invitations', cwd=app).stdout == 'Nobody is invited to shop.\n'
+
+
+def test_keys(paas, tmp_path):
+    paas.run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'me@laptop', '-f', str(tmp_path / 'id'))
+    paas.ctl('keys:add', str(tmp_path / 'id.pub'))
+    assert (tmp_path / 'id.pub').read_text().split()[1] in paas.ctl('keys', '-l').stdout
+    assert re.search(r'^ssh-ed25519 AAAA\S+\.\.\.\S+ me@laptop$', paas.ctl('keys').stdout, re.M)
+    assert paas.ctl('keys:add', str(tmp_path / 'id'), check=False).returncode == 2
+    paas.ctl('keys:remove', 'me@laptop')
+    paas.ctl('keys:add', str(tmp_path / 'id.pub'))
+    paas.ctl('keys:clear')
+    assert 'You have no SSH keys.' in paas.ctl('keys').stderr
+
+
+def test_features_and_labs(paas, app):
+    assert '[+]  preboot' in paas.ctl('features', cwd=app).stdout
+    assert 'Enabled:     true' in paas.ctl('features:info', 'preboot', cwd=app).stdout
+    assert 'already enabled' in paas.ctl('features:enable', 'preboot', cwd=app, check=False).stderr
+    r = paas.ctl('features:disable', 'preboot', cwd=app, check=False)
+    assert r.returncode == 2 and 'cannot be switched off' in r.stderr
+    name = next(f['name'] for f in js(paas, 'labs', cwd=app)['app'])
+    assert paas.ctl('labs:enable', name, cwd=app).stderr.endswith('done\n')
+    assert re.search(r'\[\+\]  %s' % re.escape(name), paas.ctl('labs', cwd=app).stdout)
+    assert 'Enabled:     true' in paas.ctl('labs:info', name, cwd=app).stdout
+    paas.ctl('labs:disable', name, cwd=app)
+    assert js(paas, 'labs:info', name, cwd=app)['enabled'] is False
 
 
 # --- code -----------------------------------------------------------------------------------

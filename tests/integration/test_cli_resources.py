@@ -167,6 +167,17 @@ def test_access(cli, api):
     assert json.loads(ok(cli("access:remove", "a@b.c", "-a", "shop", "--json")).out)["role"] == "collaborator"
 
 
+def test_invitations_to_an_app(cli, api):
+    api.on("POST", "/apps/shop/collaborators", (201, collaborator("n@b.c"), {"X-Heroku-Warning": "Pass this on: http://x/join/1"}))
+    assert "Warning: Pass this on: http://x/join/1\n" in ok(cli("access:add", "n@b.c", "-a", "shop")).err
+    api.on("GET", "/apps/shop/invitations", [{"id": uid(1), "email": "n@b.c", "permissions": ["view", "deploy"],
+                                              "inviter": {"email": EMAIL}, "expires_at": TIME}])
+    assert "n@b.c  view, deploy  me@example.org" in ok(cli("access:invitations", "-a", "shop")).out
+    api.on("DELETE", "/apps/shop/invitations/" + uid(1), {})
+    ok(cli("access:uninvite", "n@b.c", "-a", "shop"))
+    assert cli("access:uninvite", "x@b.c", "-a", "shop").code == 4
+
+
 def test_leave(cli, api):
     api.on("DELETE", "/apps/shop/collaborators/me%40example.org", collaborator())
     ok(cli("leave", "-a", "shop"), "", "Leaving shop... done\n")
@@ -275,18 +286,22 @@ def test_invitations(cli, api):
     r = ok(cli("users:invite", "n@b.c"), "http://x/accept/SECRET\n")
     assert "Give this address to n@b.c" in r.err
     assert sent(api, "POST", "/invitations") == {"email": "n@b.c", "admin": False}
-    api.on("GET", "/invitations", [{"id": uid(1), "email": "n@b.c", "expires_at": TIME}])
-    assert "n@b.c" in ok(cli("users:invitations")).out
+    api.on("GET", "/invitations", [{"id": uid(1), "email": "n@b.c", "expires_at": TIME,
+                                    "inviter": {"id": uid(2), "email": "boss@b.c"}}])
+    assert re.search("^n@b.c .*boss@b.c", ok(cli("users:invitations")).out, re.M)
     api.on("DELETE", "/invitations/" + uid(1), {})
     ok(cli("users:uninvite", "n@b.c"))
 
 
 def test_audit(cli, api):
-    rows = [{"id": 2, "created_at": TIME, "actor": EMAIL, "action": "app.create", "detail": "shop"}]
+    rows = [{"id": 2, "created_at": TIME, "actor": EMAIL, "action": "app.create", "app": "shop", "detail": "x=y"}]
     api.on("GET", "/audit", rows)
     api.on("GET", "/apps/shop/audit", rows)
-    assert "me@example.org  app.create" in ok(cli("audit")).out
+    assert "me@example.org  app.create  shop  x=y" in ok(cli("audit")).out
     assert api.seen("GET", "/audit")[0].headers["range"] == "id ..; max=50, order=desc"
+    ok(cli("audit", "--actor", "a@b.c", "--since", "2026-01-31"))
+    assert api.seen("GET", "/audit")[1].query == "actor=a%40b.c&since=2026-01-31"
+    assert cli("audit", "-a", "shop", "--action", "x").code == 2
     ok(cli("audit", "-a", "shop", "-n", "7"))
     assert api.seen("GET", "/apps/shop/audit")[0].headers["range"] == "id ..; max=7, order=desc"
 
