@@ -136,6 +136,7 @@
 #define LIM_ONEOFF_TTL_S   86400
 #define LIM_DYNOS_PER_TYPE 100
 #define LIM_CONFIG_BYTES   KiB(64) /* sum of keys and values */
+#define LIM_CONFIG_VARS	   1000
 #define LIM_CONFIG_VALUE   KiB(32)
 #define LIM_COMMAND	   KiB(32)
 /* logs (Dev Center: Logging) */

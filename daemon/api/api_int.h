@@ -186,7 +186,7 @@ int api_stream(struct api_req *q,
 	       int (*more)(struct api_req *q, uint64_t offset, struct buf *out, bool *done,
 			   struct err *err),
 	       struct err *err);
-/* What a buildpack may be called, in lists and in builds. */
+/* What a buildpack may be called, in lists and in builds; an F_LINE. */
 int api_buildpack_check(const char *url, struct err *err);
 
 /* --- reading the body (body.c); each complains with INVALID_PARAMS naming the field --- */
@@ -235,7 +235,9 @@ extern const struct api_field api_fields_app_create[], api_fields_app_update[],
 	api_fields_build_create[];
 
 /* --- code: uploads.c builds.c slugs.c --- */
-extern const struct api_field api_fields_slug_create[];
+extern const struct api_field api_fields_slug_create[], api_fields_buildpacks[],
+	api_fields_log_session[], api_fields_config[], api_fields_release_create[],
+	api_fields_formation[], api_fields_formation_batch[], api_fields_dyno_create[];
 api_fn api_slugs_create, api_slug_put, api_slug_get;
 
 /* --- to the world: domains.c certs.c transfers.c registry.c filters.c lists.c --- */

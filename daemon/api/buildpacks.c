@@ -59,43 +59,36 @@ static int write_buildpacks(struct tx *tx, void *arg, struct err *err)
 
 int api_buildpack_check(const char *url, struct err *err)
 {
-	size_t n = strlen(url);
-
-	if (n < 1 || n > 1000 || url[0] == '-')
+	if (*url == '-' || strchr(url, ' '))
 		return err_set(err, ERR_INVALID_PARAMS,
-			       "A buildpack is a name, a git URL or a URL of a .tgz, of at most "
-			       "1000 characters.");
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)url[i] <= 0x20 || url[i] == 0x7f)
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "A buildpack's URL has no blanks or control characters.");
+			       "A buildpack is a name, a git URL or a URL of a .tgz, without "
+			       "blanks: %.80s.",
+			       url);
 	return 0;
 }
 
+static const struct api_field installation[] = {
+	{"buildpack", F_LINE, F_REQUIRED, .min = 1, .max = 1000,
+	 .text = "name, git URL, or URL of a .tgz"},
+	{0},
+};
+static const struct api_field installation_item = {.type = F_OBJECT, .of = installation};
+const struct api_field api_fields_buildpacks[] = {
+	{"updates", F_LIST, F_REQUIRED, .max = LIM_BUILDPACKS, .of = &installation_item},
+	{0},
+};
+
 int api_buildpacks_put(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"updates", NULL}, *const of_one[] = {"buildpack",
-										  NULL};
 	struct bp_tx t = {.q = q};
 	json_t *updates = json_object_get(q->body, "updates"), *u, *list;
 	size_t i;
 
-	if (api_known(q->body, fields, err) < 0)
-		return -1;
-	if (!json_is_array(updates) || json_array_size(updates) > LIM_BUILDPACKS)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter updates must be a list of at most %d {buildpack}.",
-			       LIM_BUILDPACKS);
 	json_array_foreach(updates, i, u)
 	{
-		const char *url = json_string_value(json_object_get(u, "buildpack"));
-
-		if (!url)
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "Parameter updates[%zu].buildpack must be a string.", i);
-		if (api_known(u, of_one, err) < 0 || api_buildpack_check(url, err) < 0)
+		t.urls[t.n] = api_get_str(u, "buildpack");
+		if (api_buildpack_check(t.urls[t.n++], err) < 0)
 			return -1;
-		t.urls[t.n++] = url;
 	}
 	if (store_tx(q->d->store, write_buildpacks, &t, err) < 0) {
 		store_buildpacks_clear(&t.list);

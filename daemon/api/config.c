@@ -1,6 +1,7 @@
 /* Config vars. Values never reach a log, an audit row or an error. */
 #include "daemon/api/api_int.h"
 #include "daemon/store/release.h"
+#include "proto/limits.h"
 #include "proto/names.h"
 
 #include <string.h>
@@ -45,6 +46,11 @@ int api_release_config(struct api_req *q, struct err *err)
 	return api_ok(q, 200, t.config);
 }
 
+const struct api_field api_fields_config[] = {
+	{"*", F_STRING, F_NULL, .max = LIM_CONFIG_VALUE, .text = "null unsets"},
+	{0},
+};
+
 struct changes {
 	const char **names, **values;
 	int n;
@@ -57,16 +63,29 @@ static int read_changes(struct api_req *q, struct changes *c, struct err *err)
 
 	json_object_foreach(q->body, key, v)
 	{
-		if (!json_is_string(v) && !json_is_null(v))
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "Config var %.80s must be a string, or null to remove it.",
-				       key);
 		if (name_check_config(key, json_string_value(v), json_string_length(v), err) < 0)
 			return -1;
 		c->names[c->n] = key;
 		c->values[c->n++] = json_string_value(v);
 	}
 	return 0;
+}
+
+/* What dynos get from the platform whatever the config vars say. */
+static void warn_of_platform_names(struct api_req *q, const struct changes *c)
+{
+	static const char *const names[] = {"DYNO", "HEROKU_DYNO_ID", "HOME", "MEMORY_AVAILABLE",
+					    "PORT", "PWD"};
+	AUTO(buf_clear) struct buf b = {0};
+
+	for (int i = 0; i < c->n; i++)
+		for (size_t k = 0; k < ARRAY_LEN(names) && c->values[i]; k++)
+			if (strcmp(c->names[i], names[k]) == 0)
+				buf_addf(&b, "%s%s", b.len ? ", " : "", names[k]);
+	if (b.len)
+		http_setf(q->x, "X-Heroku-Warning",
+			  "The platform sets %s when a dyno starts, whatever the config vars say.",
+			  buf_str(&b));
 }
 
 int api_config_patch(struct api_req *q, struct err *err)
@@ -90,5 +109,6 @@ int api_config_patch(struct api_req *q, struct err *err)
 		buf_addf(&names, "%s%s%s", i ? " " : "", c.values[i] ? "" : "-", c.names[i]);
 	if (c.n && !out.unchanged)
 		api_audit(q, "config.update", "%s", buf_str(&names));
+	warn_of_platform_names(q, &c);
 	return api_config_get(q, err);
 }

@@ -77,80 +77,61 @@ int api_formation_info(struct api_req *q, struct err *err)
 	return 0;
 }
 
-/* 2, "2", "+1", "-1" */
-static int quantity(const json_t *v, int present, int *out, struct err *err)
+/* --- changed --- */
+
+#define SIZE_FIELDS                                                                   \
+	{"quantity", F_QUANTITY, .max = LIM_DYNOS_PER_TYPE},                          \
+		{"size", F_REF, .text = "name of a dyno size"}, {"dyno_size", F_REF}, \
+	{                                                                             \
+		0                                                                     \
+	}
+
+const struct api_field api_fields_formation[] = {SIZE_FIELDS};
+static const struct api_field update[] = {
+	{"type", F_LINE, F_REQUIRED, .min = 1, .max = LIM_PROC_TYPE}, SIZE_FIELDS};
+static const struct api_field update_item = {.type = F_OBJECT, .of = update};
+const struct api_field api_fields_formation_batch[] = {
+	{"updates", F_LIST, F_REQUIRED, .min = 1, .max = 100, .of = &update_item},
+	{0},
+};
+
+/* By name in any case, or by id as in the answers. */
+static const struct dyno_size *size_named(const char *name, struct err *err)
 {
-	int64_t n;
-	bool relative;
-
-	*out = -1;
-	if (!v || json_is_null(v))
-		return 0;
-	if (api_number(v, &n, &relative) < 0)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter quantity must be a number, +N or -N.");
-	if (n >= -LIM_DYNOS_PER_TYPE && n <= LIM_DYNOS_PER_TYPE)
-		n += relative ? present : 0;
-	if (n < 0 || n > LIM_DYNOS_PER_TYPE)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter quantity must be between 0 and %d.", LIM_DYNOS_PER_TYPE);
-	*out = (int)n;
-	return 0;
-}
-
-/* "size": "basic", or "dyno_size": "basic" or {name} or {id} as in the answers. "" = none given. */
-static int size_of(const json_t *u, char out[32], struct err *err)
-{
-	const json_t *size = json_object_get(u, "size"), *ds = json_object_get(u, "dyno_size");
-	const json_t *v = size && !json_is_null(size) ? size : ds;
-	const char *name;
-
-	out[0] = 0;
-	if (!v || json_is_null(v))
-		return 0;
-	if (json_is_object(v))
-		v = json_object_get(v, json_object_get(v, "name") ? "name" : "id");
-	name = json_string_value(v);
-	if (!name)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter size must be the name of a dyno size.");
 	for (const struct dyno_size *s = dyno_sizes; s->name; s++) {
 		AUTO(json_decref) json_t *ref = json_named_ref("dyno-size", s->name);
 
-		if (strcasecmp(s->name, name) == 0 ||
-		    strcmp(json_string_value(json_object_get(ref, "id")), name) == 0) {
-			snprintf(out, 32, "%s", s->name);
-			return 0;
-		}
+		if (strcasecmp(s->name, name) == 0 || strcmp(api_get_str(ref, "id"), name) == 0)
+			return s;
 	}
-	return err_set(err, ERR_INVALID_PARAMS, "No such dyno size: %.40s. See GET /dyno-sizes.",
-		       name);
+	err_set(err, ERR_INVALID_PARAMS, "No such dyno size: %.40s. See GET /dyno-sizes.", name);
+	return NULL;
 }
 
-/* type NULL: it is in u. */
-static int read_change(struct api_req *q, const char *type, const json_t *u,
-		       struct formation_change *c, struct err *err)
+/* type: where the path or the item says it, by name or id. */
+static int read_change(const char *type, const json_t *u, struct formation_change *c,
+		       struct err *err)
 {
-	static const char *const with_type[] = {"type", "quantity", "size", "dyno_size", NULL};
-	struct formation_q t = {.q = q};
-	int rc;
+	const json_t *quantity = json_object_get(u, "quantity");
+	const char *name = api_get_ref(u, "size");
+	const struct dyno_size *size;
+	int64_t n;
 
-	t.type = type ? type : json_string_value(json_object_get(u, "type"));
-	if (!t.type)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter updates must be a list of {type, quantity, size}, type "
-			       "being a string.");
-	if (api_known(u, type ? with_type + 1 : with_type, err) < 0)
-		return -1;
-	if (store_read(q->d->store, read_one, &t, err) < 0)
-		return err->code == ERR_NOT_FOUND
-			       ? err_set(err, ERR_NOT_FOUND,
-					 "Couldn't find that process type (%.60s).", t.type)
-			       : -1;
-	snprintf(c->type, sizeof c->type, "%s", t.one.type);
-	rc = quantity(json_object_get(u, "quantity"), t.one.quantity, &c->quantity, err);
-	store_formation_clear(&t.one);
-	return rc < 0 ? -1 : size_of(u, c->size, err);
+	if (!name)
+		name = api_get_ref(u, "dyno_size");
+	snprintf(c->type, sizeof c->type, "%s", type);
+	c->quantity = -1;
+	if (api_number(quantity, &n, &c->relative) == 0) {
+		/* what it makes of the present quantity is checked with that */
+		n = n > LIM_DYNOS_PER_TYPE ? LIM_DYNOS_PER_TYPE + 1 : n;
+		c->quantity = (int)(n < -LIM_DYNOS_PER_TYPE ? -LIM_DYNOS_PER_TYPE - 1 : n);
+	}
+	if (!name)
+		return 0;
+	size = size_named(name, err);
+	if (size)
+		snprintf(c->size, sizeof c->size, "%s", size->name);
+	return size ? 0 : -1;
 }
 
 static void audit_scale(struct api_req *q, const struct formation_change *c, int n)
@@ -165,21 +146,14 @@ static void audit_scale(struct api_req *q, const struct formation_change *c, int
 
 int api_formation_batch(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"updates", NULL};
 	json_t *updates = json_object_get(q->body, "updates"), *u, *list;
 	size_t n = json_array_size(updates), i;
-	struct formation_change *c;
+	struct formation_change *c = http_alloc(q->x, n * sizeof *c);
 
-	if (api_known(q->body, fields, err) < 0)
-		return -1;
-	if (!json_is_array(updates) || n < 1 || n > 100)
-		return err_set(
-			err, ERR_INVALID_PARAMS,
-			"Parameter updates must be a list of 1 to 100 {type, quantity, size}.");
-	c = http_alloc(q->x, n * sizeof *c);
 	json_array_foreach(updates, i, u)
 	{
-		if (read_change(q, NULL, u, &c[i], err) < 0)
+		c[i] = (struct formation_change){.quantity = -1};
+		if (read_change(api_get_str(u, "type"), u, &c[i], err) < 0)
 			return -1;
 	}
 	if (formation_update(q->d->releases, q->app.id, q->user.email, c, (int)n, err) < 0)
@@ -191,23 +165,25 @@ int api_formation_batch(struct api_req *q, struct err *err)
 
 int api_formation_patch(struct api_req *q, struct err *err)
 {
-	struct formation_change c;
+	struct formation_change c = {.quantity = -1};
 
-	if (read_change(q, q->params[1], q->body, &c, err) < 0 ||
+	if (strlen(q->params[1]) >= sizeof c.type)
+		return err_not_found(err, "formation");
+	if (read_change(q->params[1], q->body, &c, err) < 0 ||
 	    formation_update(q->d->releases, q->app.id, q->user.email, &c, 1, err) < 0)
 		return -1;
 	audit_scale(q, &c, 1);
 	return api_formation_info(q, err);
 }
 
-static json_t *size_json(const struct dyno_size *s)
+static json_t *size_json(const struct api_req *q, const struct dyno_size *s)
 {
 	json_t *one = json_named_ref("dyno-size", s->name);
-	json_t *more =
-		json_pack("{s:s, s:i, s:n, s:b, s:f, s:o, s:f, s:b}", "architecture", "x86_64",
-			  "compute", s->compute, "cost", "dedicated", 0, "precise_dyno_units",
-			  (double)s->compute, "generation", json_named_ref("generation", "cedar"),
-			  "memory", s->memory_mb / 1024.0, "private_space_only", 0);
+	json_t *more = json_pack(
+		"{s:s, s:i, s:n, s:b, s:f, s:o, s:f, s:b}", "architecture", "x86_64", "compute",
+		s->compute, "cost", "dedicated", 0, "precise_dyno_units", (double)s->compute,
+		"generation", json_named_ref("generation", "cedar"), "memory",
+		(double)dyno_size_memory(s, q->d->cfg) / 1024.0, "private_space_only", 0);
 
 	json_object_update(one, more);
 	json_decref(more);
@@ -219,14 +195,14 @@ int api_dyno_sizes(struct api_req *q, struct err *err)
 	json_t *list = json_array();
 
 	for (const struct dyno_size *s = dyno_sizes; s->name; s++)
-		json_array_append_new(list, size_json(s));
+		json_array_append_new(list, size_json(q, s));
 	return api_list(q, list, "name id", err);
 }
 
 int api_dyno_size(struct api_req *q, struct err *err)
 {
 	for (const struct dyno_size *s = dyno_sizes; s->name; s++) {
-		AUTO(json_decref) json_t *j = size_json(s);
+		AUTO(json_decref) json_t *j = size_json(q, s);
 
 		if (strcasecmp(s->name, q->params[0]) == 0 ||
 		    strcmp(json_string_value(json_object_get(j, "id")), q->params[0]) == 0)
@@ -367,7 +343,7 @@ int api_formation_stop(struct api_req *q, struct err *err)
 struct run_req {
 	struct api_req *q;
 	struct oneoff_req req;
-	const char *command, *type, *size;
+	const char *command;
 	char *full_command; /* in the arena; NULL = command is what runs */
 	char **env;	    /* in the arena */
 	int num;
@@ -400,6 +376,9 @@ static int read_run(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
+/* Text, or a number: COLUMNS and LINES come as such. */
+static const struct api_field env_value = {.type = F_ANY};
+
 static int read_env(struct run_req *t, struct err *err)
 {
 	json_t *env = json_object_get(t->q->body, "env"), *v;
@@ -407,8 +386,6 @@ static int read_env(struct run_req *t, struct err *err)
 	const char *key;
 	int i = 0;
 
-	if (env && !json_is_object(env) && !json_is_null(env))
-		return err_set(err, ERR_INVALID_PARAMS, "Parameter env must be an object.");
 	t->env = http_alloc(t->q->x, (n + 2) * sizeof *t->env);
 	json_object_foreach(env, key, v)
 	{
@@ -447,39 +424,34 @@ static unsigned env_number(const json_t *body, const char *name, unsigned def)
 	return n > 0 && n < 10000 ? (unsigned)n : def;
 }
 
+const struct api_field api_fields_dyno_create[] = {
+	{"command", F_STRING, F_REQUIRED, .min = 1, .max = LIM_COMMAND - 1},
+	{"attach", F_BOOL, .text = "wait for a terminal"},
+	{"force_no_tty", F_BOOL},
+	{"env", F_MAP, .of = &env_value},
+	{"size", F_REF, .text = "name of a dyno size"},
+	{"type", F_LINE, .max = LIM_PROC_TYPE},
+	{"time_to_live", F_INT, .min = 1, .max = LIM_ONEOFF_TTL_S, .text = "seconds"},
+	{0},
+};
+
 static int read_run_request(struct run_req *t, struct err *err)
 {
-	static const char *const fields[] = {"attach", "command", "env",	  "force_no_tty",
-					     "size",   "type",	  "time_to_live", NULL};
-	struct api_req *q = t->q;
-	int attach, no_tty;
-	int64_t ttl = LIM_ONEOFF_TTL_S;
-	bool given;
+	const json_t *body = t->q->body;
+	const char *size = api_get_ref(body, "size"), *type = api_get_str(body, "type");
+	const struct dyno_size *found = size ? size_named(size, err) : NULL;
 
-	if (api_known(q->body, fields, err) < 0 ||
-	    api_str(q, "command", true, &t->command, err) < 0 ||
-	    api_str(q, "type", false, &t->type, err) < 0 ||
-	    api_str(q, "size", false, &t->size, err) < 0 ||
-	    api_bool(q, "attach", &attach, err) < 0 ||
-	    api_bool(q, "force_no_tty", &no_tty, err) < 0 ||
-	    api_int(q, "time_to_live", 1, LIM_ONEOFF_TTL_S, &ttl, &given, err) < 0 ||
-	    read_env(t, err) < 0)
+	if ((size && !found) || read_env(t, err) < 0)
 		return -1;
-	if (!*t->command || strlen(t->command) >= LIM_COMMAND)
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "Parameter command has 1 to %lld characters.",
-			       (long long)LIM_COMMAND - 1);
-	if (t->size && !dyno_size_find(t->size))
-		return err_set(err, ERR_INVALID_PARAMS,
-			       "No such dyno size: %.40s. See GET /dyno-sizes.", t->size);
-	if (t->type && !name_is_proc_type(t->type))
+	if (type && !name_is_proc_type(type))
 		return err_set(err, ERR_INVALID_PARAMS, "Parameter type is no process type.");
-	t->req.attach = attach == 1;
-	t->req.tty = t->req.attach && no_tty != 1;
-	t->req.ttl_s = (unsigned)ttl;
-	t->req.cols = env_number(q->body, "COLUMNS", 80);
-	t->req.rows = env_number(q->body, "LINES", 24);
-	t->req.size = t->size;
+	t->command = api_get_str(body, "command");
+	t->req.attach = api_get_bool(body, "attach", 0);
+	t->req.tty = t->req.attach && !api_get_bool(body, "force_no_tty", 0);
+	t->req.ttl_s = (unsigned)api_get_int(body, "time_to_live", LIM_ONEOFF_TTL_S);
+	t->req.cols = env_number(body, "COLUMNS", 80);
+	t->req.rows = env_number(body, "LINES", 24);
+	t->req.size = found ? found->name : NULL;
 	return 0;
 }
 

@@ -230,11 +230,35 @@ static int check_known(const struct api_field *table, const json_t *v, const str
 	const char *key;
 	json_t *item;
 
+	if (field_named(table, "*"))
+		return 0;
 	json_object_foreach((json_t *)v, key, item)
 	{
 		if (!field_named(table, key))
 			return err_set(err, ERR_INVALID_PARAMS, "Unknown parameter: %s%s%.80s.",
 				       p->text, p->text[0] ? "." : "", key);
+	}
+	return 0;
+}
+
+/* The keys that the table does not name. */
+static int check_others(const struct api_field *table, const struct api_field *any, const json_t *v,
+			struct place *p, struct err *err)
+{
+	size_t n = strlen(p->text);
+	const char *key;
+	json_t *item;
+
+	json_object_foreach((json_t *)v, key, item)
+	{
+		const struct api_field *own = field_named(table, key);
+
+		if (own && own != any)
+			continue;
+		place_add(p, "%s%.80s", n ? "." : "", key);
+		if (check_value(any, item, p, err) < 0)
+			return -1;
+		p->text[n] = 0;
 	}
 	return 0;
 }
@@ -251,6 +275,8 @@ static int check_object(const struct api_field *of, const json_t *v, struct plac
 	for (const struct api_field *f = of->of; f->name; f++) {
 		const json_t *item = json_object_get(v, f->name);
 
+		if (strcmp(f->name, "*") == 0)
+			return check_others(of->of, f, v, p, err);
 		place_add(p, "%s%s", n ? "." : "", f->name);
 		if (!item || (json_is_null(item) && !(f->flags & F_NULL))) {
 			if (f->flags & F_REQUIRED)
@@ -346,9 +372,13 @@ static json_t *field_schema(const struct api_field *f)
 
 json_t *api_fields_schema(const struct api_field *table)
 {
-	json_t *properties = json_object(), *required = json_array(), *s;
+	json_t *properties = json_object(), *required = json_array(), *others = NULL, *s;
 
 	for (const struct api_field *f = table; f->name; f++) {
+		if (strcmp(f->name, "*") == 0) {
+			others = field_schema(f);
+			continue;
+		}
 		json_object_set_new(properties, f->name, field_schema(f));
 		if (f->flags & F_REQUIRED)
 			json_array_append_new(required, json_string(f->name));
@@ -357,6 +387,8 @@ json_t *api_fields_schema(const struct api_field *table)
 	if (json_array_size(required))
 		json_object_set(s, "required", required);
 	json_decref(required);
+	if (others)
+		json_object_set_new(s, "additionalProperties", others);
 	return s;
 }
 
@@ -386,7 +418,7 @@ void api_fields_text(const struct api_field *table, struct buf *out)
 {
 	for (const struct api_field *f = table; f->name; f++) {
 		buf_addf(out, "%s%s%s: ", f == table ? "" : ", ", f->flags & F_REQUIRED ? "*" : "",
-			 f->name);
+			 strcmp(f->name, "*") == 0 ? "NAME" : f->name);
 		value_text(f, out);
 	}
 }

@@ -29,7 +29,7 @@ enum api_type {
 #define F_OPEN	   4u /* of F_OBJECT: further keys are passed over */
 
 struct api_field {
-	const char *name; /* NULL ends a table */
+	const char *name; /* NULL ends a table; "*", as the last one: any other key */
 	enum api_type type;
 	unsigned flags;
 	int64_t min, max;

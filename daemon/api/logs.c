@@ -19,32 +19,34 @@ static int write_session(struct tx *tx, void *arg, struct err *err)
 	return store_log_session_create(tx, t->secret, &t->s, t->id, err);
 }
 
+const struct api_field api_fields_log_session[] = {
+	{"dyno", F_LINE, .max = 150, .text = "web.1, or a process type"},
+	{"dyno_name", F_LINE, .max = 150, .text = "the same"},
+	{"type", F_LINE, .max = 150, .text = "the same"},
+	{"source", F_LINE, .max = 15},
+	{"lines", F_INT, .min = 0, .max = 1000000},
+	{"tail", F_BOOL},
+	{0},
+};
+
 int api_log_session_create(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"dyno",   "dyno_name", "type", "lines",
-					     "source", "tail",	    NULL};
 	struct session_tx t = {.q = q};
 	AUTO(auto_str) char *url = NULL;
-	const char *dyno, *dyno_name, *type, *source;
-	int64_t lines = 100;
-	bool given;
-	int tail, rc;
+	const char *dyno = api_get_str(q->body, "dyno");
+	int64_t lines = api_get_int(q->body, "lines", 100);
+	int rc;
 
-	if (api_known(q->body, fields, err) < 0 || api_str(q, "dyno", false, &dyno, err) < 0 ||
-	    api_str(q, "dyno_name", false, &dyno_name, err) < 0 ||
-	    api_str(q, "type", false, &type, err) < 0 ||
-	    api_str(q, "source", false, &source, err) < 0 || api_bool(q, "tail", &tail, err) < 0 ||
-	    api_int(q, "lines", 0, 1000000, &lines, &given, err) < 0)
-		return -1;
-	dyno = dyno ? dyno : dyno_name ? dyno_name : type;
-	if ((dyno && strlen(dyno) > 150) || (source && strlen(source) > 15))
-		return err_set(err, ERR_INVALID_PARAMS, "Parameter dyno or source is too long.");
+	if (!dyno)
+		dyno = api_get_str(q->body, "dyno_name");
+	if (!dyno)
+		dyno = api_get_str(q->body, "type");
 	random_hex(t.secret, 64);
 	memcpy(t.s.app_id, q->app.id, sizeof t.s.app_id);
 	t.s.dyno = xstrdup(dyno);
-	t.s.source = xstrdup(source);
+	t.s.source = xstrdup(api_get_str(q->body, "source"));
 	t.s.lines = lines > LIM_LOG_HISTORY ? LIM_LOG_HISTORY : (int)lines;
-	t.s.tail = tail == 1;
+	t.s.tail = api_get_bool(q->body, "tail", 0);
 	rc = store_tx(q->d->store, write_session, &t, err);
 	if (rc == 0) {
 		json_t *now = json_time(clock_wall_ms());

@@ -2,6 +2,7 @@
 #include "daemon/api/api_int.h"
 #include "daemon/store/build.h"
 #include "daemon/store/release.h"
+#include "proto/limits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -97,19 +98,29 @@ static int rollback_version(struct api_req *q, const json_t *v, int *out, struct
 	return 0;
 }
 
+const struct api_field api_fields_release_create[] = {
+	{"release", F_ANY, .text = "to roll back to: id or version"},
+	{"slug", F_REF, .text = "of this app, to be released again"},
+	{"description", F_LINE, .min = 1, .max = LIM_ANNOTATION},
+	{0},
+};
+
 int api_releases_create(struct api_req *q, struct err *err)
 {
-	static const char *const fields[] = {"release", "slug", "description", NULL};
-	struct release_new in = {
-		.app_id = q->app.id, .user_id = q->user.id, .user_email = q->user.email};
 	json_t *release = json_object_get(q->body, "release");
+	struct release_new in = {.app_id = q->app.id,
+				 .user_id = q->user.id,
+				 .user_email = q->user.email,
+				 .slug_id = api_get_ref(q->body, "slug"),
+				 .description = api_get_str(q->body, "description")};
 	struct release_q t = {.q = q};
 	struct release_out out;
 
-	if (api_known(q->body, fields, err) < 0 ||
-	    api_str(q, "slug", !release, &in.slug_id, err) < 0 ||
-	    api_line(q, "description", false, 250, &in.description, err) < 0)
-		return -1;
+	if (json_is_null(release))
+		release = NULL;
+	if (!release && !in.slug_id)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Missing required parameter: release, to roll back to it, or slug.");
 	if (release && in.slug_id)
 		return err_set(err, ERR_INVALID_PARAMS,
 			       "Give either release, to roll back to it, or slug.");

@@ -96,16 +96,16 @@ const struct api_route api_routes[] = {
 	{ G, A "/audit", NEED_MANAGE, SCOPE_READ, api_audit_list, 0, "Who changed what (an extension)" },
 	/* config */
 	{ G, A "/config-vars", NEED_VIEW, SCOPE_READ_PROTECTED, api_config_get, 0, "Config vars" },
-	{ T, A "/config-vars", NEED_OPERATE, SCOPE_WRITE_PROTECTED, api_config_patch, API_BODY, "Set and unset config vars: a new release" },
+	{ T, A "/config-vars", NEED_OPERATE, SCOPE_WRITE_PROTECTED, api_config_patch, API_BODY, "Set and unset config vars: a new release", api_fields_config },
 	{ G, A "/releases/:release/config-vars", NEED_VIEW, SCOPE_READ_PROTECTED, api_release_config, 0, "Config vars frozen in a release" },
 	/* running */
 	{ G, A "/formation", NEED_VIEW, SCOPE_READ, api_formation_list, 0, "Process types and quantities" },
-	{ T, A "/formation", NEED_OPERATE, SCOPE_WRITE, api_formation_batch, API_BODY, "Scale several process types" },
+	{ T, A "/formation", NEED_OPERATE, SCOPE_WRITE, api_formation_batch, API_BODY, "Scale several process types", api_fields_formation_batch },
 	{ G, A "/formation/:formation", NEED_VIEW, SCOPE_READ, api_formation_info, 0, "One process type" },
-	{ T, A "/formation/:formation", NEED_OPERATE, SCOPE_WRITE, api_formation_patch, API_BODY, "Scale one process type" },
+	{ T, A "/formation/:formation", NEED_OPERATE, SCOPE_WRITE, api_formation_patch, API_BODY, "Scale one process type", api_fields_formation },
 	{ G, A "/dynos", NEED_VIEW, SCOPE_READ, api_dynos_list, 0, "List dynos" },
-	{ P, A "/dynos", NEED_DEPLOY, SCOPE_WRITE, api_dynos_create, API_BODY, "Run a one-off dyno" },
-	{ D, A "/dynos", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart all dynos" },
+	{ P, A "/dynos", NEED_DEPLOY, SCOPE_WRITE, api_dynos_create, API_BODY, "Run a one-off dyno", api_fields_dyno_create },
+	{ D, A "/dynos", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart all dynos: web ones one after another, each once its replacement serves" },
 	{ G, A "/dynos/:dyno", NEED_VIEW, SCOPE_READ, api_dynos_info, 0, "One dyno" },
 	{ P, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_run_inside, API_BODY, "Run a command inside a running dyno" },
 	{ D, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart a dyno" },
@@ -117,7 +117,7 @@ const struct api_route api_routes[] = {
 	{ G, "/attach/:secret", NEED_NONE, SCOPE_ANY, api_attach_open, API_ON_LOOP | API_STREAM, "Terminal of a one-off dyno (upgrade)" },
 	/* releases, builds */
 	{ G, A "/releases", NEED_VIEW, SCOPE_READ, api_releases_list, 0, "List releases" },
-	{ P, A "/releases", NEED_DEPLOY, SCOPE_WRITE, api_releases_create, API_BODY, "Roll back, or release a slug again" },
+	{ P, A "/releases", NEED_DEPLOY, SCOPE_WRITE, api_releases_create, API_BODY, "Roll back, or release a slug again", api_fields_release_create },
 	{ G, A "/releases/:release", NEED_VIEW, SCOPE_READ, api_releases_info, 0, "One release" },
 	{ G, "/streams/releases/:release/:secret", NEED_NONE, SCOPE_ANY, api_release_stream, API_LONG | API_STREAM, "Output of a release command" },
 	{ P, "/sources", NEED_USER, SCOPE_WRITE, api_sources_create, 0, "URLs to upload a source to, and to build it from" },
@@ -137,7 +137,7 @@ const struct api_route api_routes[] = {
 	{ G, "/blobs/slugs/:slug/:expires/:secret", NEED_NONE, SCOPE_ANY, api_slug_get, API_FILE | API_STREAM, "A slug as a .tar.gz" },
 	{ G, A "/slugs/:slug", NEED_VIEW, SCOPE_READ, api_slugs_info, 0, "One slug" },
 	{ G, A "/buildpack-installations", NEED_VIEW, SCOPE_READ, api_buildpacks_list, 0, "List buildpacks" },
-	{ U, A "/buildpack-installations", NEED_OPERATE, SCOPE_WRITE, api_buildpacks_put, API_BODY, "Set the list of buildpacks" },
+	{ U, A "/buildpack-installations", NEED_OPERATE, SCOPE_WRITE, api_buildpacks_put, API_BODY, "Set the list of buildpacks", api_fields_buildpacks },
 	/* to the world */
 	{ G, A "/domains", NEED_VIEW, SCOPE_READ, api_domains_list, 0, "List domains" },
 	{ P, A "/domains", NEED_OPERATE, SCOPE_WRITE, api_domains_create, 0, "Add a custom domain; `*.example.com` takes all below example.com", api_fields_domain_create },
@@ -153,7 +153,7 @@ const struct api_route api_routes[] = {
 	{ T, A "/acm", NEED_OPERATE, SCOPE_WRITE, api_acm_refuse, 0, "Automatic certificates: refused, as there are none here" },
 	{ D, A "/acm", NEED_OPERATE, SCOPE_WRITE, api_acm_off, 0, "Automatic certificates off, as they are" },
 	/* logs */
-	{ P, A "/log-sessions", NEED_VIEW, SCOPE_READ, api_log_session_create, 0, "URL of a log stream" },
+	{ P, A "/log-sessions", NEED_VIEW, SCOPE_READ, api_log_session_create, 0, "URL of a log stream", api_fields_log_session },
 	{ G, "/streams/logs/:secret", NEED_NONE, SCOPE_ANY, api_log_stream, API_STREAM, "Log stream (server-sent events, or text)" },
 	{ G, A "/log-drains", NEED_VIEW, SCOPE_READ, api_drains_list, 0, "List log drains" },
 	{ P, A "/log-drains", NEED_OPERATE, SCOPE_WRITE, api_drains_create, API_BODY, "Send the log to a URL, too", api_fields_drain_create },

@@ -165,6 +165,8 @@ struct dyno_size {
 	int compute;
 };
 extern const struct dyno_size dyno_sizes[]; /* ends with name NULL; the first is the default */
+/* MB: the default size's is a setting (dyno.memory). */
+int64_t dyno_size_memory(const struct dyno_size *s, const struct config *cfg);
 const struct dyno_size *dyno_size_find(const char *name); /* any case; NULL unknown */
 
 #endif

@@ -558,6 +558,21 @@ static void settle(struct slot *s)
 		slot_restart(s, "Restarting");
 }
 
+/* A replacement that is coming up with another size than is wanted now makes way for one that has
+ * it; a dyno is replaced. */
+static void resize(struct slot *s)
+{
+	if (!s->size[0])
+		return;
+	if (s->fresh && s->restarting && strcasecmp(s->fresh->info.size, s->size) != 0) {
+		run_stop(s->fresh);
+		s->fresh = slot_run(s, s->app->rel, s->command, s->size);
+		run_launch(s->fresh);
+	} else if (s->cur && !s->fresh && strcasecmp(s->cur->info.size, s->size) != 0) {
+		slot_restart(s, "Restarting");
+	}
+}
+
 void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want *want, int n)
 {
 	struct app *a = dynos_app(d, r->app_id, true);
@@ -572,11 +587,9 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 
 			set_slot(s, &want[i]);
 			settle(s);
+			resize(s);
 			if (!s->cur && !s->fresh && !s->retry)
 				slot_start(s);
-			else if (s->cur && want[i].size && *want[i].size &&
-				 strcasecmp(s->cur->info.size, want[i].size) != 0)
-				slot_restart(s, "Restarting");
 		}
 	restart_next(a); /* the one that they waited for may be gone */
 	app_publish(a, NULL, NULL);

@@ -138,7 +138,7 @@ void run_prepare(struct run *r)
 	struct launch_spec *s = &r->spec;
 	const struct config *cfg = r->d->cfg;
 	const struct dyno_size *sz = dyno_size_find(r->info.size);
-	int64_t mb = sz == &dyno_sizes[0] ? cfg->dyno_memory_mb : sz->memory_mb;
+	int64_t mb = dyno_size_memory(sz, cfg);
 	char num[24];
 
 	memcpy(s->id, r->info.id, sizeof s->id);
@@ -359,7 +359,7 @@ static void up(struct run *r)
 static void mem_sample(struct run *r, uint64_t total, uint64_t rss, uint64_t cache, uint64_t swap)
 {
 	const struct dyno_size *sz = dyno_size_find(r->info.size);
-	double quota = sz == &dyno_sizes[0] ? (double)r->d->cfg->dyno_memory_mb : sz->memory_mb;
+	double quota = (double)dyno_size_memory(sz, r->d->cfg);
 	double mb = (double)total / 1048576;
 
 	if (r->d->cfg->log_runtime_metrics || (r->rel && r->rel->log_metrics))

@@ -32,6 +32,8 @@ int releases_new(struct loop *l, const struct config *cfg, struct store *st, str
 	r->la = la;
 	r->output_dir = STEAL(dir);
 	pthread_mutex_init(&r->making, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(r->scaling); i++)
+		pthread_mutex_init(&r->scaling[i], NULL);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	ops.arg = r;
@@ -98,6 +100,8 @@ void releases_free(struct releases *r)
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);
 	pthread_mutex_destroy(&r->making);
+	for (size_t i = 0; i < ARRAY_LEN(r->scaling); i++)
+		pthread_mutex_destroy(&r->scaling[i]);
 	free(r->output_dir);
 	free(r);
 }
@@ -252,11 +256,39 @@ int release_output(struct releases *r, const char *release_id, uint64_t offset, 
 struct formation_tx {
 	struct releases *r;
 	const char *app_id;
-	const struct formation_change *c;
+	const struct formation_change *wanted;
+	struct formation_change *c; /* out */
 	int n;
 	struct plan plan; /* of the current release, after the change */
 	bool has_release;
 };
+
+static int change_one(struct tx *tx, const char *app_id, const struct formation_change *wanted,
+		      struct formation_change *c, struct err *err)
+{
+	AUTO(store_formation_clear) struct store_formation now = {0};
+	bool asked = wanted->relative || wanted->quantity >= 0;
+	int n = wanted->quantity;
+
+	if (store_formation_get(tx, app_id, wanted->type, &now, err) < 0)
+		return err->code == ERR_NOT_FOUND
+			       ? err_set(err, ERR_NOT_FOUND,
+					 "Couldn't find that process type (%.60s).", wanted->type)
+			       : -1;
+	*c = *wanted;
+	snprintf(c->type, sizeof c->type, "%s", now.type);
+	n += wanted->relative ? now.quantity : 0;
+	if (asked && (n < 0 || n > LIM_DYNOS_PER_TYPE))
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Parameter quantity must be between 0 and %d; for %.60s it would be "
+			       "%d.",
+			       LIM_DYNOS_PER_TYPE, now.type, n);
+	if (store_formation_set(tx, app_id, now.type, asked ? n : -1, c->size[0] ? c->size : NULL,
+				err) < 0)
+		return -1;
+	c->quantity = asked ? n : now.quantity;
+	return 0;
+}
 
 static int formation_write(struct tx *tx, void *arg, struct err *err)
 {
@@ -264,13 +296,10 @@ static int formation_write(struct tx *tx, void *arg, struct err *err)
 	AUTO(store_release_clear) struct store_release cur = {0};
 	struct err none = {0};
 
-	for (int i = 0; i < f->n; i++) {
-		const char *size = f->c[i].size;
-
-		if (store_formation_set(tx, f->app_id, f->c[i].type, f->c[i].quantity,
-					size[0] ? size : NULL, err) < 0)
+	plan_clear(&f->plan); /* the writer may run this again */
+	for (int i = 0; i < f->n; i++)
+		if (change_one(tx, f->app_id, &f->wanted[i], &f->c[i], err) < 0)
 			return -1;
-	}
 	f->has_release = store_release_current(tx, f->app_id, &cur, &none) == 0 && cur.slug_id[0];
 	return f->has_release ? rows_plan(tx, cur.id, f->r->cfg, &f->plan, err) : 0;
 }
@@ -285,26 +314,40 @@ static void formation_apply(void *arg)
 		dynos_scale(f->r->dy, a->rel, f->plan.want, f->plan.nwant);
 }
 
-int formation_update(struct releases *r, const char *app_id, const char *user_email,
-		     const struct formation_change *c, int n, struct err *err)
+static void log_scaled(const struct formation_tx *f, const char *user_email)
 {
-	struct formation_tx f = {.r = r, .app_id = app_id, .c = c, .n = n};
 	AUTO(buf_clear) struct buf text = {0};
-	int rc = store_tx(r->st, formation_write, &f, err);
 
+	for (int i = 0; i < f->plan.nwant; i++)
+		for (int k = 0; k < f->n; k++)
+			if (strcmp(f->plan.want[i].type, f->c[k].type) == 0)
+				buf_addf(&text, "%s%s@%d:%s", text.len ? " " : "", f->c[k].type,
+					 f->plan.want[i].quantity, f->plan.want[i].size);
+	logd_printf(f->r->log, f->app_id, "app", "api", "Scaled to %s by user %s", buf_str(&text),
+		    user_email);
+}
+
+int formation_update(struct releases *r, const char *app_id, const char *user_email,
+		     struct formation_change *c, int n, struct err *err)
+{
+	pthread_mutex_t *turn = &r->scaling[(unsigned char)app_id[0] % ARRAY_LEN(r->scaling)];
+	struct formation_change *wanted = xcalloc((size_t)n, sizeof *wanted);
+	struct formation_tx f = {.r = r, .app_id = app_id, .wanted = wanted, .c = c, .n = n};
+	int rc;
+
+	memcpy(wanted, c, (size_t)n * sizeof *c);
+	/* Else of two updates the later commit might reach the dynos first, and the earlier stay.
+	 */
+	pthread_mutex_lock(turn);
+	rc = store_tx(r->st, formation_write, &f, err);
 	if (rc == 0) {
-		for (int i = 0; i < f.plan.nwant; i++)
-			for (int k = 0; k < n; k++)
-				if (strcmp(f.plan.want[i].type, c[k].type) == 0)
-					buf_addf(&text, "%s%s@%d:%s", text.len ? " " : "",
-						 c[k].type, f.plan.want[i].quantity,
-						 f.plan.want[i].size);
-		logd_printf(r->log, app_id, "app", "api", "Scaled to %s by user %s", buf_str(&text),
-			    user_email);
+		log_scaled(&f, user_email);
 		if (f.has_release)
 			loop_call(r->l, formation_apply, &f);
 	}
+	pthread_mutex_unlock(turn);
 	plan_clear(&f.plan);
+	free(wanted);
 	return rc;
 }
 

@@ -57,12 +57,15 @@ int release_output(struct releases *r, const char *release_id, uint64_t offset, 
 
 /* Formation, any thread but a loop: persisted, then applied. */
 struct formation_change {
-	char type[129];
-	int quantity;  /* -1 = as it is */
-	char size[32]; /* "" = as it is */
+	char type[129]; /* name or id; after it, the name */
+	int quantity;	/* -1 = as it is; after it, what it became */
+	bool relative;	/* quantity is added to what there is */
+	char size[32];	/* "" = as it is */
 };
+/* All of them or none; updates of an app take effect one after another. NOT_FOUND: a type that the app
+ * does not have. INVALID_PARAMS. */
 int formation_update(struct releases *r, const char *app_id, const char *user_email,
-		     const struct formation_change *c, int n, struct err *err);
+		     struct formation_change *c, int n, struct err *err);
 int release_run_oneoff(struct releases *r, const char *app_id, const struct oneoff_req *req,
 		       struct dyno_info *out, struct err *err); /* blocks until started */
 int release_restart(struct releases *r, const char *app_id, const char *name, struct err *err);

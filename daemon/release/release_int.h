@@ -91,6 +91,8 @@ struct releases {
 	struct dep *deps; /* oldest first; guarded by lock for adding and removing */
 	/* Held from a release's commit to its place in the queue, and from reading an app's row to
 	 * telling the loop: what is newer comes later. */
+	/* by app: held from the commit of a formation to its way to the dynos */
+	pthread_mutex_t scaling[16];
 	pthread_mutex_t making;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

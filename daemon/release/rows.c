@@ -235,6 +235,10 @@ static int change_config(struct rows_new *n, json_t *config, struct err *err)
 		}
 		note_change(n, name);
 	}
+	if (json_object_size(config) > LIM_CONFIG_VARS)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "These would be %zu config vars; the limit is %d.",
+			       json_object_size(config), LIM_CONFIG_VARS);
 	json_object_foreach(config, key, v) total += strlen(key) + json_string_length(v);
 	if (total > LIM_CONFIG_BYTES)
 		return err_set(err, ERR_INVALID_PARAMS,

@@ -131,6 +131,44 @@ static void test_described(void **state)
 	json_decref(s);
 }
 
+static void free_keys(void **state)
+{
+	static const struct api_field open_table[] = {
+		{"known", F_INT, F_REQUIRED, .min = 1},
+		{"*", F_STRING, F_NULL, .max = 3},
+		{0},
+	};
+	static const struct {
+		const char *body, *wrong; /* NULL = fine */
+	} bodies[] = {
+		{"{\"known\": 1}", NULL},
+		{"{\"known\": 1, \"A\": \"abc\", \"B\": null}", NULL},
+		{"{\"A\": \"abc\"}", "known"},
+		{"{\"known\": \"x\"}", "known"},
+		{"{\"known\": 1, \"A\": \"abcd\"}", "A"},
+		{"{\"known\": 1, \"A\": 5}", "A"},
+	};
+	AUTO(buf_clear) struct buf text = {0};
+	json_t *schema = api_fields_schema(open_table);
+
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		json_t *body = json_loads(bodies[i].body, 0, NULL);
+		struct err err = {0};
+		int rc = api_fields_check(open_table, body, &err);
+
+		if ((rc == 0) != !bodies[i].wrong)
+			fail_msg("%s", bodies[i].body);
+		if (rc < 0 && !strstr(err.msg, bodies[i].wrong))
+			fail_msg("%s: %s", bodies[i].body, err.msg);
+		json_decref(body);
+	}
+	assert_true(json_is_object(json_object_get(schema, "additionalProperties")));
+	assert_int_equal(json_object_size(json_object_get(schema, "properties")), 1);
+	api_fields_text(open_table, &text);
+	assert_string_equal(buf_str(&text), "*known: integer, NAME: text or null");
+	json_decref(schema);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_described),
+		cmocka_unit_test(free_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

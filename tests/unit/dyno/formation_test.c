@@ -227,6 +227,38 @@ static void test_scale_during_a_restart(void **state)
 	await_event("TERM web.2 v1");
 }
 
+static void size(const char *name)
+{
+	struct job j = {1, 2, {web(2), worker(1)}};
+
+	j.want[0].size = name;
+	loop_call(fx.loop, do_scale, &j);
+}
+
+/* Each replacement serves before the old one goes; of two sizes the later is what they end up with.
+ */
+static void test_size_changes_without_a_gap(void **state)
+{
+	struct dyno_info *v = NULL;
+	int n;
+
+	serve();
+	size("Standard-2X");
+	await_count("launch web.1 v1", 2);
+	assert_int_equal(count_events("TERM web.1 v1"), 0);
+	size("Performance-M");
+	await_count("launch web.1 v1", 3);
+	dyno_binds("web.1", 1);
+	await_count("launch web.2 v1", 2);
+	dyno_binds("web.2", 1);
+	await_event("TERM web.2 v1");
+	n = dynos_list(fx.dynos, APP, &v);
+	for (int i = 0; i < n; i++)
+		if (strcmp(v[i].type, "web") == 0 && v[i].state == DYNO_UP)
+			assert_string_equal(v[i].size, "Performance-M");
+	dyno_infos_free(v, n);
+}
+
 static void test_scale_during_a_cutover(void **state)
 {
 	serve();
@@ -384,6 +416,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_scale),
+		T(test_size_changes_without_a_gap),
 		T(test_cutover),
 		T(test_no_web_dynos),
 		T(test_crash_at_boot_keeps_the_old),
