@@ -151,6 +151,17 @@ def start_upstream(tmp):
     return p, port
 
 
+def certificate(tmp):
+    """The same for all: ECDSA P-256."""
+    crt, key = os.path.join(tmp, "tls.crt"), os.path.join(tmp, "tls.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-keyout", key, "-out", crt, "-days", "2", "-subj", "/CN=localhost"],
+                   check=True, capture_output=True)
+    return crt, key
+
+
+# Each start_* returns the process, its port for HTTP, and its port for TLS.
+
 def start_router(tmp, args, upstream):
     run, port = os.path.join(tmp, "run"), free_port()
     os.mkdir(run)
@@ -159,16 +170,18 @@ def start_router(tmp, args, upstream):
                           "1", "--log-level", "error"], preexec_fn=pinned(PROXY_CORE))
     ctl = rw.Control(run)
     ctl.app("web", ["web.localhost"], [("d1", upstream)])
-    return p, port
+    ctl.cert([open(f).read() for f in args.pair])
+    return p, port, port
 
 
 def start_nginx(tmp, args, upstream):
-    port = free_port()
+    port, tls = free_port(), free_port()
     argv = nginx(tmp, "proxy", """
   log_format l '$time_iso8601 $request_method "$request_uri" $host $request_id $remote_addr $upstream_connect_time $request_time $status $body_bytes_sent';
   access_log %s/access.log l buffer=32k flush=1s;
   upstream app { server 127.0.0.1:%d; keepalive 128; keepalive_requests 100000000; }
-  server { listen 127.0.0.1:%d backlog=4096;
+  server { listen 127.0.0.1:%d backlog=4096; listen 127.0.0.1:%d ssl backlog=4096;
+    ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.2 TLSv1.3; ssl_buffer_size 16k;
     location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -176,14 +189,15 @@ def start_nginx(tmp, args, upstream):
       proxy_set_header X-Request-Id $request_id; proxy_set_header X-Request-Start $msec;
       proxy_set_header Via "1.1 nginx";
       proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 4 64k;
-      proxy_busy_buffers_size 64k; } }""" % (tmp, upstream, port))
+      proxy_busy_buffers_size 64k; } }""" % (tmp, upstream, port, tls, *args.pair))
     p = subprocess.Popen(argv, preexec_fn=pinned(PROXY_CORE))
     wait_port(port)
-    return p, port
+    return p, port, tls
 
 
 def start_haproxy(tmp, args, upstream):
-    port = free_port()
+    port, tls = free_port(), free_port()
+    pem = write(os.path.join(tmp, "haproxy.pem"), "".join(open(f).read() for f in args.pair))
     conf = write(os.path.join(tmp, "haproxy.cfg"), """
 global
   nbthread 1
@@ -198,6 +212,7 @@ defaults
   unique-id-format %%[uuid()]
 frontend f
   bind 127.0.0.1:%d backlog 4096
+  bind 127.0.0.1:%d backlog 4096 ssl crt %s ssl-min-ver TLSv1.2 alpn http/1.1
   unique-id-header X-Request-Id
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Port %%[dst_port]
@@ -206,16 +221,16 @@ frontend f
   default_backend b
 backend b
   server s 127.0.0.1:%d
-""" % (port, upstream))
+""" % (port, tls, pem, upstream))
     p = subprocess.Popen(["haproxy", "-db", "-f", conf], preexec_fn=pinned(PROXY_CORE),
                          stderr=subprocess.DEVNULL)
     wait_port(port)
-    return p, port
+    return p, port, tls
 
 
-def wrk(port, path, args):
+def wrk(port, path, args, scheme):
     out = subprocess.run(["wrk", "-t1", "-c%d" % args.connections, "-d%ds" % args.seconds,
-                          "-H", "Host: web.localhost", "http://127.0.0.1:%d%s" % (port, path)],
+                          "-H", "Host: web.localhost", "%s://127.0.0.1:%d%s" % (scheme, port, path)],
                          capture_output=True, text=True, preexec_fn=pinned(OTHER_CORE),
                          timeout=args.seconds + 30, check=True).stdout
     assert "Non-2xx" not in out and "Socket errors" not in out, out
@@ -237,13 +252,13 @@ def end(procs):
             p.wait()
 
 
-def rounds(proxies, path, args):
+def rounds(proxies, path, args, scheme="http"):
     """{proxy: {cpu_us, rps: median, ..._span: (least, most)}} of interleaved rounds."""
     cpu, rps = {n: [] for n in proxies}, {n: [] for n in proxies}
     for _ in range(args.rounds):
-        for name, (pids, port) in proxies.items():
+        for name, (pids, *ports) in proxies.items():
             before = cpu_s(pids)
-            n, sec = wrk(port, path, args)
+            n, sec = wrk(ports[scheme == "https"], path, args, scheme)
             cpu[name].append((cpu_s(pids) - before) / n * 1e6)
             rps[name].append(n / sec)
     return {n: {"cpu_us": statistics.median(cpu[n]), "cpu_span": (min(cpu[n]), max(cpu[n])),
@@ -252,22 +267,25 @@ def rounds(proxies, path, args):
 
 
 def compare(args, note=lambda text: None):
-    """Yields (path, what rounds() returns) for each size of answer."""
+    """Yields (what, what rounds() returns) for each size of answer: small, large, and over TLS."""
     tmp = tempfile.mkdtemp(prefix="router-bench-")
     procs = []
     try:
         up, upstream = start_upstream(tmp)
         procs.append(up)
+        args.pair = certificate(tmp)
         proxies = {}
         for name, start in PROXIES.items():
-            p, port = start(tmp, args, upstream)
+            p, *ports = start(tmp, args, upstream)
             procs.append(p)
             time.sleep(0.2)  # workers are forked after the listener is there
-            proxies[name] = (family(p.pid), port)
+            proxies[name] = (family(p.pid), *ports)
             note("%-12s idle PSS %6d KB" % (name, pss_kb(proxies[name][0])))
         for path in ("small", "large"):
             yield path, rounds(proxies, "/" + path, args)
-        for name, (pids, _) in proxies.items():
+        for path in ("small", "large"):
+            yield "tls " + path, rounds(proxies, "/" + path, args, "https")
+        for name, (pids, *_) in proxies.items():
             note("%-12s PSS after it all %6d KB" % (name, pss_kb(pids)))
     finally:
         end(procs)
