@@ -1,11 +1,10 @@
 """Without root: the runtime `plain`. Everything works, nothing is isolated, and that is said loudly."""
 import os
 import re
-import shutil
 
 import pytest
 
-from platform_under_test import Platform, wait_for
+from platform_under_test import Platform, copy_checkout, wait_for
 
 NOBODY = 65534
 
@@ -14,13 +13,7 @@ NOBODY = 65534
 def paas():
     from conftest import ROOT
     p = Platform(ROOT)
-    # A copy, for the checkout itself may lie where others cannot read.
-    copy = os.path.join(p.dir, 'checkout')
-    os.makedirs(os.path.join(copy, 'build'))
-    for name in ('paasd', 'paas-launcher', 'paas-router', 'paas-shim', 'paas-static', 'paasctl'):
-        shutil.copy(os.path.join(p.bin, name), os.path.join(copy, 'build', name))
-    shutil.copytree(os.path.join(ROOT, 'buildpacks'), os.path.join(copy, 'buildpacks'))
-    p.bin = os.path.join(copy, 'build')
+    p.bin = copy_checkout(ROOT, p.bin, os.path.join(p.dir, 'checkout'))
     p.prefix = ['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups', '--inh-caps=-all',
                 '--bounding-set=-all']
     p.environ = {**p.environ, 'HOME': p.home}

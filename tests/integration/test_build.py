@@ -40,7 +40,10 @@ class World:
         self.run.mkdir(mode=0o711)
         self.app = str(uuid.uuid4())
         self.log = open(self.dir / "launcher.log", "wb")
-        argv = [str(BIN / "paas-launcher"), "--state", str(self.state), "--run", str(self.run),
+        self.bin, self.buildpacks = BIN, ROOT / "buildpacks"
+        if ROOT_USER and runtime == "plain":
+            self.copy_programs()
+        argv = [str(self.bin / "paas-launcher"), "--state", str(self.state), "--run", str(self.run),
                 "--runtime", runtime, "--ro", str(self.dir)]
         self.user = os.geteuid()
         self.prefix = []
@@ -56,6 +59,14 @@ class World:
         wait_for(lambda: (self.run / "launcher.sock").exists() or self.launcher.poll() is not None)
         assert self.launcher.poll() is None, (self.dir / "launcher.log").read_text()
         self.source({"Procfile": "web: run $PORT\n", "file": "content\n"})
+
+    def copy_programs(self):
+        """The checkout itself may lie where others cannot read."""
+        self.bin, self.buildpacks = self.dir / "bin", self.dir / "bundled"
+        self.bin.mkdir()
+        for p in (BIN / "paas-launcher", BIN / "paas-shim", BIN / "paas-static", HARNESS):
+            shutil.copy(p, self.bin)
+        shutil.copytree(ROOT / "buildpacks", self.buildpacks)
 
     def close(self):
         self.launcher.send_signal(signal.SIGTERM)
@@ -88,9 +99,10 @@ class World:
 
     def build(self, *packs, ok=True, config=(), settings=(), extra=(), env=None, app=None, src=None):
         result = self.dir / "result.json"
-        argv = [str(HARNESS), "--run", str(self.run), "--state", str(self.state), "--result", str(result),
+        harness = HARNESS if self.bin == BIN else self.bin / HARNESS.name
+        argv = [str(harness), "--run", str(self.run), "--state", str(self.state), "--result", str(result),
                 "--app", app or self.app, "--uid", "7", "--src", str(src or self.dir / "src"),
-                "--buildpacks", str(ROOT / "buildpacks"), "--libexec", str(BIN),
+                "--buildpacks", str(self.buildpacks), "--libexec", str(self.bin),
                 "--set", "build.allow_local_buildpacks=true", "--set", "disk_reserve=0"]
         for p in packs:
             argv += ["--pack", p]

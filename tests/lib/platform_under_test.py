@@ -47,6 +47,19 @@ def free_port():
         return s.getsockname()[1]
 
 
+PROGRAMS = ('paasd', 'paas-launcher', 'paas-router', 'paas-shim', 'paas-static', 'paasctl')
+
+
+def copy_checkout(root, bin, to):
+    """What a platform that runs as another user needs: the checkout itself may lie where only root can read.
+    Returns the folder of its programs."""
+    os.makedirs(os.path.join(to, 'build'))
+    for name in PROGRAMS:
+        shutil.copy(os.path.join(bin, name), os.path.join(to, 'build', name))
+    shutil.copytree(os.path.join(root, 'buildpacks'), os.path.join(to, 'buildpacks'))
+    return os.path.join(to, 'build')
+
+
 class Platform:
     def __init__(self, root, *options, flavour=None, environ=None):
         flavour = os.environ.get('PAAS_FLAVOUR', '') if flavour is None else flavour

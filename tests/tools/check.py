@@ -7,6 +7,7 @@ A step is a name, a command and a way to count. A step that fails counts as one 
 the others still run, so that one run shows everything that is wrong."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -86,6 +87,10 @@ def run(name, cmd):
 
 
 def main():
+    # Background jobs of a shell ignore these, and so would every program under test.
+    for s in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(s) == signal.SIG_IGN:
+            signal.signal(s, signal.SIG_DFL)
     wanted = sys.argv[1:]
     unknown = set(wanted) - {s[0] for s in STEPS}
     if unknown:
