@@ -144,6 +144,17 @@ static bool open_v1(struct cg *c, const struct mounts *m)
 	return true;
 }
 
+/* systemd on a host whose controllers are in v1 sets limits too, but there the counters that we
+ * read are elsewhere: by hand both work. */
+static bool systemd_rules(const struct mounts *m)
+{
+	char have[256];
+
+	return m->v2 && access("/run/systemd/system", F_OK) == 0 &&
+	       get(m->v2, "cgroup.controllers", have, sizeof have) &&
+	       has_word(have, "memory", " \n") && scope_available();
+}
+
 void cg_open(struct cg *c, const char *instance, bool lack, char why[200])
 {
 	struct mounts m = {0};
@@ -153,7 +164,7 @@ void cg_open(struct cg *c, const char *instance, bool lack, char why[200])
 	snprintf(c->name, sizeof c->name, "%s", instance);
 	if (!lack)
 		find_mounts(&m);
-	if (m.v2 && access("/run/systemd/system", F_OK) == 0 && scope_available()) {
+	if (systemd_rules(&m)) {
 		c->kind = CG_SYSTEMD;
 		c->trees[CG_MEMORY] = xasprintf("%s/paasd.slice", m.v2);
 	} else if (!open_v2(c, &m) && !open_v1(c, &m)) {

@@ -79,8 +79,10 @@ static void fence_text(const struct host *h, struct buf *b)
 		 "chain input {\ntype filter hook input priority -5; policy accept;\n"
 		 "iifname \"%s\" jump host\n}\n",
 		 h->bridge);
+	/* ICMP and ICMPv6 by number: their names are in /etc/protocols, which a bare system lacks
+	 */
 	buf_adds(b, "chain host {\nct state established,related accept\n"
-		    "meta l4proto { icmp, ipv6-icmp } accept\n");
+		    "meta l4proto { 1, 58 } accept\n");
 	for (int i = 0; i < h->nports; i++)
 		buf_addf(b, "ip daddr %s tcp dport %u accept\n", h->gateway_text, h->ports[i]);
 	for (int i = 0; i < 3 && dns[i][0]; i++)

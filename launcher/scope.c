@@ -1,9 +1,13 @@
 #include "launcher/cgroup.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define CALL_US 5000000 /* for systemd's answer */
+#define MOVE_MS 5000	/* for what it does then */
 
 /* The few sd-bus calls, looked up at run time: hosts without systemd need not have the library. */
 struct sd_bus;
@@ -12,6 +16,8 @@ struct sd_bus_message;
 static struct {
 	struct sd_bus *bus;
 	int (*open_system)(struct sd_bus **);
+	int (*unique_name)(struct sd_bus *, const char **);
+	struct sd_bus *(*close_unref)(struct sd_bus *);
 	int (*new_call)(struct sd_bus *, struct sd_bus_message **, const char *dest,
 			const char *path, const char *interface, const char *member);
 	int (*append)(struct sd_bus_message *, const char *types, ...);
@@ -25,6 +31,8 @@ static struct {
 static bool load(void)
 {
 	static const char *const names[] = {"sd_bus_open_system",
+					    "sd_bus_get_unique_name",
+					    "sd_bus_close_unref",
 					    "sd_bus_message_new_method_call",
 					    "sd_bus_message_append",
 					    "sd_bus_message_open_container",
@@ -33,9 +41,9 @@ static bool load(void)
 					    "sd_bus_message_unref"};
 	void *lib = dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
 	void **slots[] = {
-		(void **)&sd.open_system,    (void **)&sd.new_call,	   (void **)&sd.append,
-		(void **)&sd.open_container, (void **)&sd.close_container, (void **)&sd.call,
-		(void **)&sd.unref};
+		(void **)&sd.open_system,     (void **)&sd.unique_name, (void **)&sd.close_unref,
+		(void **)&sd.new_call,	      (void **)&sd.append,	(void **)&sd.open_container,
+		(void **)&sd.close_container, (void **)&sd.call,	(void **)&sd.unref};
 
 	for (size_t i = 0; lib && i < ARRAY_LEN(names); i++) {
 		*slots[i] = dlsym(lib, names[i]);
@@ -45,9 +53,28 @@ static bool load(void)
 	return lib != NULL;
 }
 
+static void hang_up(void)
+{
+	sd.bus = sd.close_unref(sd.bus);
+}
+
+/* Asking for our name makes the library finish the handshake, which it would else put off until the
+ * first call: the bus hangs up on those who take more than half a minute. */
+static int ring(void)
+{
+	const char *name;
+	int r = sd.bus ? 0 : sd.open_system(&sd.bus);
+
+	if (r >= 0)
+		r = sd.unique_name(sd.bus, &name);
+	if (r < 0 && sd.bus)
+		hang_up();
+	return r;
+}
+
 bool scope_available(void)
 {
-	return sd.bus || (load() && sd.open_system(&sd.bus) >= 0);
+	return load() && ring() >= 0;
 }
 
 static int properties(struct sd_bus_message *m, const struct launch_spec *s, pid_t pid)
@@ -73,13 +100,13 @@ static int properties(struct sd_bus_message *m, const struct launch_spec *s, pid
 	return r >= 0 ? sd.close_container(m) : r;
 }
 
-/* The call's answer names a job; the move itself follows within milliseconds. */
+/* The call's answer names a job; the move itself follows, within milliseconds as a rule. */
 static bool moved(pid_t pid, const char *unit)
 {
 	char path[64], text[1024];
 
 	snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
-	for (int i = 0; i < 500; i++) {
+	for (int ms = 0; ms < MOVE_MS; ms += 2) {
 		FILE *f = fopen(path, "re");
 		size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
 
@@ -93,12 +120,14 @@ static bool moved(pid_t pid, const char *unit)
 	return false;
 }
 
-int scope_start(const char *unit, const struct launch_spec *s, pid_t pid, struct err *err)
+static int ask(const char *unit, const struct launch_spec *s, pid_t pid)
 {
 	struct sd_bus_message *m = NULL;
-	int r = sd.new_call(sd.bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-			    "org.freedesktop.systemd1.Manager", "StartTransientUnit");
+	int r = ring();
 
+	if (r >= 0)
+		r = sd.new_call(sd.bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+				"org.freedesktop.systemd1.Manager", "StartTransientUnit");
 	if (r >= 0)
 		r = sd.append(m, "ss", unit, "fail");
 	if (r >= 0)
@@ -106,9 +135,26 @@ int scope_start(const char *unit, const struct launch_spec *s, pid_t pid, struct
 	if (r >= 0)
 		r = sd.append(m, "a(sa(sv))", 0);
 	if (r >= 0)
-		r = sd.call(sd.bus, m, 5000000, NULL, NULL);
+		r = sd.call(sd.bus, m, CALL_US, NULL, NULL);
 	if (m)
 		sd.unref(m);
+	return r;
+}
+
+/* The bus was restarted since the last call, and nobody told us: we do not listen meanwhile. */
+static bool hung_up(int r)
+{
+	return r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE || r == -ESHUTDOWN;
+}
+
+int scope_start(const char *unit, const struct launch_spec *s, pid_t pid, struct err *err)
+{
+	int r = ask(unit, s, pid);
+
+	if (hung_up(r)) {
+		hang_up();
+		r = ask(unit, s, pid);
+	}
 	if (r < 0)
 		return err_set(err, ERR_UNAVAILABLE, "systemd made no scope for the dyno: %s",
 			       strerror(-r));

@@ -164,13 +164,14 @@ static void disobeyed(struct shim *s, mono_ms now)
 	shim_tell_detached(s);
 }
 
-/* One kernel-killed process means the dyno is over its hard limit: v2 groups die as a whole
- * (memory.oom.group), v1 must be helped. There the event comes before the kill is counted: look
- * again for a while. */
+/* One kernel-killed process means the dyno is over its hard limit and ends. v2 groups die as a
+ * whole (memory.oom.group), but systemd turns that off again in its scopes when it is reloaded; v1
+ * has no such thing, and there the event comes before the kill is counted: look again for a while.
+ */
 static void check_oom(struct shim *s, mono_ms now)
 {
 	s->t_oom = now < s->t_oom_end ? now + 20 : 0;
-	if (meter_oom(&s->meter) && s->meter.kind == METER_V1)
+	if (meter_oom(&s->meter))
 		shim_signal(s, SIGKILL);
 }
 
