@@ -93,33 +93,38 @@ static int spawn(const struct config *cfg, const char *log_name, struct argv *a,
 	return 0;
 }
 
+static void launcher_args(const struct config *cfg, char *const *shown, struct argv *a)
+{
+	addf(a, xasprintf("%s/paas-launcher", cfg->libexec_dir));
+	add(a, "--run");
+	add(a, cfg->run_dir);
+	add(a, "--state");
+	add(a, cfg->state_dir);
+	add(a, "--runtime");
+	add(a, cfg->runtime);
+	for (char **p = cfg->host_ports; p && *p && a->n < 50; p++) {
+		add(a, "--host-port");
+		add(a, *p);
+	}
+	for (char *const *p = shown; p && *p && a->n < 56; p++) {
+		add(a, "--ro");
+		add(a, *p);
+	}
+	if (cfg->dns[0]) {
+		add(a, "--dns");
+		add(a, cfg->dns);
+	}
+}
+
 static int start_launcher(const struct config *cfg, char *const *shown, const char *sock,
 			  struct err *err)
 {
 	struct argv a = {0};
 	int rc;
 
-	addf(&a, xasprintf("%s/paas-launcher", cfg->libexec_dir));
-	add(&a, "--run");
-	add(&a, cfg->run_dir);
-	add(&a, "--state");
-	add(&a, cfg->state_dir);
-	add(&a, "--runtime");
-	add(&a, cfg->runtime);
+	launcher_args(cfg, shown, &a);
 	add(&a, "--owner");
 	addf(&a, xasprintf("%u", (unsigned)geteuid()));
-	for (char **p = cfg->host_ports; p && *p && a.n < 50; p++) {
-		add(&a, "--host-port");
-		add(&a, *p);
-	}
-	for (char *const *p = shown; p && *p && a.n < 56; p++) {
-		add(&a, "--ro");
-		add(&a, *p);
-	}
-	if (cfg->dns[0]) {
-		add(&a, "--dns");
-		add(&a, cfg->dns);
-	}
 	rc = spawn(cfg, "launcher", &a, err);
 	argv_clear(&a);
 	if (rc == 0 && !await(sock, true))
@@ -144,20 +149,25 @@ static int quit_router(const char *sock, struct err *err)
 	return 0;
 }
 
+static void router_args(const struct config *cfg, struct argv *a)
+{
+	addf(a, xasprintf("%s/paas-router", cfg->libexec_dir));
+	add(a, "--run");
+	add(a, cfg->run_dir);
+	add(a, "--listen");
+	add(a, cfg->listen);
+	if (cfg->router_workers > 0) {
+		add(a, "--workers");
+		addf(a, xasprintf("%lld", (long long)cfg->router_workers));
+	}
+}
+
 static int start_router(const struct config *cfg, const char *sock, struct err *err)
 {
 	struct argv a = {0};
 	int rc;
 
-	addf(&a, xasprintf("%s/paas-router", cfg->libexec_dir));
-	add(&a, "--run");
-	add(&a, cfg->run_dir);
-	add(&a, "--listen");
-	add(&a, cfg->listen);
-	if (cfg->router_workers > 0) {
-		add(&a, "--workers");
-		addf(&a, xasprintf("%lld", (long long)cfg->router_workers));
-	}
+	router_args(cfg, &a);
 	rc = spawn(cfg, "router", &a, err);
 	argv_clear(&a);
 	if (rc == 0 && !await(sock, true))
@@ -165,6 +175,23 @@ static int start_router(const struct config *cfg, const char *sock, struct err *
 			     "paas-router did not start (is %s taken?); see %s/router.log",
 			     cfg->listen, cfg->state_dir);
 	return rc;
+}
+
+int dev_exec(const struct config *cfg, enum dev_part part, char *const *shown_dirs,
+	     char *const *more, struct err *err)
+{
+	struct argv a = {0};
+
+	if (part == DEV_LAUNCHER)
+		launcher_args(cfg, shown_dirs, &a);
+	else
+		router_args(cfg, &a);
+	for (; more && *more; more++)
+		add(&a, *more);
+	execv(a.v[0], (char *const *)(uintptr_t)a.v);
+	err_errno(err, "cannot start %s", a.v[0]);
+	argv_clear(&a);
+	return -1;
 }
 
 int dev_start(const struct config *cfg, char *const *shown_dirs, struct err *err)

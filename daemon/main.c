@@ -3,6 +3,7 @@
 #include "daemon/certs.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/service.h"
 #include "daemon/core/xlog.h"
 #include "daemon/dev.h"
 #include "daemon/release/push.h"
@@ -51,6 +52,8 @@ static const char usage[] =
 	"\n"
 	"Usage: paasd [--config FILE] [options]\n"
 	"       paasd --dev [--state DIR] [--listen ADDR:PORT]   everything from a checkout\n"
+	"       paasd exec:launcher | exec:router [--config FILE] [-- ARGUMENTS]\n"
+	"                                    becomes that program, as the settings say\n"
 	"       paasd config:check FILE      says what is wrong in a settings file\n"
 	"       paasd config:docs | api:docs prints docs/config.md or docs/api.md\n"
 	"       paasd version\n"
@@ -301,6 +304,13 @@ static int open_store(struct paasd *p, struct err *err)
 	return api_first_start(p->store, &p->cfg, err);
 }
 
+static void free_dirs(char **dirs)
+{
+	for (char **d = dirs; d && *d; d++)
+		free(*d);
+	free(dirs);
+}
+
 static int start_children(struct paasd *p, struct err *err)
 {
 	char **dirs = build_passed_dirs(&p->cfg);
@@ -308,11 +318,36 @@ static int start_children(struct paasd *p, struct err *err)
 
 	if (rc == 0)
 		rc = dev_watch_start(&p->cfg, dirs, &p->watch, err);
-
-	for (char **d = dirs; d && *d; d++)
-		free(*d);
-	free(dirs);
+	free_dirs(dirs);
 	return rc;
+}
+
+/* argv: exec:PART [options] [-- arguments of the part] */
+static int exec_part(struct config *c, int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		enum dev_part part;
+	} parts[] = {{"exec:launcher", DEV_LAUNCHER}, {"exec:router", DEV_ROUTER}};
+	struct err err = {0};
+	char **dirs;
+	int own = 0;
+
+	while (own < argc && strcmp(argv[own], "--") != 0)
+		own++;
+	err_set(&err, ERR_BAD_REQUEST, "unknown command %s; see paasd --help", argv[0]);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		char **more = own < argc ? argv + own + 1 : NULL;
+
+		if (strcmp(argv[0], parts[i].name) != 0)
+			continue;
+		if (read_options(c, own, argv, &err) < 0)
+			break;
+		dirs = build_passed_dirs(c);
+		dev_exec(c, parts[i].part, dirs, more, &err);
+		free_dirs(dirs);
+	}
+	return fail(&err);
 }
 
 static int open_modules(struct paasd *p, struct err *err)
@@ -455,6 +490,7 @@ static void listen_api(void *arg)
 	}
 	xlog(XLOG_INFO, "main", "msg=ready");
 	print_ready(p);
+	service_ready();
 }
 
 /* Interrupted pushes and destroys, before the API takes new ones; apps are served meanwhile. */
@@ -583,6 +619,11 @@ int main(int argc, char **argv)
 		return api_print_routes(), 0;
 	codec_init();
 	config_init(&p.cfg);
+	if (argc > 1 && strncmp(argv[1], "exec:", 5) == 0) {
+		rc = exec_part(&p.cfg, argc - 1, argv + 1);
+		config_clear(&p.cfg);
+		return rc;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
 	if (read_options(&p.cfg, argc, argv, &err) < 0)

@@ -213,7 +213,7 @@ int main(int argc, char **argv)
 
 	umask(022);
 	setsid(); /* fails for a job of a shell, whose Ctrl-C then means us */
-	xlog_setup("paas-launcher", XLOG_INFO, false);
+	xlog_setup("paas-launcher", XLOG_INFO, true);
 	h.shim = shim;
 	h.owner = geteuid();
 	if (parse(&o, argc, argv, &err) < 0) {

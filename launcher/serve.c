@@ -1,5 +1,6 @@
 #include "launcher/host.h"
 #include "daemon/core/clock.h"
+#include "daemon/core/service.h"
 #include "daemon/core/xlog.h"
 #include "proto/limits.h"
 
@@ -599,25 +600,6 @@ static void run_conns(struct server *s, const struct pollfd *p)
 	}
 }
 
-/* Tells systemd, when it started us, that requests are served. */
-static void notify_ready(void)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	AUTO(auto_fd) int fd = -1;
-	size_t n = path ? strlen(path) : 0;
-
-	if (n < 2 || n >= sizeof a.sun_path)
-		return;
-	memcpy(a.sun_path, path, n);
-	if (path[0] == '@')
-		a.sun_path[0] = 0;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (const struct sockaddr *)&a,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		xlog(XLOG_WARN, "launcher", "msg=\"systemd was not told\"");
-}
-
 int launcher_serve(struct host *h, struct err *err)
 {
 	struct server *s = xcalloc(1, sizeof *s);
@@ -631,7 +613,7 @@ int launcher_serve(struct host *h, struct err *err)
 		free(p);
 		return -1;
 	}
-	notify_ready();
+	service_ready();
 	while (!s->stop) {
 		int wait = arm(s, p);
 

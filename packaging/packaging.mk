@@ -49,8 +49,8 @@ install: all install-paasctl
 	install -m 755 $(BIN)/paas-router $(BIN)/paas-launcher $(BIN)/paas-shim $(BIN)/paas-static $(DESTDIR)$(LIBEXEC)/
 	cp -R buildpacks/. $(DESTDIR)$(prefix)/share/paasd/buildpacks/
 	cp -R README.md LICENSE docs $(DESTDIR)$(prefix)/share/doc/paasd/
-	for u in packaging/systemd/*.service; do sed 's#@PREFIX@#$(prefix)#g' $$u > $(DESTDIR)/lib/systemd/system/$$(basename $$u); done
-	[ -e $(DESTDIR)/etc/paasd/paasd.yml ] || install -m 640 packaging/paasd.yml $(DESTDIR)/etc/paasd/paasd.yml
+	for u in packaging/systemd/*.service packaging/systemd/*.socket; do sed 's#@PREFIX@#$(prefix)#g' $$u > $(DESTDIR)/lib/systemd/system/$$(basename $$u); done
+	[ -e $(DESTDIR)/etc/paasd/paasd.yml ] || install -m 644 packaging/paasd.yml $(DESTDIR)/etc/paasd/paasd.yml
 
 .PHONY: demo demo-stop
 demo: deps

@@ -1,5 +1,6 @@
 /* paas-router - takes all public connections and hands requests to dynos or to paasd. */
 #include "router/rt.h"
+#include "daemon/core/service.h"
 #include "daemon/core/xlog.h"
 
 #include <errno.h>
@@ -144,6 +145,7 @@ int main(int argc, char **argv)
 	}
 	watch(&term, SIGTERM);
 	watch(&interrupt, SIGINT);
+	service_ready();
 	rt_run(&rt);
 	rt_stop(&rt);
 	xlog(XLOG_INFO, "router", "msg=stopped");

@@ -140,15 +140,23 @@ int rt_listen_parse(struct rt *r, const char *list, struct err *err)
 	return 0;
 }
 
+static void join(struct buf *b, const struct rt_listen *l, int n)
+{
+	for (int i = 0; i < n; i++)
+		buf_addf(b, "%s%s", i ? "," : "", l[i].text);
+}
+
 int rt_listen_inherit(struct rt *r, struct err *err)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	AUTO(buf_clear) struct buf asked = {0}, passed = {0};
 	int n = fds ? atoi(fds) : 0;
 
 	if (!pid || atol(pid) != (long)getpid() || n <= 0)
 		return 0;
 	if (n > RT_MAX_LISTEN)
 		return err_set(err, ERR_CONFIG, "more than %d sockets passed", RT_MAX_LISTEN);
+	join(&asked, r->listens, r->nlistens);
 	r->nlistens = 0;
 	for (int i = 0; i < n; i++) {
 		struct rt_listen *l = &r->listens[r->nlistens++];
@@ -160,6 +168,11 @@ int rt_listen_inherit(struct rt *r, struct err *err)
 			return err_errno(err, "socket %d that was passed", l->fd);
 		describe(l);
 	}
+	join(&passed, r->listens, n);
+	if (asked.len && strcmp(buf_str(&asked), buf_str(&passed)) != 0)
+		xlog(XLOG_WARN, "router",
+		     "msg=\"sockets were passed: --listen is not used\" passed=%s listen=%s",
+		     buf_str(&passed), buf_str(&asked));
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/core/xlog.h"
 #include "daemon/core/clock.h"
+#include "daemon/core/service.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,14 +9,15 @@
 
 static const char *program = "paasd";
 static enum xlog_level min_level = XLOG_INFO;
-static bool with_time = true;
+static bool with_time = true, journal;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void xlog_setup(const char *program_, enum xlog_level min, bool timestamps)
 {
+	journal = service_journal();
 	program = program_;
 	min_level = min;
-	with_time = timestamps;
+	with_time = timestamps && !journal;
 }
 
 const char *xlog_q(const char *s)
@@ -40,6 +42,7 @@ const char *xlog_q(const char *s)
 
 static void emit(enum xlog_level lv, const char *module, const char *text)
 {
+	static const int priorities[] = {7, 6, 4, 3}; /* of syslog */
 	char line[2048], ts[CLOCK_ISO_LEN + 4] = "";
 	int n;
 
@@ -48,6 +51,8 @@ static void emit(enum xlog_level lv, const char *module, const char *text)
 
 		clock_iso_us(clock_wall_us(), iso);
 		snprintf(ts, sizeof ts, "ts=%s ", iso);
+	} else if (journal) {
+		snprintf(ts, sizeof ts, "<%d>", priorities[lv]);
 	}
 	n = snprintf(line, sizeof line - 1, "%slevel=%s program=%s module=%s %s", ts,
 		     level_names[lv], program, module, text);

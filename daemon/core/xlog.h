@@ -8,6 +8,7 @@
 
 enum xlog_level { XLOG_DEBUG, XLOG_INFO, XLOG_WARN, XLOG_ERROR };
 
+/* Where stderr is the journal, lines begin with a priority and never with a time. */
 void xlog_setup(const char *program, enum xlog_level min, bool timestamps);
 void xlog(enum xlog_level lv, const char *module, const char *fmt, ...) PRINTF(3, 4);
 /* ' err_id=... err="..."' of e appended to the formatted text. */

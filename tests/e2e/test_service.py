@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from platform_under_test import Failed, Platform, wait_for
+from platform_under_test import Failed, Platform, copy_checkout, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UID = 65534
@@ -21,6 +21,7 @@ class Service(Platform):
         shutil.rmtree(self.dir)
         self.dir = tempfile.mkdtemp(prefix='paas-svc-', dir='/tmp')
         os.chmod(self.dir, 0o755)
+        self.bin = copy_checkout(ROOT, self.bin, self.dir + '/checkout')
         self.state, self.run_folder = self.dir + '/state', self.dir + '/run'
         self.home = self.dir + '/home'
         for path in (self.state, self.run_folder, self.home):
@@ -31,7 +32,7 @@ class Service(Platform):
         with open(self.config, 'w') as f:
             f.write(f'listen: 127.0.0.1:{self.port}\nplatform_host: localhost\napps_domain: localhost\n'
                     f'state_dir: {self.state}\nrun_dir: {self.run_folder}\nlibexec_dir: {self.bin}\n'
-                    f'buildpacks_dir: {ROOT}/buildpacks\n')
+                    f'buildpacks_dir: {self.dir}/checkout/buildpacks\n')
         self.parts = {}
 
     def spawn(self, name, argv, uid):
@@ -41,10 +42,10 @@ class Service(Platform):
                                             start_new_session=True, env={'PATH': '/usr/bin:/bin', 'LANG': 'C.UTF-8'})
 
     def start_part(self, name):
-        both = ['--run', self.run_folder]
-        argv = {'launcher': [self.bin + '/paas-launcher', *both, '--state', self.state, '--owner', 'nobody'],
-                'router': [self.bin + '/paas-router', *both, '--listen', f'127.0.0.1:{self.port}'],
-                'paasd': [self.bin + '/paasd', '--config', self.config]}[name]
+        paasd, config = self.bin + '/paasd', ['--config', self.config]
+        argv = {'launcher': [paasd, 'exec:launcher', *config, '--', '--owner', 'nobody'],
+                'router': [paasd, 'exec:router', *config],
+                'paasd': [paasd, *config]}[name]
         self.spawn(name, argv, 0 if name == 'launcher' else UID)
 
     def output(self, name):
