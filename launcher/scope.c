@@ -85,6 +85,8 @@ static int properties(struct sd_bus_message *m, const struct launch_spec *s, pid
 		r = sd.append(m, "(sv)", "Slice", "s", "paasd.slice");
 	if (r >= 0)
 		r = sd.append(m, "(sv)", "PIDs", "au", 1, (uint32_t)pid);
+	if (r >= 0) /* see packaging/systemd/paas-dynos.target */
+		r = sd.append(m, "(sv)", "Before", "as", 1, "paas-dynos.target");
 	if (r >= 0)
 		r = sd.append(m, "(sv)", "CollectMode", "s", "inactive-or-failed");
 	if (r >= 0 && s->mem_max)

@@ -13,6 +13,9 @@ TEST_DEPS  += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 # Peers that benchmarks compare with.
 BENCH_DEPS := nginx-light haproxy wrk fcgiwrap node-llhttp
 
+# A virtual machine with systemd: make vm-test.
+VM_DEPS := mmdebstrap qemu-system-x86 e2fsprogs
+
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Installs what is missing; says nothing and asks nothing when all is there.
 install-packages = @missing=; for p in $(1); do \
@@ -20,13 +23,16 @@ install-packages = @missing=; for p in $(1); do \
 	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
-.PHONY: deps deps-test deps-bench
+.PHONY: deps deps-test deps-bench deps-vm
 deps:
 	$(call install-packages,$(BUILD_DEPS) $(RUN_DEPS))
 deps-test: deps
 	$(call install-packages,$(TEST_DEPS))
 deps-bench: deps
 	$(call install-packages,$(BENCH_DEPS))
+
+deps-vm: deps
+	$(call install-packages,$(VM_DEPS))
 
 LIBEXEC := $(prefix)/libexec/paasd
 # paasctl with its manual page and completion, which it prints itself: alone too, for machines that only use a platform.
@@ -49,7 +55,7 @@ install: all install-paasctl
 	install -m 755 $(BIN)/paas-router $(BIN)/paas-launcher $(BIN)/paas-shim $(BIN)/paas-static $(DESTDIR)$(LIBEXEC)/
 	cp -R buildpacks/. $(DESTDIR)$(prefix)/share/paasd/buildpacks/
 	cp -R README.md LICENSE docs $(DESTDIR)$(prefix)/share/doc/paasd/
-	for u in packaging/systemd/*.service packaging/systemd/*.socket; do sed 's#@PREFIX@#$(prefix)#g' $$u > $(DESTDIR)/lib/systemd/system/$$(basename $$u); done
+	for u in packaging/systemd/*.*; do sed 's#@PREFIX@#$(prefix)#g' $$u > $(DESTDIR)/lib/systemd/system/$$(basename $$u); done
 	[ -e $(DESTDIR)/etc/paasd/paasd.yml ] || install -m 644 packaging/paasd.yml $(DESTDIR)/etc/paasd/paasd.yml
 
 .PHONY: demo demo-stop

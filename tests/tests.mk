@@ -129,3 +129,9 @@ BENCH_BIN := $(addprefix $(BIN)/bench/,start_bench store_bench log_bench $(if $(
 .PHONY: bench
 bench: all $(BENCH_BIN)
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
+
+# On a machine of its own with systemd, as the README says; not part of check. Needs root.
+.PHONY: vm-test
+vm-test: deps-vm
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@tests/vm/run.sh $(BUILD_DEPS) $(RUN_DEPS)

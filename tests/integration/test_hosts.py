@@ -97,7 +97,7 @@ def test_each_dyno_is_a_scope(systemd):
     pid, = p.pop("PIDs")
     with open("/proc/%d/cgroup" % pid) as f:
         assert unit in f.read()
-    assert p == {"Slice": "paasd.slice", "CollectMode": "inactive-or-failed", "MemoryMax": 64 * MiB,
+    assert p == {"Slice": "paasd.slice", "Before": ["paas-dynos.target"], "CollectMode": "inactive-or-failed", "MemoryMax": 64 * MiB,
                  "MemorySwapMax": 0, "TasksMax": 32, "CPUWeight": 200, "CPUQuotaPerSecUSec": 500000}
     host.launcher.remove(id)
     assert os.listdir(systemd.slice_dir).count(unit) == 0 and not os.path.exists("/proc/%d" % pid)
