@@ -276,6 +276,40 @@ def test_releases(paas, app):
     paas.ctl('config:unset', 'A', cwd=app)
 
 
+# --- dynos, logs ----------------------------------------------------------------------------
+def test_dynos(paas, app):
+    paas.ctl('ps:wait', cwd=app)
+    assert '=== web (' in paas.ctl('ps', cwd=app).stdout and js(paas, 'ps', cwd=app)[0]['state'] == 'up'
+    assert re.search(r'^web +\S+ +1$', paas.ctl('ps:type', cwd=app).stdout, re.M)
+    size = js(paas, 'ps:type', cwd=app)[0]['size']
+    assert js(paas, 'ps:type', 'web=' + size, cwd=app)
+    assert 'web=1:' + size in paas.ctl('ps:scale', cwd=app).stdout
+    r = paas.ctl('run:detached', 'echo', 'detached words', cwd=app)
+    name = re.search(r'done, (run\.\d+)', r.stderr).group(1)
+    wait_for('its output', lambda: 'detached words' in paas.ctl('logs', '-d', name, cwd=app).stdout)
+    assert paas.ctl('rake', '-x', 'nothing', cwd=app, check=False).returncode != 0
+    assert paas.ctl('ps:restart', 'web.1', cwd=app).stderr.endswith('done\n')
+    paas.ctl('ps:wait', cwd=app)
+
+
+def test_run_inside(paas, app):
+    paas.ctl('ps:wait', cwd=app)
+    dyno = js(paas, 'ps', 'web', cwd=app)[0]['name']
+    r = paas.ctl('run:inside', dyno, 'echo inside $DYNO', cwd=app)
+    assert r.stdout == 'inside %s\n' % dyno, r
+    assert paas.ctl('run:inside', '-x', dyno, 'exit 3', cwd=app, check=False).returncode == 3
+    assert paas.ctl('run:inside', 'web.99', 'true', cwd=app, check=False).returncode == 4
+
+
+def test_drains(paas, app):
+    url = 'syslog://127.0.0.1:5140'
+    assert paas.ctl('drains', cwd=app).stdout == 'shop has no drains.\n'
+    paas.ctl('drains:add', url, cwd=app)
+    assert re.search(r'^%s +d\.' % url, paas.ctl('drains', cwd=app).stdout, re.M)
+    assert paas.ctl('drains:remove', url, cwd=app).stdout == 'Successfully removed drain %s\n' % url
+    assert js(paas, 'drains', cwd=app) == []
+
+
 # --- domains, certificates ------------------------------------------------------------------
 def test_domains_and_certificates(paas, app, tmp_path):
     paas.ctl('domains:add', 'www.example.com', cwd=app)
@@ -346,7 +380,7 @@ def test_parity(paas, app, tmp_path):
     assert run('production', 'config:get', 'A').stdout == '\n'
     assert run('production', 'open').stdout.startswith(f'http://two-production.localhost:{paas.port}')
     assert run('staging', 'run', 'echo', 'from the dyno').stdout == 'from the dyno\n'
-    r = run('staging', 'migrate', check=False)  # there is no rake in it, as `run` does not mind
+    r = run('staging', 'migrate', check=False)  # no Rakefile in it, which `run` does not mind
     assert r.returncode == 0 and 'Restarting all dynos on two-staging' in r.stderr
     tail = subprocess.Popen([links + '/production', 'tail'], cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
     try:
