@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from fake_api import ACCOUNT, EMAIL, STDIN_EOF, TOKEN, Attached, app, dyno, formation, release  # noqa: E402
-from paasctl import PAASCTL, Paasctl, Tty, anon, api, cli, ok  # noqa: E402,F401
+from paasctl import PAASCTL, ROOT, Paasctl, Tty, anon, api, cli, ok  # noqa: E402,F401
 
 
 # --- completion: which words ----------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_fish(cli, shop, on_path):
 def test_installed_where_shells_and_man_look(cli, tmp_path):
     root = tmp_path / "root"
     r = subprocess.run(["make", "--no-print-directory", "-s", "install-paasctl", "DESTDIR=%s" % root, "prefix=/usr"],
-                       cwd=os.path.dirname(os.path.dirname(PAASCTL)), capture_output=True, text=True, timeout=300)
+                       cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert r.returncode == 0, r
     share = root / "usr" / "share"
     for name in ("bash-completion/completions/paasctl", "zsh/vendor-completions/_paasctl",
