@@ -289,10 +289,16 @@ def test_sources_and_builds(paas, c):
     c('POST', '/apps', {'name': 'of-tarballs'}, want=201)
     c('POST', '/apps/of-tarballs/sources', want=201)
     blob = c('POST', '/sources', want=201).json['source_blob']
-    c('PUT', '/' + blob['put_url'].split('/', 3)[3], b'no tar', want=200)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w:gz') as t:
+        info = tarfile.TarInfo('Makefile')
+        info.size = len(b'all:\n\tsleep 600\n')
+        t.addfile(info, io.BytesIO(b'all:\n\tsleep 600\n'))
+    c('PUT', '/' + blob['put_url'].split('/', 3)[3], out.getvalue(), want=200)
     for end in ('/cancel', '/actions/cancel'):
-        b = c('POST', '/apps/of-tarballs/builds', {'source_blob': {'url': 'https://192.0.2.1/x.tgz'}}, want=201).json
-        assert c('POST', f'/apps/of-tarballs/builds/{b["id"]}{end}').status in (200, 422)
+        b = c('POST', '/apps/of-tarballs/builds', {'source_blob': {'url': blob['get_url']}, 'buildpacks': [{'url': 'make'}]},
+              want=201).json
+        c('POST', f'/apps/of-tarballs/builds/{b["id"]}{end}', want=200)
     text = stream(paas, b['output_stream_url'])[2]
     assert text.endswith('Push failed\n'), text
     s = c('POST', '/apps/of-tarballs/slugs', {'process_types': {'web': 'true'}}, want=201).json
