@@ -98,12 +98,21 @@ char *api_public_url(struct api_req *q, const char *path_fmt, ...)
 	return buf_steal(&b);
 }
 
+/* Apps are where the platform is, on the same port: where public_url says, else where the caller
+ * found it. */
 char *api_web_url(struct api_req *q, const char *app_name)
 {
-	const char *host = http_host(q->x);
-	const char *port = host ? strrchr(host, ':') : NULL;
+	const char *given = strstr(q->d->cfg->public_url, "://");
+	AUTO(auto_str)
+	char *host = given ? xstrndup(given + 3, strcspn(given + 3, "/?#"))
+			   : xstrdup(http_host(q->x) ? http_host(q->x) : "");
+	AUTO(auto_str)
+	char *scheme =
+		given ? xstrndup(q->d->cfg->public_url, (size_t)(given - q->d->cfg->public_url))
+		      : xstrdup(http_scheme(q->x));
+	const char *port = strrchr(host, ':');
 
-	return xasprintf("%s://%s.%s%s/", http_scheme(q->x), app_name, q->d->cfg->apps_domain,
+	return xasprintf("%s://%s.%s%s/", scheme, app_name, q->d->cfg->apps_domain,
 			 port && !strchr(port, ']') ? port : "");
 }
 

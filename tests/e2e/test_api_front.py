@@ -1,5 +1,7 @@
 """What an app shows to the world: host names, certificates, maintenance, its name and its owner. Against a
 real router with apps that answer."""
+import json
+import os
 import subprocess
 import threading
 
@@ -7,7 +9,7 @@ import pytest
 
 from api_client import Client, claimed_by
 from load import Load
-from platform_under_test import wait_for
+from platform_under_test import Platform, wait_for
 
 
 @pytest.fixture(scope='module')
@@ -234,6 +236,29 @@ def test_automatic_certificates_are_said_not_to_be(owner, app):
     for method in ('POST', 'PATCH'):
         assert 'certs:add' in owner(method, f'/apps/{app}/acm', {'acm_refresh': True}, want=422).message
     assert owner('DELETE', f'/apps/{app}/acm', want=200).json['acm'] is False
+
+
+def test_urls_and_targets_are_those_that_the_configuration_names():
+    p = Platform(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), '--set', 'public_url=https://paas.example.com',
+                 '--set', 'apps_domain=apps.example.com', '--set', 'platform_host=paas.example.com', '--set', 'dns_target=edge.example.com')
+    try:
+        p.start()
+        me = Client(p, p.token)
+        host = {'Host': 'paas.example.com'}
+
+        def ask(method, path, body, want):
+            a = me.send(method, path, body, headers=host)
+            assert a.status == want, a
+            return json.loads(a.data)
+        a = ask('POST', '/apps', {'name': 'urls'}, 201)
+        assert (a['web_url'], a['git_url']) == ('https://urls.apps.example.com/', 'https://paas.example.com/urls.git')
+        for bad in ('paas.example.com', 'apps.example.com', 'x.apps.example.com', '*.apps.example.com', '*.example.com'):
+            assert 'reserved' in ask('POST', '/apps/urls/domains', {'hostname': bad}, 422)['message']
+        assert ask('POST', '/apps/urls/domains', {'hostname': 'www.example.com'}, 201)['cname'] == 'edge.example.com'
+        assert p.http('x', headers={'Host': 'www.example.com'})[0] == 503  # routed: nothing is deployed
+        assert p.http('x', headers={'Host': 'other.example.com'})[0] == 404
+    finally:
+        p.close()
 
 
 # --- names, maintenance, pages ---
