@@ -35,6 +35,7 @@ struct paasd {
 	struct git *git;
 	struct out *out;
 	struct drains *drains;
+	struct hooks *hooks;
 	struct api *api;
 	struct http_server *http;
 	struct pusher pusher;
@@ -361,7 +362,8 @@ static int open_modules(struct paasd *p, struct err *err)
 	logd_keep(p->log, (int)p->cfg.log_history_lines);
 	/* At once: from here on what they have not read yet is kept for them. */
 	if (out_start(&p->cfg, &p->out, err) < 0 ||
-	    drains_start(&p->cfg, p->out, p->store, p->log, &p->drains, err) < 0)
+	    drains_start(&p->cfg, p->out, p->store, p->log, &p->drains, err) < 0 ||
+	    hooks_start(p->out, p->store, &p->hooks, err) < 0)
 		return -1;
 	if (p->cfg.dev && start_children(p, err) < 0)
 		return -1;
@@ -450,6 +452,7 @@ static void open_api(struct paasd *p)
 		.slugs = p->slugs,
 		.git = p->git,
 		.drains = p->drains,
+		.hooks = p->hooks,
 		.pusher = &p->pusher,
 		.tarballs = p->tarballs,
 		.tls = cert_desk_source(p->certs),
@@ -561,9 +564,11 @@ static void close_all(struct paasd *p)
 	launcher_close(p->launcher);
 	slugs_free(p->slugs);
 	drains_stop(p->drains);
+	hooks_stop(p->hooks);
 	out_stop(p->out);
 	logd_stop(p->log);
 	drains_free(p->drains);
+	hooks_free(p->hooks);
 	out_free(p->out);
 	store_close(p->store);
 	master_key_free(p->key);

@@ -22,6 +22,7 @@ struct api *api_new(const struct api_deps *deps)
 		assert(r->need != NEED_UNSET && r->scope != SCOPE_UNSET && r->fn && r->text);
 	a->d = *deps;
 	api_passwords_init(a);
+	hooks_render(deps->hooks, api_render, a);
 	a->logins = api_logins_new();
 	random_bytes(a->page_key, sizeof a->page_key);
 	a->pool = pool_new("api", 8, 256);

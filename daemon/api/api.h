@@ -8,6 +8,7 @@
 #include "daemon/build/build.h"
 #include "daemon/drain/drain.h"
 #include "daemon/git/git.h"
+#include "daemon/hook/hook.h"
 #include "daemon/http/server.h"
 #include "daemon/log/log.h"
 #include "daemon/release/release.h"
@@ -27,6 +28,7 @@ struct api_deps { /* all borrowed */
 	struct tarballs *tarballs;
 	struct tls_source *tls;
 	struct drains *drains;
+	struct hooks *hooks;
 };
 
 struct api;

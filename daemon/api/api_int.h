@@ -7,6 +7,7 @@
 #include "daemon/api/limiter.h"
 #include "daemon/api/replay.h"
 #include "daemon/core/pool.h"
+#include "daemon/hook/hook.h"
 #include "daemon/store/app.h"
 #include "daemon/store/user.h"
 #include <jansson.h>
@@ -270,5 +271,23 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 /* drains.c */
 extern const struct api_field api_fields_drain_create[];
 api_fn api_drains_list, api_drains_create, api_drains_info, api_drains_delete;
+/* webhooks.c */
+extern const struct api_field api_fields_webhook_create[], api_fields_webhook_update[];
+api_fn api_webhooks_list, api_webhooks_create, api_webhooks_info, api_webhooks_update,
+	api_webhooks_delete, api_webhook_events_list, api_webhook_events_info,
+	api_webhook_deliveries_list, api_webhook_deliveries_info, api_webhook_deliveries_retry;
+
+/* --- webhooks' events (render.c): in the transaction of the change, after it; before a deletion
+ * --- */
+int api_hook(struct api_req *q, struct tx *tx, const char *entity, enum hook_action action,
+	     const char *id, struct err *err);
+hook_render_fn api_render; /* arg is the struct api */
+/* In the file of their resource; q has d and app only. NULL when it is not there. */
+json_t *api_render_build(struct api_req *q, struct tx *tx, const char *id);
+json_t *api_render_collab(struct api_req *q, struct tx *tx, const char *id);
+json_t *api_render_domain(struct api_req *q, struct tx *tx, const char *id);
+json_t *api_render_formation(struct api_req *q, struct tx *tx, const char *id);
+json_t *api_render_release(struct api_req *q, struct tx *tx, const char *id);
+json_t *api_render_sni(struct api_req *q, struct tx *tx, const char *id);
 
 #endif

@@ -118,6 +118,8 @@ static int mark_destroying(struct tx *tx, void *arg, struct err *err)
 {
 	struct apps_tx *t = arg;
 
+	if (t->q && api_hook(t->q, tx, "api:app", HOOK_DESTROY, t->app.id, err) < 0)
+		return -1;
 	return store_app_set_destroying(tx, t->app.id, err);
 }
 
@@ -274,6 +276,8 @@ static int write_update(struct tx *tx, void *arg, struct err *err)
 	if (t->maintenance >= 0 && store_app_set_maintenance(tx, id, t->maintenance, err) < 0)
 		return -1;
 	if (t->stack && store_app_set_build_stack(tx, id, t->stack, err) < 0)
+		return -1;
+	if (api_hook(t->q, tx, "api:app", HOOK_UPDATE, id, err) < 0)
 		return -1;
 	return store_app_get(tx, id, &t->app, err);
 }

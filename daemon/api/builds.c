@@ -193,3 +193,16 @@ int api_build_stream(struct api_req *q, struct err *err)
 	store_build_clear(&t.one);
 	return ok ? api_stream(q, more_build, err) : err_not_found(err, "build");
 }
+
+json_t *api_render_build(struct api_req *q, struct tx *tx, const char *id)
+{
+	struct store_build v = {0};
+	struct err none = {0};
+	json_t *j;
+
+	if (store_build_get(tx, q->app.id, id, &v, &none) < 0)
+		return NULL;
+	j = build_json(q, &v);
+	store_build_clear(&v);
+	return j;
+}

@@ -175,8 +175,10 @@ static int write_new(struct tx *tx, void *arg, struct err *err)
 	struct sni_tx *t = arg;
 
 	clear(t);
-	return store_sni_create(tx, t->q->app.id, t->name, t->cert->chain_pem, t->key, t->ca_signed,
-				&t->one, err);
+	if (store_sni_create(tx, t->q->app.id, t->name, t->cert->chain_pem, t->key, t->ca_signed,
+			     &t->one, err) < 0)
+		return -1;
+	return api_hook(t->q, tx, "api:sni-endpoint", HOOK_CREATE, t->one.id, err);
 }
 
 int api_sni_create(struct api_req *q, struct err *err)
@@ -215,7 +217,8 @@ static int write_update(struct tx *tx, void *arg, struct err *err)
 	struct sni_tx *t = arg;
 
 	if (read_one(tx, t, err) < 0 || check_covers(t, err) < 0 ||
-	    store_sni_update(tx, t->one.id, t->cert->chain_pem, t->key, t->ca_signed, err) < 0)
+	    store_sni_update(tx, t->one.id, t->cert->chain_pem, t->key, t->ca_signed, err) < 0 ||
+	    api_hook(t->q, tx, "api:sni-endpoint", HOOK_UPDATE, t->one.id, err) < 0)
 		return -1;
 	return read_one(tx, t, err);
 }
@@ -238,7 +241,8 @@ static int write_delete(struct tx *tx, void *arg, struct err *err)
 {
 	struct sni_tx *t = arg;
 
-	if (read_one(tx, t, err) < 0)
+	if (read_one(tx, t, err) < 0 ||
+	    api_hook(t->q, tx, "api:sni-endpoint", HOOK_DESTROY, t->one.id, err) < 0)
 		return -1;
 	return store_sni_delete(tx, t->one.id, err);
 }
@@ -271,4 +275,17 @@ int api_acm_off(struct api_req *q, struct err *err)
 {
 	(void)err;
 	return api_ok(q, 200, json_app(q, &q->app));
+}
+
+json_t *api_render_sni(struct api_req *q, struct tx *tx, const char *id)
+{
+	struct sni_tx t = {.q = q};
+	struct err none = {0};
+	json_t *j = NULL;
+
+	if (store_sni_find(tx, q->app.id, id, &t.one, &none) == 0 &&
+	    add_domains(tx, &t, t.one.id, &none) == 0)
+		j = sni_json(q, &t.one, t.domains[0], &none);
+	clear(&t);
+	return j;
 }

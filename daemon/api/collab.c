@@ -104,7 +104,10 @@ static int write_collab(struct tx *tx, void *arg, struct err *err)
 	store_collaborator_clear(&t->one);
 	store_invitation_clear(&t->invitation);
 	if (store_user_find(tx, t->who, &u, &e) == 0)
-		return store_collaborator_add(tx, t->q->app.id, u.id, t->perms, &t->one, err);
+		return store_collaborator_add(tx, t->q->app.id, u.id, t->perms, &t->one, err) < 0
+			       ? -1
+			       : api_hook(t->q, tx, "api:collaborator", HOOK_CREATE, t->one.id,
+					  err);
 	if (e.code == ERR_NOT_FOUND && name_is_email(t->who))
 		return write_invited(tx, t, err);
 	*err = e;
@@ -240,6 +243,8 @@ static int delete_collab(struct tx *tx, void *arg, struct err *err)
 	if (strcmp(t->one.user_id, t->q->user.id) != 0 && !(t->q->perms & STORE_MANAGE))
 		return err_set(err, ERR_FORBIDDEN, "You do not have the manage permission on %s.",
 			       t->q->app.name);
+	if (api_hook(t->q, tx, "api:collaborator", HOOK_DESTROY, t->one.id, err) < 0)
+		return -1;
 	return store_collaborator_remove(tx, t->q->app.id, t->who, err);
 }
 
@@ -254,4 +259,17 @@ int api_collab_delete(struct api_req *q, struct err *err)
 	}
 	store_collaborator_clear(&t.one);
 	return rc;
+}
+
+json_t *api_render_collab(struct api_req *q, struct tx *tx, const char *id)
+{
+	struct store_collaborator v = {0};
+	struct err none = {0};
+	json_t *j;
+
+	if (store_collaborator_find(tx, q->app.id, id, &v, &none) < 0)
+		return NULL;
+	j = collab_json(q, &v, NULL);
+	store_collaborator_clear(&v);
+	return j;
 }

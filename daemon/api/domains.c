@@ -168,7 +168,9 @@ static int write_domain(struct tx *tx, void *arg, struct err *err)
 	store_domain_clear(&t->one);
 	if (find_sni(tx, t, t->host, sni, err) < 0)
 		return -1;
-	return store_domain_create(tx, t->q->app.id, t->host, sni, &t->one, err);
+	if (store_domain_create(tx, t->q->app.id, t->host, sni, &t->one, err) < 0)
+		return -1;
+	return api_hook(t->q, tx, "api:domain", HOOK_CREATE, t->one.id, err);
 }
 
 /* The router knows by the time that this returns. */
@@ -207,7 +209,8 @@ static int update_domain(struct tx *tx, void *arg, struct err *err)
 
 	store_domain_clear(&t->one);
 	if (read_domain(tx, t, err) < 0 || find_sni(tx, t, t->one.hostname, sni, err) < 0 ||
-	    store_domain_set_sni(tx, t->one.id, sni, err) < 0)
+	    store_domain_set_sni(tx, t->one.id, sni, err) < 0 ||
+	    api_hook(t->q, tx, "api:domain", HOOK_UPDATE, t->one.id, err) < 0)
 		return -1;
 	store_domain_clear(&t->one);
 	return read_domain(tx, t, err);
@@ -238,7 +241,8 @@ static int delete_domain(struct tx *tx, void *arg, struct err *err)
 	struct domains_tx *t = arg;
 
 	store_domain_clear(&t->one);
-	if (read_domain(tx, t, err) < 0)
+	if (read_domain(tx, t, err) < 0 ||
+	    api_hook(t->q, tx, "api:domain", HOOK_DESTROY, t->one.id, err) < 0)
 		return -1;
 	return store_domain_delete(tx, t->one.id, err);
 }
@@ -262,4 +266,17 @@ int api_domains_delete(struct api_req *q, struct err *err)
 		api_ok(q, 200, domain_json(q, &t.one));
 	store_domain_clear(&t.one);
 	return rc;
+}
+
+json_t *api_render_domain(struct api_req *q, struct tx *tx, const char *id)
+{
+	struct store_domain v = {0};
+	struct err none = {0};
+	json_t *j;
+
+	if (store_domain_find(tx, q->app.id, id, &v, &none) < 0)
+		return NULL;
+	j = domain_json(q, &v);
+	store_domain_clear(&v);
+	return j;
 }

@@ -510,3 +510,16 @@ int api_dynos_run_inside(struct api_req *q, struct err *err)
 
 	return dyno_id(q, q->params[1], id, err) < 0 ? -1 : run_oneoff(q, id, err);
 }
+
+json_t *api_render_formation(struct api_req *q, struct tx *tx, const char *id)
+{
+	struct store_formation v = {0};
+	struct err none = {0};
+	json_t *j;
+
+	if (store_formation_get(tx, q->app.id, id, &v, &none) < 0)
+		return NULL;
+	j = formation_json(q, &v);
+	store_formation_clear(&v);
+	return j;
+}

@@ -80,18 +80,31 @@ json_t *json_named_ref(const char *kind, const char *name)
 	return json_pack("{s:s, s:s}", "id", id, "name", name);
 }
 
+/* Nobody asked (webhooks): as the platform calls itself in its settings. Owned. */
+static char *own_host(const struct config *c, const char *host)
+{
+	const char *colon = strrchr(c->listen, ':');
+
+	return colon && strcmp(colon, ":80") != 0
+		       ? xasprintf("%s:%.*s", host, (int)strcspn(colon + 1, ","), colon + 1)
+		       : xstrdup(host);
+}
+
 /* URLs are made of the host that the caller used: it reached us by it. */
 char *api_public_url(struct api_req *q, const char *path_fmt, ...)
 {
 	AUTO(buf_clear) struct buf b = {0};
-	const char *host = http_host(q->x);
+	const char *host = q->x ? http_host(q->x) : NULL;
+	AUTO(auto_str) char *own = q->x ? NULL : own_host(q->d->cfg, q->d->cfg->platform_host);
 	va_list ap;
 
 	if (q->d->cfg->public_url[0])
 		buf_adds(&b, q->d->cfg->public_url);
 	else
-		buf_addf(&b, "%s://%s", http_scheme(q->x),
-			 host && *host ? host : q->d->cfg->platform_host);
+		buf_addf(&b, "%s://%s", q->x ? http_scheme(q->x) : "http",
+			 host && *host ? host
+			 : own	       ? own
+				       : q->d->cfg->platform_host);
 	va_start(ap, path_fmt);
 	buf_vaddf(&b, path_fmt, ap);
 	va_end(ap);
@@ -104,12 +117,13 @@ char *api_web_url(struct api_req *q, const char *app_name)
 {
 	const char *given = strstr(q->d->cfg->public_url, "://");
 	AUTO(auto_str)
-	char *host = given ? xstrndup(given + 3, strcspn(given + 3, "/?#"))
-			   : xstrdup(http_host(q->x) ? http_host(q->x) : "");
+	char *host = given   ? xstrndup(given + 3, strcspn(given + 3, "/?#"))
+		     : !q->x ? own_host(q->d->cfg, q->d->cfg->platform_host)
+			     : xstrdup(http_host(q->x) ? http_host(q->x) : "");
 	AUTO(auto_str)
 	char *scheme =
 		given ? xstrndup(q->d->cfg->public_url, (size_t)(given - q->d->cfg->public_url))
-		      : xstrdup(http_scheme(q->x));
+		      : xstrdup(q->x ? http_scheme(q->x) : "http");
 	const char *port = strrchr(host, ':');
 
 	return xasprintf("%s://%s.%s%s/", scheme, app_name, q->d->cfg->apps_domain,

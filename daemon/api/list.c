@@ -3,11 +3,24 @@
 #include "daemon/api/range.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
+
+/* ".seq" is for the order only, and is not shown. */
+static const json_t *value_of(const json_t *item, const char *field)
+{
+	const json_t *v = json_object_get(item, field);
+	char hidden[32];
+
+	if (v)
+		return v;
+	snprintf(hidden, sizeof hidden, ".%s", field);
+	return json_object_get(item, hidden);
+}
 
 static const char *text_of(const json_t *item, const char *field)
 {
-	const char *s = json_string_value(json_object_get(item, field));
+	const char *s = json_string_value(value_of(item, field));
 
 	return s ? s : "";
 }
@@ -39,7 +52,7 @@ static bool fill_rows(json_t *list, const char *field, struct api_row *rows)
 
 	json_array_foreach(list, i, item)
 	{
-		const json_t *v = json_object_get(item, field);
+		const json_t *v = value_of(item, field);
 
 		assert(json_is_string(v) || json_is_integer(v));
 		numeric = json_is_integer(v);
@@ -86,8 +99,10 @@ int api_list(struct api_req *q, json_t *taken, const char *fields, struct err *e
 	    cut(q, &r, fields, fill_rows(list, r.field, rows), rows, n, &page, err) < 0)
 		return -1;
 	out = json_array();
-	for (size_t i = 0; i < page.shown; i++)
+	for (size_t i = 0; i < page.shown; i++) {
+		json_object_del(rows[page.first + i].item, ".seq");
 		json_array_append(out, rows[page.first + i].item);
+	}
 	return api_ok(q, page.more ? 206 : 200, out);
 }
 

@@ -192,3 +192,16 @@ int api_release_stream(struct api_req *q, struct err *err)
 	store_release_clear(&t.one);
 	return ok ? api_stream(q, more_release, err) : err_not_found(err, "release");
 }
+
+json_t *api_render_release(struct api_req *q, struct tx *tx, const char *id)
+{
+	struct store_release v = {0};
+	struct err none = {0};
+	json_t *j;
+
+	if (store_release_get(tx, q->app.id, id, &v, &none) < 0)
+		return NULL;
+	j = release_json(q, &v);
+	store_release_clear(&v);
+	return j;
+}

@@ -56,6 +56,8 @@ struct dynos_ops { /* upwards; loop thread */
 			void *arg);
 	/* No route leads to the dyno any more: done when no request is in flight to it. */
 	void (*drain)(const char *dyno_id, void (*done)(void *done_arg), void *done_arg, void *arg);
+	/* A dyno's state is another than it was; may be NULL. */
+	void (*changed)(const struct dyno_info *i, enum dyno_state was, void *arg);
 };
 
 /* Loop thread. */

@@ -51,14 +51,19 @@ void run_log(struct run *r, const char *fmt, ...)
 
 void run_state(struct run *r, enum dyno_state to)
 {
+	enum dyno_state was;
+
 	if (r->info.state == to)
 		return;
 	/* "stopping" is ours; users know starting, up, crashed, down. */
 	if (to != DYNO_STOPPING && !(r->info.state == DYNO_STOPPING && to == DYNO_DOWN))
 		run_log(r, "State changed from %s to %s", dyno_state_name(r->info.state),
 			to == DYNO_DOWN && r->oneoff ? "complete" : dyno_state_name(to));
+	was = r->info.state;
 	r->info.state = to;
 	r->info.state_ms = clock_wall_ms();
+	if (r->d->ops.changed)
+		r->d->ops.changed(&r->info, was, r->d->ops.arg);
 }
 
 struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, int num,

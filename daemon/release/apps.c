@@ -148,3 +148,48 @@ void apps_free(struct releases *r)
 		rapp_free(a);
 	}
 }
+
+/* --- webhooks of dynos, which have no row --- */
+
+static json_t *iso(wall_ms t)
+{
+	char text[CLOCK_ISO_LEN];
+
+	clock_iso(t, text);
+	return json_string(text);
+}
+
+static const char *state_name(enum dyno_state s)
+{
+	static const char *const names[] = {
+		[DYNO_STARTING] = "starting", [DYNO_UP] = "up",	    [DYNO_STOPPING] = "down",
+		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down",
+	};
+
+	return names[s];
+}
+
+/* As the API has it. */
+static json_t *dyno_json(const struct dyno_info *i, const char *app_name)
+{
+	return json_pack("{s:n, s:s*, s:o, s:s, s:s, s:{s:s, s:i}, s:{s:s, s:s}, s:s, s:s, s:s, "
+			 "s:o}",
+			 "attach_url", "command", i->command, "created_at", iso(i->created_ms),
+			 "id", i->id, "name", i->name, "release", "id", i->release_id, "version",
+			 i->release_version, "app", "id", i->app_id, "name", app_name, "size",
+			 i->size, "state", state_name(i->state), "type", i->type, "updated_at",
+			 iso(i->state_ms));
+}
+
+void apps_changed_op(const struct dyno_info *i, enum dyno_state was, void *arg)
+{
+	struct rapp *a = rapp_get(arg, i->app_id, false);
+	enum hook_action action = i->state == DYNO_DOWN ? HOOK_DESTROY : HOOK_UPDATE;
+	json_t *data;
+
+	if (!a || !hook_later_wanted() || !(data = dyno_json(i, a->name)))
+		return;
+	hook_later(i->app_id, "api:dyno", action, json_deep_copy(data),
+		   json_pack("{s:s}", "state", state_name(was)));
+	hook_later(i->app_id, "dyno", action, data, json_pack("{s:s}", "state", state_name(was)));
+}

@@ -1,4 +1,5 @@
 /* A build and its release, told in the words that people know (Dev Center: Deploying with Git). */
+#include "daemon/hook/hook.h"
 #include "daemon/release/built.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/app.h"
@@ -127,7 +128,7 @@ static int write_start(struct tx *tx, void *arg, struct err *err)
 	t->version = xstrdup(row.version);
 	t->first = store_release_current(tx, app.id, &cur, &none) < 0 || !cur.slug_id[0];
 	t->config = config_list(config);
-	return 0;
+	return hook_event(tx, app.id, "api:build", HOOK_CREATE, NULL, build.id, err);
 }
 
 int built_start(struct pusher *ps, const struct built_new *in, struct built **out, struct err *err)
@@ -200,9 +201,13 @@ static int write_end(struct tx *tx, void *arg, struct err *err)
 {
 	struct end_tx *e = arg;
 
-	if (e->failure)
-		return store_build_finish(tx, e->t->build_id, STORE_FAILED, NULL, e->failure, err);
-	return write_success(tx, e, err);
+	int rc = e->failure ? store_build_finish(tx, e->t->build_id, STORE_FAILED, NULL, e->failure,
+						 err)
+			    : write_success(tx, e, err);
+
+	return rc < 0 ? -1
+		      : hook_event(tx, e->t->app_id, "api:build", HOOK_UPDATE, NULL, e->t->build_id,
+				   err);
 }
 
 static void build_failed(struct end_tx *e, const struct err *why)

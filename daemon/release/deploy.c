@@ -227,14 +227,18 @@ static int write_end(struct tx *tx, void *arg, struct err *err)
 	struct err none = {0};
 
 	if (d->sm.state == D_FAILED) {
-		if (store_release_fail(tx, d->plan.release_id, STORE_FAILED, d->err.msg, err) < 0)
+		if (store_release_fail(tx, d->plan.release_id, STORE_FAILED, d->err.msg, err) < 0 ||
+		    hook_event(tx, d->plan.app_id, "api:release", HOOK_UPDATE, NULL,
+			       d->plan.release_id, err) < 0)
 			return -1;
 		if (store_release_current(tx, d->plan.app_id, &cur, &none) < 0 || !cur.slug_id[0])
 			return 0;
 		return read_wants(tx, d, cur.id, err);
 	}
 	if (store_release_make_current(tx, d->plan.release_id, err) < 0 ||
-	    rows_formation(tx, d->plan.release_id, err) < 0)
+	    rows_formation(tx, d->plan.release_id, err) < 0 ||
+	    hook_event(tx, d->plan.app_id, "api:release", HOOK_UPDATE, NULL, d->plan.release_id,
+		       err) < 0)
 		return -1;
 	return read_wants(tx, d, d->plan.release_id, err);
 }

@@ -18,7 +18,8 @@ int releases_new(struct loop *l, const struct config *cfg, struct store *st, str
 {
 	AUTO(auto_str) char *dir = xasprintf("%s/releases", cfg->state_dir);
 	struct releases *r;
-	struct dynos_ops ops = {.publish = apps_publish_op, .drain = apps_drain_op};
+	struct dynos_ops ops = {
+		.publish = apps_publish_op, .drain = apps_drain_op, .changed = apps_changed_op};
 
 	if (fs_mkdirs(dir, 0700, err) < 0)
 		return -1;
@@ -255,7 +256,7 @@ int release_output(struct releases *r, const char *release_id, uint64_t offset, 
 
 struct formation_tx {
 	struct releases *r;
-	const char *app_id;
+	const char *app_id, *who;
 	const struct formation_change *wanted;
 	struct formation_change *c; /* out */
 	int n;
@@ -298,7 +299,9 @@ static int formation_write(struct tx *tx, void *arg, struct err *err)
 
 	plan_clear(&f->plan); /* the writer may run this again */
 	for (int i = 0; i < f->n; i++)
-		if (change_one(tx, f->app_id, &f->wanted[i], &f->c[i], err) < 0)
+		if (change_one(tx, f->app_id, &f->wanted[i], &f->c[i], err) < 0 ||
+		    hook_event(tx, f->app_id, "api:formation", HOOK_UPDATE, f->who, f->c[i].type,
+			       err) < 0)
 			return -1;
 	f->has_release = store_release_current(tx, f->app_id, &cur, &none) == 0 && cur.slug_id[0];
 	return f->has_release ? rows_plan(tx, cur.id, f->r->cfg, &f->plan, err) : 0;
@@ -332,7 +335,8 @@ int formation_update(struct releases *r, const char *app_id, const char *user_em
 {
 	pthread_mutex_t *turn = &r->scaling[(unsigned char)app_id[0] % ARRAY_LEN(r->scaling)];
 	struct formation_change *wanted = xcalloc((size_t)n, sizeof *wanted);
-	struct formation_tx f = {.r = r, .app_id = app_id, .wanted = wanted, .c = c, .n = n};
+	struct formation_tx f = {
+		.r = r, .app_id = app_id, .who = user_email, .wanted = wanted, .c = c, .n = n};
 	int rc;
 
 	memcpy(wanted, c, (size_t)n * sizeof *c);

@@ -4,6 +4,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/sm.h"
+#include "daemon/hook/hook.h"
 #include "daemon/release/release.h"
 #include <jansson.h>
 #include <pthread.h>
@@ -119,6 +120,7 @@ void rapp_set_release(struct rapp *a, struct dyno_release *rel);
 void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), void *arg);
 void apps_publish_op(const char *app_id, void (*done)(void *done_arg), void *done_arg, void *arg);
 void apps_drain_op(const char *dyno_id, void (*done)(void *done_arg), void *done_arg, void *arg);
+void apps_changed_op(const struct dyno_info *i, enum dyno_state was, void *arg);
 void apps_free(struct releases *r);
 
 /* deploy.c */

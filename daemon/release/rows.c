@@ -352,5 +352,7 @@ int rows_create(struct tx *tx, void *arg, struct err *err)
 	n->out->has_command = row.has_command;
 	if (!row.slug_id && store_release_make_current(tx, made.id, err) < 0)
 		return -1;
+	if (hook_event(tx, in->app_id, "api:release", HOOK_CREATE, NULL, made.id, err) < 0)
+		return -1;
 	return rows_plan(tx, made.id, n->cfg, &n->plan, err);
 }

@@ -376,6 +376,25 @@ def test_drains(paas, c):
     c('DELETE', '/apps/drained', want=200)
 
 
+def test_webhooks(paas, c):
+    c('POST', '/apps', {'name': 'told'}, want=201)
+    p = '/apps/told/webhooks'
+    w = c('POST', p, {'url': 'https://nowhere.invalid/', 'include': ['api:release'], 'level': 'notify'}, want=201)
+    assert len(w.headers['Heroku-Webhook-Secret']) == 64
+    assert c('GET', p, want=200).json == [w.json] and c('GET', f'{p}/{w.json["id"]}', want=200).json == w.json
+    c('PATCH', f'{p}/{w.json["id"]}', {'authorization': 'Bearer x'}, want=200)
+    c('PATCH', '/apps/told/config-vars', {'A': '1'}, want=200)
+    events = c('GET', '/apps/told/webhook-events', want=200).json
+    c('GET', f'/apps/told/webhook-events/{events[0]["id"]}', want=200)
+    d = '/apps/told/webhook-deliveries'
+    one = wait_for('a failure', lambda: [x for x in c('GET', d, want=200).json if x['status'] == 'failed'])[0]
+    assert c('GET', f'{d}/{one["id"]}', want=200).json['last_attempt']['error_class'] == 'unknown_host'
+    c('POST', f'{d}/{one["id"]}/actions/retry', want=202)
+    c('DELETE', f'{p}/{w.json["id"]}', want=200)
+    assert c('GET', d, want=200).json == []
+    c('DELETE', '/apps/told', want=200)
+
+
 def test_the_hyper_schema(paas, c):
     """Somebody else's implementation of JSON Schema holds the answers against what /schema says."""
     schema = c.with_token(None)('GET', '/schema', want=200).json
