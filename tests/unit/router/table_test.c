@@ -1,9 +1,12 @@
+#include "router/certs.h"
 #include "router/snapshot.h"
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+
+static struct rt_certs *certs; /* none in them */
 
 /* An app with `dynos` dynos on ports from `port` and the hosts of a comma list. */
 static struct rt_app *make(const char *id, const char *hosts, int dynos, int port)
@@ -222,7 +225,7 @@ static int reload(const char *dir, struct rt_master *m, struct err *err)
 	int n;
 
 	rt_master_init(m);
-	n = rt_snapshot_open(&s, dir, m, err);
+	n = rt_snapshot_open(&s, dir, m, certs, err);
 	rt_snapshot_close(&s);
 	return n;
 }
@@ -257,7 +260,7 @@ static void snapshot_survives(void **state)
 	struct err err = {0};
 
 	rt_master_init(&m);
-	assert_int_equal(rt_snapshot_open(&s, *state, &m, &err), 0);
+	assert_int_equal(rt_snapshot_open(&s, *state, &m, certs, &err), 0);
 	append(&s, &m, "a", "a.x");
 	append(&s, &m, "b", "b.x");
 	append(&s, &m, "a", "a2.x");
@@ -282,7 +285,7 @@ static void snapshot_does_not_grow_for_ever(void **state)
 	struct stat st;
 
 	rt_master_init(&m);
-	assert_int_equal(rt_snapshot_open(&s, *state, &m, &err), 0);
+	assert_int_equal(rt_snapshot_open(&s, *state, &m, certs, &err), 0);
 	for (int i = 0; i < 5000; i++) {
 		snprintf(host, sizeof host, "a%d.x", i);
 		append(&s, &m, "a", host);
@@ -309,7 +312,7 @@ static void damage_is_noticed(void **state)
 	int fd;
 
 	rt_master_init(&m);
-	assert_int_equal(rt_snapshot_open(&s, *state, &m, &err), 0);
+	assert_int_equal(rt_snapshot_open(&s, *state, &m, certs, &err), 0);
 	append(&s, &m, "a", "a.x");
 	append(&s, &m, "b", "b.x");
 	rt_snapshot_close(&s);
@@ -349,7 +352,7 @@ static void a_change_among_1000_apps_is_cheap(void **state)
 	double us;
 
 	rt_master_init(&m);
-	assert_int_equal(rt_snapshot_open(&s, *state, &m, &err), 0);
+	assert_int_equal(rt_snapshot_open(&s, *state, &m, certs, &err), 0);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(id, sizeof id, "id-%d", i);
 		snprintf(host, sizeof host, "app-%d.example.com,www.app-%d.example.com", i, i);
@@ -370,6 +373,18 @@ static void a_change_among_1000_apps_is_cheap(void **state)
 	rt_master_clear(&m);
 }
 
+static int certs_setup(void **state)
+{
+	certs = rt_certs_new();
+	return 0;
+}
+
+static int certs_teardown(void **state)
+{
+	rt_certs_free(certs);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,5 +402,5 @@ int main(void)
 						tmp_teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, certs_setup, certs_teardown);
 }
