@@ -288,11 +288,13 @@ static int read_base(struct tx *tx, const struct release_new *in, struct base *b
 	if (in->rollback_to) {
 		if (store_release_by_version(tx, in->app_id, in->rollback_to, &b->rel, err) < 0)
 			return -1;
-		if (!b->rel.eligible_for_rollback)
+		if (!b->rel.eligible_for_rollback || b->rel.status != STORE_SUCCEEDED)
 			return err_set(err, ERR_NO_SLUG, "Cannot roll back to v%d: %s.",
 				       in->rollback_to,
-				       b->rel.slug_id[0] ? "that release failed"
-							 : "its slug is not kept any more");
+				       !b->rel.slug_id[0] ? "its slug is not kept any more"
+				       : b->rel.status == STORE_PENDING
+					       ? "that release is still being made"
+					       : "that release failed");
 		if (store_release_config(tx, b->rel.id, &b->config, err) < 0)
 			return -1;
 	} else {

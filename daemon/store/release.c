@@ -36,7 +36,8 @@ static void fill_release(struct stmt *s, void *out)
 	ROW_COPY(s, 15, r->output_secret);
 	r->created_ms = stmt_col_int(s, 16);
 	r->updated_ms = stmt_col_int(s, 17);
-	r->eligible_for_rollback = r->status == STORE_SUCCEEDED && r->slug_id[0];
+	r->eligible_for_rollback =
+		(r->status == STORE_SUCCEEDED || r->status == STORE_PENDING) && r->slug_id[0];
 }
 
 static int next_version(struct tx *tx, const char *app_id, int *out, struct err *err)

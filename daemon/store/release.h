@@ -19,8 +19,11 @@ struct store_release {
 	enum store_status status;
 	char phase[24]; /* state of the deploy machine: "queued", ... "live" | "failed" */
 	bool current, has_command;
-	bool eligible_for_rollback; /* succeeded, and its slug is still there */
-	char *process_types;	    /* JSON object */
+	/* Its slug is still there, and it has not failed. One whose dynos are still starting
+	 * counts: clients roll back to the second of these, the first being what is to go. Only
+	 * those that succeeded can be rolled back to. */
+	bool eligible_for_rollback;
+	char *process_types; /* JSON object */
 	char *description, *user_email;
 	char *failure; /* why, for people; may be NULL */
 	char output_secret[65];
