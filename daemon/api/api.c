@@ -19,7 +19,8 @@ struct api *api_new(const struct api_deps *deps)
 	struct api *a = xcalloc(1, sizeof *a);
 
 	for (const struct api_route *r = api_routes; r->method; r++)
-		assert(r->need != NEED_UNSET && r->scope != SCOPE_UNSET && r->fn && r->text);
+		assert(r->need != NEED_UNSET && r->scope != SCOPE_UNSET && r->fn && r->text &&
+		       (r->body || !(r->flags & API_BODY)));
 	a->d = *deps;
 	api_passwords_init(a);
 	hooks_render(deps->hooks, api_render, a);

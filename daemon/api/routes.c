@@ -107,7 +107,7 @@ const struct api_route api_routes[] = {
 	{ P, A "/dynos", NEED_DEPLOY, SCOPE_WRITE, api_dynos_create, API_BODY, "Run a one-off dyno", api_fields_dyno_create },
 	{ D, A "/dynos", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart all dynos: web ones one after another, each once its replacement serves" },
 	{ G, A "/dynos/:dyno", NEED_VIEW, SCOPE_READ, api_dynos_info, 0, "One dyno" },
-	{ P, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_run_inside, API_BODY, "Run a command inside a running dyno" },
+	{ P, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_run_inside, API_BODY, "Run a command inside a running dyno", api_fields_dyno_create },
 	{ D, A "/dynos/:dyno", NEED_OPERATE, SCOPE_WRITE, api_dynos_restart, 0, "Restart a dyno" },
 	{ P, A "/dynos/:dyno/actions/stop", NEED_OPERATE, SCOPE_WRITE, api_dynos_stop, 0, "Stop a dyno" },
 	{ D, A "/formations/:type", NEED_OPERATE, SCOPE_WRITE, api_formation_restart, 0, "Restart the dynos of a type" },

@@ -74,6 +74,8 @@ def test_login_by_password_and_logout(paas, two, tmp_path):
     from test_interactive import Terminal
     env = paas.env(PAASCTL_API_KEY=None, HOME=str(tmp_path))
     t = Terminal([os.path.join(paas.bin, 'paasctl'), 'login', '-i'], env)
+    t.expect('Trust it for this platform?')  # its certificates are its own
+    t.type('y\r')
     t.expect('Email')
     t.type('b@example.com\n')
     t.expect('Password')
