@@ -28,7 +28,7 @@ struct api {
 	struct attach_ticket *tickets; /* attach.c; loop thread */
 	struct api_limiter *requests;  /* of each account; NULL = no limit */
 	struct api_replays *replays;
-	LIST_HEAD(, api_req) waiting; /* for their bodies; loop thread */
+	LIST_HEAD(api_waiting, api_req) waiting; /* for their bodies; loop thread */
 	/* wrong passwords (password.c) */
 	struct api_limiter *by_address, *by_account;
 	struct api_logins *logins;   /* login.h */

@@ -74,8 +74,8 @@ static int read_changes(struct api_req *q, struct changes *c, struct err *err)
 /* What dynos get from the platform whatever the config vars say. */
 static void warn_of_platform_names(struct api_req *q, const struct changes *c)
 {
-	static const char *const names[] = {"DYNO", "HEROKU_DYNO_ID", "HOME", "MEMORY_AVAILABLE",
-					    "PORT", "PWD"};
+	static const char *const names[] = {
+		"DYNO", "HEROKU_DYNO_ID", "HOME", "MEMORY_AVAILABLE", "PORT", "PWD"};
 	AUTO(buf_clear) struct buf b = {0};
 
 	for (int i = 0; i < c->n; i++)

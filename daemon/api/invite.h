@@ -5,7 +5,7 @@
 #include "daemon/api/api_int.h"
 #include "daemon/store/identity.h"
 
-#define INVITE_SECRET 49 /* digits and NUL */
+#define INVITE_SECRET 49				     /* digits and NUL */
 char *invitation_url(struct api_req *q, const char *secret); /* owned */
 
 #endif

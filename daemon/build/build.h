@@ -12,7 +12,7 @@
 struct builds;
 
 /* A source that is a tarball (of any compression; a folder that holds all else is left out). */
-struct build_tarball { /* borrowed */
+struct build_tarball {	      /* borrowed */
 	int fd;		      /* of a file of ours, or -1: */
 	const char *url;      /* downloaded, under the rules for URLs of users */
 	const char *checksum; /* "SHA256:HEX" or HEX; NULL = not checked */

@@ -69,8 +69,8 @@ static int fetch_tarball(struct build *c, struct err *err)
 
 	if (t->fd < 0) {
 		say_step(c, "Downloading the source");
-		if (tarball_download(c->b->cfg, t->url, true, path, max, c->deadline, c->job.stop_fd,
-				     err) < 0)
+		if (tarball_download(c->b->cfg, t->url, true, path, max, c->deadline,
+				     c->job.stop_fd, err) < 0)
 			return -1;
 		own = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		unlink(path);

@@ -7,9 +7,10 @@
 #include "daemon/core/config.h"
 
 /* GET url into path (0600, made or emptied). https; http with plain_http or when
- * cfg->allow_private_urls, which also lets private addresses; file when cfg->allow_local_buildpacks; at most 5 redirects, each held to
- * the same rules. deadline: 0 = LIM_BUILDPACK_MS from now. cancel_fd: -1 = none. -1: BUILD_FAILED
- * with why, TOO_LARGE, TIMEOUT, CANCELED, IO. */
+ * cfg->allow_private_urls, which also lets private addresses; file when
+ * cfg->allow_local_buildpacks; at most 5 redirects, each held to the same rules. deadline: 0 =
+ * LIM_BUILDPACK_MS from now. cancel_fd: -1 = none. -1: BUILD_FAILED with why, TOO_LARGE, TIMEOUT,
+ * CANCELED, IO. */
 int tarball_download(const struct config *cfg, const char *url, bool plain_http, const char *path,
 		     uint64_t max_bytes, mono_ms deadline, int cancel_fd, struct err *err);
 

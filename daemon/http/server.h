@@ -79,7 +79,8 @@ int http_read_all(struct http_x *x, struct buf *out, struct err *err);
 /* Queues bytes; blocks while more than 256 KiB wait. -1 once the client has gone. */
 int http_write(struct http_x *x, const void *p, size_t n);
 
-/* The body is all here, will never be, or is too large: http_read will not wait. Any thread that owns x. */
+/* The body is all here, will never be, or is too large: http_read will not wait. Any thread that
+ * owns x. */
 bool http_body_ready(struct http_x *x);
 /* Waits without a thread: fn is called once, on the loop, when http_body_ready, or when more than
  * max octets have come. Loop thread, while no thread uses x; fn NULL takes it back. */

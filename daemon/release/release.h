@@ -62,8 +62,8 @@ struct formation_change {
 	bool relative;	/* quantity is added to what there is */
 	char size[32];	/* "" = as it is */
 };
-/* All of them or none; updates of an app take effect one after another. NOT_FOUND: a type that the app
- * does not have. INVALID_PARAMS. */
+/* All of them or none; updates of an app take effect one after another. NOT_FOUND: a type that the
+ * app does not have. INVALID_PARAMS. */
 int formation_update(struct releases *r, const char *app_id, const char *user_email,
 		     struct formation_change *c, int n, struct err *err);
 int release_run_oneoff(struct releases *r, const char *app_id, const struct oneoff_req *req,

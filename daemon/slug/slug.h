@@ -16,7 +16,8 @@ void slug_path(const struct slugs *s, const char *slug_id, char *out);
  * leaves build_tree where it was. */
 int slug_seal(struct slugs *s, const char *build_tree, const char *slug_id, uint64_t *size_bytes,
 	      struct err *err);
-/* The slug as a tar.gz, its tree under ./app/, piece by piece; out returns -1 to stop (CANCELED). */
+/* The slug as a tar.gz, its tree under ./app/, piece by piece; out returns -1 to stop (CANCELED).
+ */
 int slug_pack(const struct slugs *s, const char *slug_id,
 	      int (*out)(const void *p, size_t n, void *arg), void *arg, struct err *err);
 bool slug_exists(const struct slugs *s, const char *slug_id);

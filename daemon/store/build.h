@@ -94,8 +94,9 @@ void store_ids_clear(struct store_ids *l);
 int store_ids_read(struct stmt *s, struct store_ids *out, struct err *err); /* column 0 */
 bool store_ids_has(const struct store_ids *l, const char *id);
 /* Slugs that must stay: of current and pending releases, and the newest `keep` of each app (which
- * takes in those just built); and those that wait for their blob, for a while. Delete the folder first, then the row: a row without a folder is
- * repaired by the next collection, a folder without a row is swept at start. */
+ * takes in those just built); and those that wait for their blob, for a while. Delete the folder
+ * first, then the row: a row without a folder is repaired by the next collection, a folder without
+ * a row is swept at start. */
 int store_slugs_in_use(struct tx *tx, int keep, struct store_ids *out, struct err *err);
 int store_slugs_all(struct tx *tx, struct store_ids *out, struct err *err);
 /* Releases of it lose their slug, and with it the right to be rolled back to. */

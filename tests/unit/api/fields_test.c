@@ -172,10 +172,8 @@ static void free_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_required),
-		cmocka_unit_test(test_reading),
-		cmocka_unit_test(test_described),
+		cmocka_unit_test(test_checks),	cmocka_unit_test(test_required),
+		cmocka_unit_test(test_reading), cmocka_unit_test(test_described),
 		cmocka_unit_test(free_keys),
 	};
 

@@ -255,7 +255,8 @@ static void downloads_obey_the_rules(void **state)
 	assert_int_equal(tarball_download(&cfg, url, false, to, 10, 0, -1, &err), 0);
 	assert_int_equal(tarball_download(&cfg, url, false, to, 9, 0, -1, &err), -1);
 	assert_int_equal(err.code, ERR_TOO_LARGE);
-	assert_int_equal(tarball_download(&cfg, "http://127.0.0.1:9/x", true, to, 9, 0, -1, &err), -1);
+	assert_int_equal(tarball_download(&cfg, "http://127.0.0.1:9/x", true, to, 9, 0, -1, &err),
+			 -1);
 	assert_int_equal(err.code, ERR_BUILD_FAILED);
 	cfg.allow_local_buildpacks = false;
 	assert_int_equal(tarball_download(&cfg, url, false, to, 10, 0, -1, &err), -1);
