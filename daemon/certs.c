@@ -165,12 +165,12 @@ void cert_desk_free(struct cert_desk *d)
 
 void cert_desk_tell(struct cert_desk *d)
 {
-	const char *ca = tls_source_ca_path(d->source), *colon = strrchr(d->cfg->listen, ':');
-	const char *port = colon ? colon : "", *host = d->cfg->platform_host;
+	const char *ca = tls_source_ca_path(d->source), *host = d->cfg->platform_host;
+	int port = config_port(d->cfg);
 
-	printf("https://%s%s too, with certificates of an authority of its own. To trust it:\n"
-	       "  git config --global http.https://%s%s/.sslCAInfo %s\n"
+	printf("https://%s:%d too, with certificates of an authority of its own. To trust it:\n"
+	       "  git config --global http.https://%s:%d/.sslCAInfo %s\n"
 	       "  export NODE_EXTRA_CA_CERTS=%s   # the Heroku CLI\n"
-	       "  curl --cacert %s ...             # also at %s://%s%s/ca.pem\n",
-	       host, port, host, port, ca, ca, ca, "http", host, port);
+	       "  curl --cacert %s ...             # also at http://%s:%d/ca.pem\n",
+	       host, port, host, port, ca, ca, ca, host, port);
 }

@@ -466,10 +466,8 @@ static void print_ready(struct paasd *p)
 {
 	const struct config *c = &p->cfg;
 
-	const char *colon = strrchr(c->listen, ':');
-
 	if (c->dev)
-		printf("ready http://%s%s\n", c->platform_host, colon ? colon : "");
+		printf("ready http://%s:%d\n", c->platform_host, config_port(c));
 	else
 		printf("ready\n");
 	if (c->dev)

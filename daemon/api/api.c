@@ -428,7 +428,7 @@ static void body_late(void *arg)
 /* The one that has waited longest, of the account when that has many, of all when they are many. */
 static struct api_req *one_too_many(const struct api_req *q)
 {
-	struct api_req *other, *oldest = NULL, *oldest_of_user = NULL;
+	struct api_req *other = NULL, *oldest = NULL, *oldest_of_user = NULL;
 	int all = 0, of_user = 0;
 
 	LIST_FOREACH (other, &q->api->waiting, link) /* newest first */

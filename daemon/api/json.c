@@ -83,11 +83,9 @@ json_t *json_named_ref(const char *kind, const char *name)
 /* Nobody asked (webhooks): as the platform calls itself in its settings. Owned. */
 static char *own_host(const struct config *c, const char *host)
 {
-	const char *colon = strrchr(c->listen, ':');
+	int port = config_port(c);
 
-	return colon && strcmp(colon, ":80") != 0
-		       ? xasprintf("%s:%.*s", host, (int)strcspn(colon + 1, ","), colon + 1)
-		       : xstrdup(host);
+	return port == 80 ? xstrdup(host) : xasprintf("%s:%d", host, port);
 }
 
 /* URLs are made of the host that the caller used: it reached us by it. */

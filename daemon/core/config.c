@@ -447,6 +447,15 @@ void config_init(struct config *c)
 	}
 }
 
+int config_port(const struct config *c)
+{
+	size_t n = strcspn(c->listen, ",");
+
+	while (n && c->listen[n - 1] != ':')
+		n--;
+	return check_port_text(c->listen + n, strcspn(c->listen + n, ","));
+}
+
 void config_clear(struct config *c)
 {
 	for (const struct config_key *k = config_keys; k->name; k++) {

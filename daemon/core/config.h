@@ -59,6 +59,8 @@ void config_init(struct config *c);
 int config_load(struct config *c, const char *path, struct err *err);
 /* As from the command line: lists and maps as a,b and k=v,l=w. */
 int config_set(struct config *c, const char *key, const char *value, struct err *err);
+/* Port of the first address in listen: the one in URLs that the settings give. */
+int config_port(const struct config *c);
 void config_clear(struct config *c);
 void config_print_docs(void); /* docs/config.md on stdout */
 

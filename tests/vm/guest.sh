@@ -65,7 +65,7 @@ install_by_readme() {
 	blocks README.md '## On a server' | sed 's/^editor .*/true/' >$mem/install
 	grep -q 'make install' $mem/install && grep -q 'systemctl enable' $mem/install || return 1
 	install -d /etc/paasd
-	printf '%s\n' 'listen: 0.0.0.0:80' 'platform_host: paas.example.com' 'apps_domain: apps.example.com' \
+	printf '%s\n' 'listen: 0.0.0.0:80,0.0.0.0:443' 'platform_host: paas.example.com' 'apps_domain: apps.example.com' \
 		'admin_email: admin@example.com' 'dyno:' '  memory: 64' '  memory_sample: 1' '  pids: 64' \
 		'  host_ports: [22]' >/etc/paasd/paasd.yml
 	echo 127.0.0.1 paas.example.com hello.apps.example.com >>/etc/hosts

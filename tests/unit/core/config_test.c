@@ -186,9 +186,30 @@ static void the_documentation_is_in_step(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void the_first_port_is_the_one_of_urls(void **state)
+{
+	static const struct {
+		const char *listen;
+		int port;
+	} t[] = {{"127.0.0.1:8080", 8080},
+		 {"0.0.0.0:80,0.0.0.0:443", 80},
+		 {"[::1]:5000,1.2.3.4:6", 5000}};
+	struct config c;
+	struct err err = {0};
+
+	(void)state;
+	config_init(&c);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		assert_int_equal(config_set(&c, "listen", t[i].listen, &err), 0);
+		assert_int_equal(config_port(&c), t[i].port);
+	}
+	config_clear(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_port_is_the_one_of_urls),
 		T(defaults_are_set),
 		T(keys_nest_and_override),
 		T(lists_replace_and_maps_add),
