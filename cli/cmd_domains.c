@@ -176,6 +176,19 @@ static int cmd_update(struct cli *c, struct err *err)
 	return cli_send(c, "PATCH", body, err, "/apps/%s/domains/%s", c->app, c->args.pos[0]);
 }
 
+/* As they are after the wait. */
+static int print_waited(struct cli *c, struct err *err)
+{
+	json_auto_t *list = NULL;
+
+	if (c->args.npos ? cli_api(c, "GET", NULL, &list, err, "/apps/%s/domains/%s", c->app,
+				   c->args.pos[0]) < 0
+			 : get_all(c, &list, err) < 0)
+		return -1;
+	cli_print_json(c, list);
+	return 0;
+}
+
 static int cmd_wait(struct cli *c, struct err *err)
 {
 	json_auto_t *list = NULL, *one = NULL;
@@ -197,7 +210,7 @@ static int cmd_wait(struct cli *c, struct err *err)
 		if (wait_for(c, cli_js(d, "hostname"), cli_js(d, "id"), NULL, err) < 0)
 			return -1;
 	}
-	return 0;
+	return cli_json(c) ? print_waited(c, err) : 0;
 }
 
 static int cmd_clear(struct cli *c, struct err *err)
@@ -265,7 +278,7 @@ const struct cli_cmd cli_cmds_domains[] = {
 	{.name = "domains:wait",
 	 .help = "wait until a host name, or all of them, are served",
 	 .args = ARGS({"HOSTNAME", COMPLETE_DOMAIN, "host name; all by default", false, false}),
-	 .flags = CLI_APP | CLI_NO_JSON,
+	 .flags = CLI_APP,
 	 .run = cmd_wait,
 	 .examples = "domains:wait www.example.com"},
 	{.name = "domains:clear",

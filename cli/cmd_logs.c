@@ -16,6 +16,7 @@
 struct reader {
 	struct cli *c;
 	struct cli_sse sse;
+	bool json; /* a JSON object a line */
 	bool colour, event_stream, lines_seen, closed;
 	bool was_read; /* a connection was good once */
 };
@@ -32,6 +33,30 @@ static const char *colour_of(const char *proc, size_t n)
 	return codes[h % ARRAY_LEN(codes)];
 }
 
+/* {"at", "source", "dyno", "message"}; a line of another form is all message. */
+static void print_json_line(const char *line, size_t n)
+{
+	const char *end = line + n, *blank = memchr(line, ' ', n);
+	const char *open = blank ? memchr(blank, '[', (size_t)(end - blank)) : NULL;
+	const char *close = open ? memchr(open, ']', (size_t)(end - open)) : NULL;
+	json_auto_t *o = json_object();
+	AUTO(auto_str) char *text = NULL;
+
+	if (close && end - close >= 3 && close[1] == ':' && close[2] == ' ') {
+		json_object_set_new(o, "at", json_stringn(line, (size_t)(blank - line)));
+		json_object_set_new(o, "source",
+				    json_stringn(blank + 1, (size_t)(open - blank) - 1));
+		json_object_set_new(o, "dyno", json_stringn(open + 1, (size_t)(close - open) - 1));
+		line = close + 3;
+	}
+	/* paasd sends UTF-8 only; if that is broken all the same, the line is still one. */
+	json_object_set_new(o, "message", json_stringn(line, (size_t)(end - line)));
+	if (!json_object_get(o, "message"))
+		json_object_set_new(o, "message", json_null());
+	text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	puts(text);
+}
+
 /* "TIME SOURCE[PROC]: TEXT" with all before TEXT coloured. The text is the app's own. */
 static void print_line(struct reader *r, const char *line, size_t n)
 {
@@ -39,6 +64,10 @@ static void print_line(struct reader *r, const char *line, size_t n)
 		   *end = open ? memchr(open, ']', n - (size_t)(open - line)) : NULL;
 	size_t head;
 
+	if (r->json) {
+		print_json_line(line, n);
+		return;
+	}
 	if (r->colour && end && end + 1 < line + n && end[1] == ':') {
 		head = (size_t)(end - line) + 2;
 		printf("\033[%sm%.*s\033[0m", colour_of(open + 1, (size_t)(end - open) - 1),
@@ -174,7 +203,7 @@ static int follow(struct reader *r, const struct cli_logs *w, json_t **session, 
 
 int cli_logs_show(struct cli *c, const struct cli_logs *w, struct err *err)
 {
-	struct reader r = {.c = c, .colour = c->out_colour};
+	struct reader r = {.c = c, .colour = c->out_colour, .json = cli_json(c)};
 	json_auto_t *session = NULL;
 	int rc;
 
@@ -222,6 +251,7 @@ static int cmd_logs(struct cli *c, struct err *err)
 const struct cli_cmd cli_cmds_logs[] = {
 	{.name = "logs",
 	 .help = "display recent log output",
+	 .more = "With --json each line is an object: at, source, dyno, message.",
 	 .opts = OPTS(
 		 SWITCH('t', "tail", "continually stream logs"),
 		 VALUE('n', "num", "LINES", NONE, "number of lines to display (default: 100)"),
@@ -232,8 +262,9 @@ const struct cli_cmd cli_cmds_logs[] = {
 		 VALUE(0, "ps", "TYPE", TYPE, NULL),
 		 SWITCH(0, "force-colors", "colours also when standard output is no terminal"),
 		 SWITCH(0, "no-color", "no colours")),
-	 .flags = CLI_APP | CLI_NO_JSON,
+	 .flags = CLI_APP,
 	 .run = cmd_logs,
-	 .examples = "logs --tail\nlogs -n 500 --source app --process-type web"},
+	 .examples = "logs --tail\nlogs -n 500 --source app --process-type web\nlogs -t --json | "
+		     "jq .message"},
 	{0},
 };

@@ -11,6 +11,13 @@ static int cmd_version(struct cli *c, struct err *err)
 
 	if (uname(&u) < 0)
 		return err_errno(err, "uname");
+	if (cli_json(c)) {
+		json_auto_t *o = json_pack("{s:s, s:s, s:s}", "name", "paasctl", "version",
+					   PAASD_VERSION, "machine", u.machine);
+
+		cli_print_json(c, o);
+		return 0;
+	}
 	printf("paasctl/" PAASD_VERSION " linux-%s\n", u.machine);
 	return 0;
 }
@@ -83,7 +90,7 @@ const struct cli_cmd cli_cmds_misc[] = {
 	 .examples = "commands\ncommands --json"},
 	{.name = "version",
 	 .help = "display the version of paasctl",
-	 .flags = CLI_OFFLINE | CLI_NO_KEY | CLI_NO_JSON,
+	 .flags = CLI_OFFLINE | CLI_NO_KEY,
 	 .run = cmd_version,
 	 .examples = "version"},
 	{0},

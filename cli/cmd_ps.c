@@ -369,13 +369,15 @@ static int cmd_ps_wait(struct cli *c, struct err *err)
 		if (cli_api(c, "GET", NULL, &dynos, err, "/apps/%s/dynos", c->app) < 0)
 			return -1;
 		count_current(c, dynos, version, &ready, &all);
-		if (ready == all)
-			break;
+		if (ready == all) {
+			cli_action_done(c, "%d / %d, done", ready, all);
+			if (cli_json(c))
+				cli_print_json(c, dynos);
+			return 0;
+		}
 		cli_action_status(c, "%d / %d", ready, all);
 		poll(NULL, 0, seconds * 1000);
 	}
-	cli_action_done(c, "%d / %d, done", ready, all);
-	return 0;
 }
 
 const struct cli_cmd cli_cmds_ps[] = {
@@ -426,7 +428,7 @@ const struct cli_cmd cli_cmds_ps[] = {
 		 VALUE('t', "type", "TYPE", TYPE, "wait for one process type only"),
 		 SWITCH('R', "with-run", "one-off dynos too"),
 		 VALUE('w', "wait-interval", "SECONDS", NONE, "how often to look (default: 2)")),
-	 .flags = CLI_APP | CLI_NO_JSON,
+	 .flags = CLI_APP,
 	 .run = cmd_ps_wait,
 	 .examples = "ps:wait -a my-app\nps:wait --type web"},
 	{0},

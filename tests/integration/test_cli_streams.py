@@ -1,5 +1,6 @@
 """paasctl logs and run: the two streams, on pipes and on a pseudo-terminal. Against a fake API."""
 
+import json
 import os
 import signal
 import socket
@@ -110,6 +111,17 @@ def test_tail_ends_with_its_reader(cli, api):
     assert p.wait(10) is not None
     assert p.stderr.read() == b""
     p.stderr.close()
+
+
+def test_logs_as_json(cli, api):
+    session(api)
+    lines = ["2026-01-31T12:00:00.123456+00:00 app[web.1]: say \"[it]: \\ \t ünï", "no log line at all", ""]
+    api.raw("GET", "/logs/secret", lambda req, conn: conn.sendall(
+        head() + b"".join(f"data: {line}\n\n".encode() for line in lines)))
+    r = cli("logs", "-a", "shop", "--json", "--force-colors")
+    assert r.code == 0 and [json.loads(line) for line in r.out.splitlines()] == [
+        {"at": "2026-01-31T12:00:00.123456+00:00", "source": "app", "dyno": "web.1", "message": "say \"[it]: \\ \t ünï"},
+        {"message": "no log line at all"}, {"message": ""}]
 
 
 def test_logs_colours(cli, api):
