@@ -507,6 +507,8 @@ static void adopt_state(struct run *r, const struct nums *n)
 	bool is_up = r->web ? n->v[S_BOUND] == 1 : n->v[S_RUNNING] != 0;
 
 	r->info.state = is_up ? DYNO_UP : DYNO_STARTING;
+	if (is_up && n->v[S_STARTED_US]) /* not since we are back */
+		r->info.state_ms = (wall_ms)(n->v[S_STARTED_US] / 1000);
 	r->serving = is_up && r->web && r->slot;
 	if (!is_up)
 		await_boot(r);

@@ -1,5 +1,6 @@
 """The life of dynos: crash and back-off, stop, memory, one-offs, states seen by the router, parts of the
 platform that die, network, environment, log."""
+import datetime
 import os
 import re
 import signal
@@ -561,6 +562,21 @@ def test_the_log_goes_on_over_a_death_of_paasd(paas, live):
     finally:
         tail.terminate()
         tail.wait(10)
+
+
+def test_since_when_it_is_up(paas, live):
+    """Not since paasd is back."""
+    before = dynos(paas)['web.1']
+    wait_for('a second that is another one', lambda: time.time() > iso(before['updated_at']) + 3)
+    paas.kill9()
+    paas.start()
+    after = wait_for('web.1', lambda: dynos(paas).get('web.1'))
+    assert after['id'] == before['id'] and after['state'] == 'up'
+    assert abs(iso(after['updated_at']) - iso(before['updated_at'])) <= 2  # when it bound, when it was started
+
+
+def iso(text):
+    return datetime.datetime.strptime(text, '%Y-%m-%dT%H:%M:%S%z').timestamp()
 
 
 def test_a_web_dyno_that_ended_while_paasd_was_away(paas, live):
