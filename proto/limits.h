@@ -75,10 +75,9 @@
 #define LIM_TLS_NONE_MS		60000 /* no certificate for a name: asked again after this */
 #define LIM_TLS_TICKET_MS	(8 * 60 * 60 * 1000) /* a key of session tickets is the newest */
 #define LIM_RENDEZVOUS_OPEN_MS	150		     /* from its greeting to the first output */
-#define LIM_RENDEZVOUS_EOT_MS                                               \
-	200 /* a last 0x04 with nothing after it for so long ends the input \
-	     */
-#define LIM_RENDEZVOUS_LINE 1024
+#define LIM_RENDEZVOUS_CLOSE_MS 500 /* for the end of the input, when the command ended before */
+#define LIM_RENDEZVOUS_EOT_MS	200 /* a last 0x04, then nothing for so long: the input ends */
+#define LIM_RENDEZVOUS_LINE	1024
 /* git */
 #define LIM_GIT_COMMANDS     2000
 #define LIM_GIT_REF_NAME     1024

@@ -106,10 +106,12 @@ struct session {
 	/* raw octets */
 	bool tty_wanted;
 	bool ended, ended_in;	    /* the command; its input */
+	bool said_all;		    /* the input so far ended with a 0x04 */
 	bool eot;		    /* the input so far ended with a 0x04, which is held back */
 	struct buf early;	    /* output before its time */
 	struct loop_timer *opening; /* until output may flow */
 	struct loop_timer *eot_timer;
+	struct loop_timer *closing;
 };
 
 #define INPUT_HIGH (1 << 20)
@@ -119,6 +121,7 @@ static void session_free(struct session *s)
 	loop_timer_stop(s->idle);
 	loop_timer_stop(s->opening);
 	loop_timer_stop(s->eot_timer);
+	loop_timer_stop(s->closing);
 	dyno_tty_close(s->tty);
 	buf_clear(&s->in);
 	buf_clear(&s->early);
@@ -276,6 +279,24 @@ static void push_raw(struct session *s, const char *p, size_t n)
 		dyno_tty_pause(s->tty, true);
 }
 
+static void on_closing(void *arg)
+{
+	struct session *s = arg;
+
+	s->closing = NULL;
+	finish(s);
+}
+
+/* The Heroku CLI crashes when it cannot write the 0x04 at the end of a piped input any more, and it
+ * comes to that only after the greeting: a quick command has ended by then. */
+static void raw_finish(struct session *s)
+{
+	if (s->said_all)
+		finish(s);
+	else
+		s->closing = loop_timer_start(s->l, LIM_RENDEZVOUS_CLOSE_MS, on_closing, s);
+}
+
 static void on_open(void *arg)
 {
 	struct session *s = arg;
@@ -286,7 +307,7 @@ static void on_open(void *arg)
 	if (s->tty)
 		dyno_tty_pause(s->tty, false);
 	if (s->ended)
-		finish(s);
+		raw_finish(s);
 }
 
 static void raw_output(const char *p, size_t n, void *arg)
@@ -309,7 +330,7 @@ static void raw_exit(int status, void *arg)
 	s->tty = NULL;
 	s->ended = true;
 	if (!s->opening)
-		finish(s);
+		raw_finish(s);
 }
 
 static void raw_lost(void *arg)
@@ -358,6 +379,11 @@ static void raw_data(struct http_x *x, const char *p, size_t n, void *arg)
 	s->last = clock_mono_ms();
 	if (n == 0) {
 		on_gone(x, s);
+		return;
+	}
+	s->said_all = p[n - 1] == 4;
+	if (s->said_all && s->closing) {
+		finish(s);
 		return;
 	}
 	if (!s->tty || s->ended_in)
