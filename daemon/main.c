@@ -428,6 +428,7 @@ static void begin_stop(struct paasd *p)
 		return;
 	p->stopping = true;
 	builds_stop(p->builds); /* so that pushes end */
+	api_logs_stop(p->api);
 	http_server_stop(p->http, 5000, http_stopped, p);
 }
 

@@ -34,6 +34,8 @@ struct api_deps { /* all borrowed */
 struct api;
 struct api *api_new(const struct api_deps *deps);
 void api_free(struct api *a); /* waits for running handlers */
+/* Ends live tails of logs, which know no end of their own. Loop thread, before the server stops. */
+void api_logs_stop(struct api *a);
 /* The http_handler: git paths go to git, the rest to the route table. arg is the struct api. */
 void api_handle(struct http_x *x, void *arg);
 /* Files of uploads: swept now, and now and then. Blocking; before requests. */

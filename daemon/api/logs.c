@@ -111,8 +111,10 @@ static int once(struct api_req *q, const struct store_log_session *s, const stru
 }
 
 /* A live tail lives on the loop: no thread a reader. */
-struct tail {
+struct log_reader {
+	LIST_ENTRY(log_reader) link; /* in api.tails, once it is started */
 	struct loop *l;
+	struct api *api;
 	struct logd *log;
 	struct http_x *x;
 	struct log_tail *t;
@@ -128,7 +130,7 @@ struct tail {
 
 static void on_ping(void *arg)
 {
-	struct tail *t = arg;
+	struct log_reader *t = arg;
 
 	t->ping = loop_timer_start(t->l, PING_MS, on_ping, t);
 	if (t->sse)
@@ -137,7 +139,7 @@ static void on_ping(void *arg)
 
 static void on_lines(const struct log_line *lines, int n, void *arg)
 {
-	struct tail *t = arg;
+	struct log_reader *t = arg;
 	AUTO(buf_clear) struct buf b = {0};
 
 	for (int i = 0; i < n; i++)
@@ -148,7 +150,7 @@ static void on_lines(const struct log_line *lines, int n, void *arg)
 
 static void on_drain(struct http_x *x, void *arg)
 {
-	struct tail *t = arg;
+	struct log_reader *t = arg;
 
 	if (t->t)
 		log_tail_pause(t->t, false);
@@ -156,22 +158,38 @@ static void on_drain(struct http_x *x, void *arg)
 
 static void on_gone(struct http_x *x, void *arg)
 {
-	struct tail *t = arg;
+	struct log_reader *t = arg;
 
 	if (t->t)
 		log_tail_close(t->t);
 	loop_timer_stop(t->ping);
+	LIST_REMOVE(t, link);
 	http_end(x);
 	free(t);
 }
 
+/* An answer that is cut off is an error to clients; one that ends they ask for again, from the line
+ * that they have. A checkout's router goes with us: it takes a moment until somebody listens. */
+void api_logs_stop(struct api *a)
+{
+	struct log_reader *t;
+
+	a->tails_over = true;
+	while ((t = LIST_FIRST(&a->tails))) {
+		if (t->sse)
+			http_push(t->x, "retry: 5000\n\n", 13);
+		on_gone(t->x, t);
+	}
+}
+
 static void start_tail(void *arg)
 {
-	struct tail *t = arg;
+	struct log_reader *t = arg;
 
 	http_on_gone(t->x, on_gone, t);
 	http_on_drain(t->x, on_drain, t);
-	if (http_client_gone(t->x)) { /* before somebody could be told */
+	LIST_INSERT_HEAD(&t->api->tails, t, link);
+	if (http_client_gone(t->x) || t->api->tails_over) { /* before somebody could be told */
 		on_gone(t->x, t);
 		return;
 	}
@@ -186,7 +204,7 @@ int api_log_stream(struct api_req *q, struct err *err)
 		   *last = http_header(q->x, "last-event-id");
 	bool sse = accept && strstr(accept, "text/event-stream");
 	struct log_filter f = {0};
-	struct tail *t;
+	struct log_reader *t;
 	int rc = store_tx(q->d->store, open_session, &tx, err);
 
 	if (rc < 0) {
@@ -203,12 +221,13 @@ int api_log_stream(struct api_req *q, struct err *err)
 		return rc;
 	}
 	t = xcalloc(1, sizeof *t);
-	*t = (struct tail){.l = q->d->loop,
-			   .log = q->d->log,
-			   .x = q->x,
-			   .f = f,
-			   .lines = tx.s.lines,
-			   .sse = sse};
+	*t = (struct log_reader){.l = q->d->loop,
+				 .api = q->api,
+				 .log = q->d->log,
+				 .x = q->x,
+				 .f = f,
+				 .lines = tx.s.lines,
+				 .sse = sse};
 	memcpy(t->app_id, tx.s.app_id, sizeof t->app_id);
 	t->after = last ? strtoull(last, NULL, 10) : 0;
 	store_log_session_clear(&tx.s);
