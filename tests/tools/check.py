@@ -48,6 +48,9 @@ STEPS = [
     ('integration', pytest('tests/integration'), 'pytest'),
     ('e2e-asan', ['env', 'PAAS_FLAVOUR=debug', *pytest('tests/e2e/test_c_app.py')], 'pytest'),
     ('e2e', pytest('tests/e2e'), 'pytest'),
+    ('heroku-cli', pytest('tests/heroku-cli'), 'pytest'),
+    ('heroku-cli-coverage', [PY, '-m', 'pytest', '-q', '-s', '--color=no', '-p', 'no:cacheprovider', 'tests/heroku-cli/coverage_check.py'],
+     'pytest'),
 ]
 
 
