@@ -40,7 +40,8 @@ static int count_packs(const char *repo)
 }
 
 /* The children may be killed at any moment: git removes packs only after their successor is in
- * place, and the temporary files are swept by the next run. */
+ * place, and the temporary files are swept by the next run. Locks on refs must go at once, or pushes
+ * would fail from then on. */
 static int run_gc(const char *repo, int cancel_fd, struct err *err)
 {
 	static const char *const argv[] = {"git", "gc", "--quiet", "--prune=2.weeks.ago", NULL};
@@ -80,6 +81,8 @@ static bool clean(struct git *g, const char *app_id)
 		return false;
 	int rc = run_gc(repo, cancel_fd, &err);
 
+	if (rc < 0)
+		git_repo_unlock(repo);
 	git_app_gc_end(g, app_id);
 	if (rc < 0 && err.code != ERR_CANCELED)
 		xlog_err(XLOG_WARN, "git", &err, "msg=\"clean-up failed\" app_id=%s", app_id);

@@ -78,6 +78,8 @@ void git_library_init(void); /* libgit2 with our options; any number of times */
 int git_err(struct err *err, const char *fmt, ...) PRINTF(2, 3);
 /* Opens for reading and writing refs; quarantine may be NULL. Free with git_repository_free. */
 int git_repo_open(const char *repo, const char *quarantine, git_repository **out, struct err *err);
+/* Removes the lock files of a process that was killed; nobody may be at work on the repository. */
+void git_repo_unlock(const char *repo);
 DEFINE_AUTO(git_repository *, git_repository_free)
 DEFINE_AUTO(git_reference *, git_reference_free)
 DEFINE_AUTO(git_object *, git_object_free)

@@ -199,15 +199,22 @@ static void sweep_dir(const char *dir, bool (*stale)(const char *name), int dept
 		closedir(d);
 }
 
+void git_repo_unlock(const char *repo)
+{
+	char path[PATH_MAX + 16];
+
+	sweep_dir(repo, stale_lock, 0);
+	snprintf(path, sizeof(path), "%s/refs", repo);
+	sweep_dir(path, stale_lock, LIM_GIT_REF_NAME / 2);
+}
+
 static void sweep_repo(const char *repo)
 {
 	char path[PATH_MAX + 16];
 
 	snprintf(path, sizeof(path), "%s/objects", repo);
 	sweep_dir(path, stale_object, 1);
-	sweep_dir(repo, stale_lock, 0);
-	snprintf(path, sizeof(path), "%s/refs", repo);
-	sweep_dir(path, stale_lock, LIM_GIT_REF_NAME / 2);
+	git_repo_unlock(repo);
 }
 
 int git_sweep(struct git *g, struct err *err)

@@ -33,7 +33,8 @@ struct log_reader {
 	bool closed, placed;
 	int fd;			 /* of seg; -1 = not open */
 	uint64_t seg, at, index; /* where the next record is; index counts as seg_start does */
-	uint64_t seq;		 /* of the last line taken */
+	uint64_t before; /* records from there on that come before the place that was asked for */
+	uint64_t seq;	 /* of the last line taken */
 	struct buf chunk;
 	struct log_lost lost;
 	pthread_mutex_t lock; /* guards what follows */
@@ -222,6 +223,7 @@ static void stand_at(struct log_reader *r, uint64_t seg, uint64_t at, uint64_t i
 	r->seg = seg;
 	r->at = at;
 	r->index = index;
+	r->before = 0;
 	atomic_store(&r->at_seg, seg);
 }
 
@@ -262,6 +264,7 @@ static bool next_seg(struct log_reader *r, const struct view *v)
 		if (v->segs[i].num <= r->seg)
 			continue;
 		gone = v->segs[i].start > r->index ? v->segs[i].start - r->index : 0;
+		gone -= r->before < gone ? r->before : gone;
 		stand_at(r, v->segs[i].num, 0, v->segs[i].start);
 		count_lost(r, gone);
 		if (gone && first_seq(r, &seq) && seq > r->seq)
@@ -290,8 +293,10 @@ static void place(struct log_reader *r, const struct view *v)
 	}
 	for (int i = v->n - 1; i >= 0; i--) {
 		stand_at(r, v->segs[i].num, 0, v->segs[i].start);
-		if (first_seq(r, &seq) && seq <= r->seq)
+		if (first_seq(r, &seq) && seq <= r->seq) {
+			r->before = r->seq - seq + 1;
 			return;
+		}
 	}
 	/* Older than all that is kept. Numbers count lines, but for a leap at each start; a log of
 	 * which nothing was ever dropped has nothing missing. */
@@ -345,8 +350,11 @@ static int parse_chunk(struct log_reader *r, struct log_line *lines, int max, si
 			break;
 		done += len;
 		r->index++;
-		if (lines[n].seq <= r->seq)
-			continue; /* before the place that was asked for */
+		if (lines[n].seq <= r->seq) { /* before the place that was asked for */
+			r->before -= r->before > 0;
+			continue;
+		}
+		r->before = 0;
 		r->seq = lines[n].seq;
 		bytes += lines[n].len;
 		n++;

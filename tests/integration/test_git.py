@@ -537,6 +537,22 @@ def test_repositories_are_cleaned_when_quiet(tmp_path):
         s.stop()
 
 
+def test_pushes_that_end_a_cleaning(tmp_path):
+    """A cleaning that is cut off leaves nothing that later pushes stumble over."""
+    s = Gitd(tmp_path / "state", GITD_GC_PACKS="1", GITD_GC_DELAY_MS="5")
+    try:
+        app = s.app("busy")
+        w = Work(tmp_path / "w")
+        for i in range(40):
+            w.commit()
+            code, out = w.push(app, f"+main:topic{i % 5}")
+            assert code == 0, out
+            time.sleep(i % 8 * 0.008)  # so that each meets the cleaning at another point
+        app.fsck()
+    finally:
+        s.stop()
+
+
 def test_a_full_disk_is_told(tmp_path):
     s = Gitd(tmp_path / "state", GITD_RESERVE_MB=str(1 << 30))
     try:

@@ -962,8 +962,7 @@ def test_inside_outlives_the_launcher(box):
     web = box.create("exec sleep 500")
     id, s = inside(box, web, "read x; echo got $x")
     box.restart()
-    s.stdin(b"it\n")
-    s.eof()
+    s.stdin(b"it\n")  # it ends with that line
     assert s.finish(20)[1] == b"got it\n"
     id, s = inside(box, web, "echo again")
     assert s.finish(20)[1] == b"again\n"

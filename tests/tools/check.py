@@ -91,7 +91,7 @@ def run(name, cmd):
 
 def main():
     # Background jobs of a shell ignore these, and so would every program under test.
-    for s in (signal.SIGINT, signal.SIGQUIT):
+    for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(s) == signal.SIG_IGN:
             signal.signal(s, signal.SIG_DFL)
     wanted = sys.argv[1:]
