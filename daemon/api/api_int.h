@@ -29,7 +29,7 @@ struct api {
 	struct api_limiter *requests;  /* of each account; NULL = no limit */
 	struct api_replays *replays;
 	LIST_HEAD(api_waiting, api_req) waiting; /* for their bodies; loop thread */
-	LIST_HEAD(, log_reader) tails;		 /* logs.c; loop thread */
+	LIST_HEAD(api_tails, log_reader) tails;	 /* logs.c; loop thread */
 	bool tails_over;
 	/* wrong passwords (password.c) */
 	struct api_limiter *by_address, *by_account;

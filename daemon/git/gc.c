@@ -40,8 +40,8 @@ static int count_packs(const char *repo)
 }
 
 /* The children may be killed at any moment: git removes packs only after their successor is in
- * place, and the temporary files are swept by the next run. Locks on refs must go at once, or pushes
- * would fail from then on. */
+ * place, and the temporary files are swept by the next run. Locks on refs must go at once, or
+ * pushes would fail from then on. */
 static int run_gc(const char *repo, int cancel_fd, struct err *err)
 {
 	static const char *const argv[] = {"git", "gc", "--quiet", "--prune=2.weeks.ago", NULL};

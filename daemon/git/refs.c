@@ -224,7 +224,8 @@ static void one_by_one(struct git_push *p, git_repository *r)
 		/* The library's words name folders of this host: for the platform's log only. */
 		xlog(XLOG_WARN, "git", "msg=\"ref not updated\" ref=%s err=%s", xlog_q(c->ref),
 		     xlog_q(e ? e->message : "it has moved"));
-		git_sayf(p, "error: cannot update %s: it has moved meanwhile; push again\n", c->ref);
+		git_sayf(p, "error: cannot update %s: it has moved meanwhile; push again\n",
+			 c->ref);
 		c->why = "failed to update ref";
 	}
 }
