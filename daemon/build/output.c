@@ -66,18 +66,23 @@ int output_begin(struct outputs *os, const char *build_id, struct output **out, 
 {
 	AUTO(auto_str) char *path = xasprintf("%s/%s/output", os->dir, build_id);
 	struct output *o;
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct stat st;
+	int fd;
 
-	if (fd < 0)
-		return err_errno(err, "%s", path);
+	/* The file and its place in the list come at once: a file alone is one that has ended. */
+	pthread_mutex_lock(&os->mtx);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		err_errno(err, "%s", path);
+		pthread_mutex_unlock(&os->mtx);
+		return -1;
+	}
 	fstat(fd, &st);
 	o = xcalloc(1, sizeof(*o));
 	o->all = os;
 	o->fd = fd;
 	o->size = (uint64_t)st.st_size;
 	memcpy(o->id, build_id, sizeof(o->id) - 1);
-	pthread_mutex_lock(&os->mtx);
 	o->next = os->list;
 	os->list = o;
 	pthread_cond_broadcast(&os->changed);
@@ -247,11 +252,13 @@ int outputs_read(struct outputs *os, const char *build_id, uint64_t offset, stru
 		 bool *done, struct err *err)
 {
 	AUTO(auto_fd) int fd = -1;
-	bool live =
-		outputs_live(os, build_id); /* asked first: the end that is seen then is the end */
+	bool live;
 
 	*done = false;
+	pthread_mutex_lock(&os->mtx);
+	live = find(os, build_id) != NULL; /* asked first: the end that is seen then is the end */
 	fd = open_kept(os, build_id, err);
+	pthread_mutex_unlock(&os->mtx);
 	if (fd < 0)
 		return -1;
 	*done = !live;
