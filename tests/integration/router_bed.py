@@ -310,7 +310,7 @@ class Router:
         if self.proc.poll() is None:
             self.proc.send_signal(signal.SIGTERM)
             try:
-                self.proc.wait(20)
+                self.proc.wait(40)  # requests under way have 25 s to end
             except subprocess.TimeoutExpired:
                 self.kill()
         for a in self.apps:
