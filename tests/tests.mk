@@ -58,9 +58,10 @@ check: deps-test
 	@tests/tools/check.py
 
 UNIT_DEBUG := $(patsubst tests/unit/%.c,build/debug/tests/unit/%,$(UNIT_SRC))
+# As many at once as there are cores; the output of each is printed whole.
 .PHONY: run-unit
 run-unit:
-	@rc=0; for t in $(UNIT_DEBUG); do echo "# $$t"; timeout -k 5 120 $$t 2>&1 || rc=1; done; exit $$rc
+	@printf '%s\n' $(UNIT_DEBUG) | xargs -P $$(nproc) -n 1 tests/tools/run-unit.sh 120
 
 # Those with threads run once more under the thread sanitiser.
 TSAN_UNITS := $(foreach d,store log http route git build dyno api,$(patsubst tests/unit/%.c,build/tsan/tests/unit/%,\
@@ -68,8 +69,8 @@ TSAN_UNITS := $(foreach d,store log http route git build dyno api,$(patsubst tes
 .PHONY: tsan-bins run-tsan
 tsan-bins: $(TSAN_UNITS)
 run-tsan:
-	@rc=0; for t in $(TSAN_UNITS); do echo "# $$t"; \
-	  TSAN_OPTIONS="halt_on_error=1 suppressions=tests/tools/tsan.supp" timeout -k 5 180 $$t 2>&1 || rc=1; done; exit $$rc
+	@printf '%s\n' $(TSAN_UNITS) | TSAN_OPTIONS="halt_on_error=1 suppressions=tests/tools/tsan.supp" \
+	  xargs -P $$(nproc) -n 1 tests/tools/run-unit.sh 180
 
 .PHONY: run-fuzz-corpus
 run-fuzz-corpus:
