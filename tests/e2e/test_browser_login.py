@@ -13,7 +13,7 @@ from platform_under_test import wait_for
 
 selenium = pytest.importorskip('selenium', reason='needs python3-selenium')
 from selenium import webdriver  # noqa: E402
-from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
+from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
@@ -59,17 +59,16 @@ def fill(browser, **fields):
 
 def press(browser, text):
     """Until the page is another one: a click does not wait for what it starts."""
-    page = browser.find_element(By.TAG_NAME, 'html')
+    browser.execute_script('document.documentElement.dataset.left = "1"')
     next(b for b in browser.find_elements(By.TAG_NAME, 'button') if b.text == text).click()
-    wait_for('the next page', lambda: is_gone(page) and browser.execute_script('return document.readyState') == 'complete')
+    wait_for('the next page', lambda: arrived(browser))
 
 
-def is_gone(element):
+def arrived(browser):
     try:
-        element.tag_name
+        return browser.execute_script('return document.readyState == "complete" && !document.documentElement.dataset.left')
+    except WebDriverException:  # between two pages
         return False
-    except StaleElementReferenceException:
-        return True
 
 
 def check_page(browser):
