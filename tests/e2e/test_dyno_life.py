@@ -451,11 +451,11 @@ def test_a_killed_launcher_is_started_again(paas, live):
 def test_a_build_survives_the_launcher(paas, live):
     with open(os.path.join(live, 'Makefile')) as f:
         makefile = f.read()
-    paas.commit(live, 'a slow build', Makefile=makefile.replace('server: server.c\n', 'server: server.c\n\tsleep 2\n'))
+    paas.commit(live, 'a slow build', Makefile=makefile.replace('server: server.c\n', 'server: server.c\n\tsleep 2.0625\n'))
     outcome = []
     push = threading.Thread(target=lambda: outcome.append(paas.push(live, check=False).stderr))
     push.start()
-    wait_for('the build', lambda: processes('sleep 2'), 20)
+    wait_for('the build', lambda: processes('sleep 2.0625'), 20)
     os.kill(the_process('paas-launcher', paas.state), signal.SIGKILL)
     push.join()
     assert 'deployed' in outcome[0], outcome

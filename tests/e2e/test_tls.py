@@ -73,7 +73,7 @@ def test_https_for_the_platform_and_for_apps(paas, app, ca):
     code, _, err = curl(paas, ca, f'https://nobody.localhost:{paas.port}/')
     assert code == 60, err
     assert curl(paas, ca, f'http://secure.localhost:{paas.port}/')[0] == 0
-    assert 'protocol=https' in paas.logs('secure')
+    wait_for('the line', lambda: 'protocol=https' in paas.logs('secure'), 15)
 
 
 def test_an_app_that_is_made_and_renamed_has_its_certificate_at_once(paas, ca):
