@@ -21,9 +21,9 @@ def make(*args):
     return ['make', '--no-print-directory', '-s', '-j' + JOBS, *args]
 
 
-def pytest(*paths):
+def pytest(*paths, jobs=JOBS):
     fast = ['-x'] if os.environ.get('FAIL_FAST') else []
-    return [PY, '-m', 'pytest', '-q', *fast, '--color=no', '-p', 'no:cacheprovider', '--durations=15', '-n', JOBS,
+    return [PY, '-m', 'pytest', '-q', *fast, '--color=no', '-p', 'no:cacheprovider', '--durations=15', '-n', jobs,
             '--dist', 'loadfile', *paths]
 
 
@@ -48,7 +48,7 @@ STEPS = [
     ('integration', pytest('tests/integration'), 'pytest'),
     ('e2e-asan', ['env', 'PAAS_FLAVOUR=debug', *pytest('tests/e2e/test_c_app.py')], 'pytest'),
     ('e2e', pytest('tests/e2e'), 'pytest'),
-    ('heroku-cli', pytest('tests/heroku-cli'), 'pytest'),
+    ('heroku-cli', pytest('tests/heroku-cli', jobs=str(2 * int(JOBS))), 'pytest'),
     ('heroku-cli-coverage', [PY, '-m', 'pytest', '-q', '-s', '--color=no', '-p', 'no:cacheprovider', 'tests/heroku-cli/coverage_check.py'],
      'pytest'),
 ]
