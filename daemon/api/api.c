@@ -18,7 +18,7 @@ struct api *api_new(const struct api_deps *deps)
 {
 	struct api *a = xcalloc(1, sizeof *a);
 
-	for (const struct api_route *r = api_routes; r->method; r++)
+	API_EACH_ROUTE (r)
 		assert(r->need != NEED_UNSET && r->scope != SCOPE_UNSET && r->fn && r->text &&
 		       (r->body || !(r->flags & API_BODY)));
 	a->d = *deps;
@@ -148,7 +148,7 @@ static const struct api_route *find_route(struct api_req *q, struct err *err)
 
 	if (n > 1 && path[n - 1] == '/')
 		path[n - 1] = 0;
-	for (const struct api_route *r = api_routes; r->method; r++) {
+	API_EACH_ROUTE (r) {
 		struct api_span spans[API_PARAMS] = {0};
 
 		if (!api_match(r->path, path, spans))

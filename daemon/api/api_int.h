@@ -116,7 +116,15 @@ struct api_route {
 #define API_STREAM  8u	/* the answer has no end of its own: no HEAD */
 #define API_HTML    64u /* HTML for people in a browser (page.h) */
 
-extern const struct api_route api_routes[]; /* ends with method NULL */
+/* Tables of routes, each in a file of its own; all are looked through in this order. */
+extern const struct api_route api_routes_addons[], api_routes_data[], api_routes_storage[],
+	api_routes_scheduler[], api_routes_pipelines[], api_routes_setups[],
+	api_routes_review[];				 /* each ends with method NULL */
+extern const struct api_route *const api_route_tables[]; /* ends with NULL */
+/* Two loops in one: break ends the inner one only. */
+#define API_EACH_ROUTE(r)                                                              \
+	for (const struct api_route *const *r##_t = api_route_tables; *r##_t; r##_t++) \
+		for (const struct api_route *r = *r##_t; r->method; r++)
 
 /* --- matching and access, without side effects (match.c) --- */
 struct api_span {

@@ -1,21 +1,15 @@
-/* The route table: what exists, who may, what it does. docs/api.md and the test that walks every
+/* The route tables: what exists, who may, what it does. docs/api.md and the test that walks every
  * route with every kind of caller are made from it. */
 #include "daemon/api/api_int.h"
 #include "daemon/api/identity.h"
 #include "daemon/api/range.h"
+#include "daemon/api/route_words.h"
 #include "proto/limits.h"
 
 #include <stdio.h>
 
-#define G "GET"
-#define P "POST"
-#define U "PUT"
-#define T "PATCH"
-#define D "DELETE"
-#define A "/apps/:app"
-
 /* clang-format off */
-const struct api_route api_routes[] = {
+static const struct api_route core[] = {
 	/* identity */
 	{ G, "/account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account of the token" },
 	{ T, "/account", NEED_USER, SCOPE_GLOBAL, api_account_update, API_BODY, "Change name or password", api_fields_account },
@@ -183,42 +177,6 @@ const struct api_route api_routes[] = {
 	{ G, "/buildpacks/:buildpack/revisions", NEED_PUBLIC, SCOPE_ANY, api_registry_revisions, 0, "Its revisions" },
 	{ G, "/buildpacks/:buildpack/readme", NEED_PUBLIC, SCOPE_ANY, api_registry_readme, 0, "Its text for people" },
 	/* what there is none of */
-	{ G, "/addons", NEED_USER, SCOPE_READ, api_none_list, 0, "Add-ons: none here" },
-	{ G, "/addons/:add_on", NEED_USER, SCOPE_READ, api_none_found, 0, "One add-on" },
-	{ G, "/addons/:add_on/addon-attachments", NEED_USER, SCOPE_READ, api_none_found, 0, "Attachments of an add-on" },
-	{ G, "/addons/:add_on/config", NEED_USER, SCOPE_READ, api_none_found, 0, "Settings of an add-on" },
-	{ G, "/users/:account/addons", NEED_USER, SCOPE_READ, api_none_list, 0, "Add-ons: none here" },
-	{ G, A "/addons", NEED_VIEW, SCOPE_READ, api_none_list, 0, "Add-ons of an app: none here" },
-	{ P, A "/addons", NEED_OPERATE, SCOPE_WRITE, api_none_made, 0, "Refused: there are no add-ons" },
-	{ G, A "/addons/:add_on", NEED_VIEW, SCOPE_READ, api_none_found, 0, "One add-on" },
-	{ T, A "/addons/:add_on", NEED_OPERATE, SCOPE_WRITE, api_none_found, 0, "One add-on" },
-	{ D, A "/addons/:add_on", NEED_OPERATE, SCOPE_WRITE, api_none_found, 0, "One add-on" },
-	{ P, "/actions/addons/resolve", NEED_USER, SCOPE_READ, api_none_found, 0, "Look up an add-on" },
-	{ P, "/actions/addon-attachments/resolve", NEED_USER, SCOPE_READ, api_none_found, 0, "Look up an attachment" },
-	{ G, "/addon-attachments", NEED_USER, SCOPE_READ, api_none_list, 0, "Attachments: none here" },
-	{ P, "/addon-attachments", NEED_USER, SCOPE_WRITE, api_none_made, 0, "Refused: there are no add-ons" },
-	{ G, "/addon-attachments/:add_on_attachment", NEED_USER, SCOPE_READ, api_none_found, 0, "One attachment" },
-	{ D, "/addon-attachments/:add_on_attachment", NEED_USER, SCOPE_WRITE, api_none_found, 0, "One attachment" },
-	{ G, A "/addon-attachments", NEED_VIEW, SCOPE_READ, api_none_list, 0, "Attachments of an app: none here" },
-	{ G, A "/addon-attachments/:add_on_attachment", NEED_VIEW, SCOPE_READ, api_none_found, 0, "One attachment" },
-	{ G, "/addon-services", NEED_USER, SCOPE_READ, api_none_list, 0, "Add-on services: none here" },
-	{ G, "/addon-services/:add_on_service", NEED_USER, SCOPE_READ, api_none_found, 0, "One add-on service" },
-	{ G, "/addon-services/:add_on_service/plans", NEED_USER, SCOPE_READ, api_none_found, 0, "Plans of an add-on service" },
-	{ G, "/addon-services/:add_on_service/plans/:plan", NEED_USER, SCOPE_READ, api_none_found, 0, "One plan" },
-	{ G, "/plans/:plan", NEED_USER, SCOPE_READ, api_none_found, 0, "One plan" },
-	{ G, "/pipelines", NEED_USER, SCOPE_READ, api_none_list, 0, "Pipelines: none here" },
-	{ P, "/pipelines", NEED_USER, SCOPE_WRITE, api_none_made, 0, "Refused: there are no pipelines" },
-	{ G, "/pipelines/:pipeline", NEED_USER, SCOPE_READ, api_none_found, 0, "One pipeline" },
-	{ T, "/pipelines/:pipeline", NEED_USER, SCOPE_WRITE, api_none_found, 0, "One pipeline" },
-	{ D, "/pipelines/:pipeline", NEED_USER, SCOPE_WRITE, api_none_found, 0, "One pipeline" },
-	{ G, "/pipelines/:pipeline/pipeline-couplings", NEED_USER, SCOPE_READ, api_none_found, 0, "Apps of a pipeline" },
-	{ G, "/pipeline-couplings", NEED_USER, SCOPE_READ, api_none_list, 0, "Apps in pipelines: none here" },
-	{ P, "/pipeline-couplings", NEED_USER, SCOPE_WRITE, api_none_made, 0, "Refused: there are no pipelines" },
-	{ G, "/pipeline-couplings/:pipeline_coupling", NEED_USER, SCOPE_READ, api_none_found, 0, "One app in a pipeline" },
-	{ T, "/pipeline-couplings/:pipeline_coupling", NEED_USER, SCOPE_WRITE, api_none_found, 0, "One app in a pipeline" },
-	{ D, "/pipeline-couplings/:pipeline_coupling", NEED_USER, SCOPE_WRITE, api_none_found, 0, "One app in a pipeline" },
-	{ G, "/users/:account/pipeline-couplings", NEED_USER, SCOPE_READ, api_none_list, 0, "Apps in pipelines: none here" },
-	{ G, A "/pipeline-couplings", NEED_VIEW, SCOPE_READ, api_none_found, 0, "The pipeline that an app is in (one, not a list)" },
 	{ G, A "/telemetry-drains", NEED_VIEW, SCOPE_READ, api_none_list, 0, "Telemetry drains: none here" },
 	{ P, "/telemetry-drains", NEED_USER, SCOPE_WRITE, api_none_made, 0, "Refused: there are no telemetry drains" },
 	{ G, "/telemetry-drains/:telemetry_drain", NEED_USER, SCOPE_READ, api_none_found, 0, "One telemetry drain" },
@@ -227,6 +185,18 @@ const struct api_route api_routes[] = {
 	{ 0 },
 };
 /* clang-format on */
+
+const struct api_route *const api_route_tables[] = {
+	core,
+	api_routes_addons,
+	api_routes_data,
+	api_routes_storage,
+	api_routes_scheduler,
+	api_routes_pipelines,
+	api_routes_setups,
+	api_routes_review,
+	NULL,
+};
 
 static const char *const need_names[] = {
 	[NEED_PUBLIC] = "anyone",
@@ -252,7 +222,7 @@ static const char *const scope_names[] = {
 /* For tests: a route a line, as JSON. */
 void api_print_routes(void)
 {
-	for (const struct api_route *r = api_routes; r->method; r++)
+	API_EACH_ROUTE (r)
 		printf("{\"method\": \"%s\", \"path\": \"%s\", \"need\": \"%s\", \"scope\": "
 		       "\"%s\", "
 		       "\"body\": %s, \"stream\": %s}\n",
@@ -357,7 +327,7 @@ void api_print_docs(void)
 {
 	printf(intro, LIM_API_BODY >> 20);
 	printf("| request | needs | scope | does |\n|---|---|---|---|\n");
-	for (const struct api_route *r = api_routes; r->method; r++) {
+	API_EACH_ROUTE (r) {
 		AUTO(buf_clear) struct buf body = {0};
 
 		if (r->body)

@@ -161,7 +161,7 @@ static void add_links(const json_t *known, json_t *definitions)
 	const json_t *resources = json_object_get(known, "resources");
 	json_t *rest = json_pack("{s:s, s:[]}", "description", "Other requests", "links");
 
-	for (const struct api_route *r = api_routes; r->method; r++) {
+	API_EACH_ROUTE (r) {
 		AUTO(auto_str) char *name = xasprintf("%s %s", r->method, r->path);
 		json_t *answer = json_object_get(json_object_get(known, "answers"), name);
 		const char *resource = resource_of(json_array_get(answer, 1));

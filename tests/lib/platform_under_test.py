@@ -140,10 +140,26 @@ class Platform:
         self.proc.kill()
         self.proc.wait()
 
+    def orphans(self):
+        """Programs of this platform that are still there: a paasd that was killed, or that crashed, leaves its router."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open(f'/proc/{pid}/cmdline', 'rb') as f:
+                    if self.run_dir().encode() in f.read().split(b'\0'):
+                        found.append(int(pid))
+            except OSError:
+                continue
+        return found
+
     def close(self):
         try:
-            self.stop()
+            clean = self.stop() == 0
+            if clean:
+                wait_for('what paasd started to end', lambda: not self.orphans(), 30)
         finally:
+            for pid in self.orphans():
+                os.kill(pid, signal.SIGKILL)
             launcher = os.path.join(self.bin, 'paas-launcher')
             subprocess.run([launcher, '--cleanup', '--run', self.run_dir(), '--state', self.state],
                            capture_output=True, timeout=60)
@@ -154,8 +170,7 @@ class Platform:
                 shutil.rmtree(self.dir, ignore_errors=True)
 
     def run_dir(self):
-        run = os.path.join(self.state, 'run')
-        return run if os.path.isdir(run) else run
+        return os.path.join(self.state, 'run')
 
     # --- clients ---
     def env(self, token=None, **more):

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Who may include whom (docs/architecture.md): prints each forbidden #include, exits 1 if there is one.
-#   main > api > release > {git build dyno route drain hook} > {store http slug log sandbox tls out} > core > proto
+#   main > api > review > {setup pg} > {addon cron pipeline} > {release svc} > {git build dyno route drain hook provider}
+#     > {store http slug log sandbox tls out appjson} > core > proto
 # Modules inside one pair of braces never include each other; of another module only its public header
 # (module/module.h, or a store aggregate); the other programs use proto, core, and the HTTP parser.
 set -eu
@@ -10,12 +11,15 @@ level() {
 	case $1 in
 	proto) echo 0 ;;
 	core) echo 1 ;;
-	store | http | slug | log | sandbox | tls | out) echo 2 ;;
-	git | build | dyno | route | drain | hook) echo 3 ;;
-	release) echo 4 ;;
-	api) echo 5 ;;
-	main) echo 6 ;;
-	*) echo 9 ;;
+	store | http | slug | log | sandbox | tls | out | appjson) echo 2 ;;
+	git | build | dyno | route | drain | hook | provider) echo 3 ;;
+	release | svc) echo 4 ;;
+	addon | cron | pipeline) echo 5 ;;
+	setup | pg) echo 6 ;;
+	review) echo 7 ;;
+	api) echo 8 ;;
+	main) echo 9 ;;
+	*) echo 10 ;;
 	esac
 }
 

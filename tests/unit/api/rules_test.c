@@ -80,15 +80,15 @@ static void scopes(void **state)
 
 static void routes_say_what_they_need(void **state)
 {
-	for (const struct api_route *r = api_routes; r->method; r++) {
+	API_EACH_ROUTE (r) {
 		assert_int_not_equal(r->need, NEED_UNSET);
 		assert_int_not_equal(r->scope, SCOPE_UNSET);
 		assert_non_null(r->fn);
 		assert_non_null(r->text);
 		if (r->need >= NEED_VIEW)
 			assert_int_equal(strncmp(r->path, "/apps/:app", 10), 0);
-		for (const struct api_route *o = r + 1; o->method; o++)
-			if (strcmp(o->path, r->path) == 0)
+		API_EACH_ROUTE (o)
+			if (o != r && strcmp(o->path, r->path) == 0)
 				assert_string_not_equal(o->method, r->method);
 	}
 }

@@ -1,0 +1,122 @@
+/* addon.h - add-ons: manifests of addons/ and the machine that provisions, changes, rotates and
+ * removes them; attachments; config vars that belong to them; a release for each change
+ * (docs/addons.md, docs/internals/addon.md; Dev Center: Add-ons, Add-on Partner API v3).
+ *
+ * The machine is persisted (table addons: state, task, tries, next_ms) and runs on a thread of its
+ * own with a few workers; providers are executables of a manifest (argument vectors, JSON on stdin
+ * and stdout, a time limit) or HTTP partners. Each step is idempotent and is taken up again after a
+ * crash. All functions block and may be called on any thread but a loop, unless said otherwise. */
+#ifndef ADDON_ADDON_H
+#define ADDON_ADDON_H
+
+#include "daemon/core/config.h"
+#include "daemon/out/out.h"
+#include "daemon/release/release.h"
+#include "daemon/store/addon.h"
+#include "daemon/svc/svc.h"
+
+#include <jansson.h>
+
+struct addons;
+struct addons_deps { /* borrowed */
+	const struct config *cfg;
+	struct store *store;
+	struct logd *log;
+	struct releases *releases;
+	struct svcs *svcs;
+	struct out *out;
+};
+/* Reads the manifests of cfg->addons_dir (CONFIG names file, line and key), takes up what is under
+ * way. */
+int addons_open(const struct addons_deps *d, struct addons **out, struct err *err);
+void addons_stop(struct addons *a); /* no new steps; those under way are ended */
+void addons_free(struct addons *a);
+
+/* --- what there is (from manifests; immutable after addons_open) --- */
+struct addon_plan {
+	const char *name, *human_name, *description; /* name: "essential-0" */
+	bool is_default, visible;
+	int64_t cents; /* a month; 0 = free */
+	const json_t
+		*limits; /* object: connections, disk_mb, memory_mb ...; the service's own words */
+};
+struct addon_service {
+	const char *name, *human_name; /* "heroku-postgresql" */
+	const char *const *aliases;    /* NULL-terminated */
+	const char *prefix;	       /* attachment's usual name: DATABASE */
+	const char *const *vars;       /* suffixes of config vars: "URL"; "" = the name itself */
+	const struct addon_plan *plans;
+	int nplans;
+	bool sharing, multiple, http; /* http: a partner's */
+	const char *dir;	      /* its folder; NULL for partners */
+};
+/* Borrowed; NULL when there is none. By name, alias, or id (json_named_ref's). */
+const struct addon_service *addon_service_find(struct addons *a, const char *ref);
+const struct addon_service *addon_service_at(struct addons *a, int i); /* NULL at the end */
+/* "service:plan", "service" (its default), or a plan's id. NOT_FOUND with suggestions. */
+int addon_plan_find(struct addons *a, const char *ref, const struct addon_service **s,
+		    const struct addon_plan **p, struct err *err);
+
+/* --- add-ons --- */
+struct addon_actor { /* borrowed */
+	const char *user_id, *user_email;
+};
+struct addon_new { /* borrowed */
+	struct addon_actor by;
+	const char *app_id;
+	const char *plan;	/* as addon_plan_find has it */
+	const char *name;	/* NULL = made up */
+	const char *attachment; /* NULL = the prefix, or when that is taken PREFIX_COLOUR */
+	const json_t *options;	/* object of texts, or NULL */
+	bool confirmed;		/* may take the place of an attachment of that name */
+};
+/* Makes the rows and starts provisioning; waits a few seconds for its end, so that what is quick is
+ * provisioned in the answer. INVALID_PARAMS, NOT_FOUND, CONFIRMATION,
+ * the provider's refusal as INVALID_PARAMS (nothing is left then). */
+int addon_create(struct addons *a, const struct addon_new *in, struct store_addon *out,
+		 struct err *err);
+/* Until it is provisioned (0), or has failed or gone (-1 with why); TIMEOUT. */
+int addon_wait(struct addons *a, const char *addon_id, int ms, struct err *err);
+/* force: although other apps have it attached. Removes attachments with a release for each app,
+ * then the provider's side, which is tried until it succeeds. */
+int addon_destroy(struct addons *a, const struct addon_actor *by, const char *addon_id, bool force,
+		  struct err *err);
+int addon_change_plan(struct addons *a, const struct addon_actor *by, const char *addon_id,
+		      const char *plan, struct store_addon *out, struct err *err);
+int addon_rename(struct addons *a, const struct addon_actor *by, const char *addon_id,
+		 const char *name, struct err *err);
+/* New secrets for the add-on's own credential (NULL) or a named one; every app that has it attached
+ * gets a release. The old ones go on for the provider's grace, or not at all when forced. */
+int addon_rotate(struct addons *a, const struct addon_actor *by, const char *addon_id,
+		 const char *credential, bool forced, struct err *err);
+/* An app is being destroyed: its attachments go without releases, its own add-ons are deprovisioned
+ * in the background. */
+int addons_forget_app(struct addons *a, const char *app_id, struct err *err);
+
+/* --- attachments: each change makes a release "Attach NAME (@ref:ADDON)" / "Detach ..." --- */
+struct attachment_new { /* borrowed */
+	struct addon_actor by;
+	const char *addon_id, *app_id;
+	const char *name;      /* NULL = made up: HEROKU_POSTGRESQL_COLOUR, or the like */
+	const char *namespace; /* "credential:NAME" or NULL */
+	bool confirmed;	       /* the attachment that has this name is replaced: two releases */
+};
+int addon_attach(struct addons *a, const struct attachment_new *in, struct store_attachment *out,
+		 struct err *err);
+int addon_detach(struct addons *a, const struct addon_actor *by, const char *attachment_id,
+		 struct err *err);
+
+/* --- for the parts that know more of a service (pg, redis) --- */
+/* Runs a verb of its manifest: "info", "rotate", "credentials" ... in: what the verb is told beside
+ * the add-on itself (docs/addons.md); *out: its answer, a new reference. TIMEOUT, UNAVAILABLE (no
+ * such ability; the provider says so), INVALID_PARAMS (it refuses). */
+int addon_call(struct addons *a, const char *addon_id, const char *verb, const json_t *in, int ms,
+	       json_t **out, struct err *err);
+/* The add-on's config by suffix: {"URL": "postgres://..."}; of a named credential. Secrets. */
+int addon_config(struct addons *a, const char *addon_id, const char *credential, json_t **out,
+		 struct err *err);
+/* Whether the app's config var is an attachment's: then nobody sets it by hand. Inside a
+ * transaction. *addon_name (may be NULL) is owned by the caller. */
+bool addon_owns_var(struct tx *tx, const char *app_id, const char *var, char **addon_name);
+
+#endif

@@ -1,0 +1,66 @@
+/* appjson.h - app.json: strict reading of every key (Dev Center: app.json Schema), overrides of an
+ * environment, and our own keys that Heroku ignores: healthchecks, cron. Pure; any thread. */
+#ifndef APPJSON_APPJSON_H
+#define APPJSON_APPJSON_H
+
+#include "proto/err.h"
+
+#include <jansson.h>
+
+#define APPJSON_BYTES KiB(256)
+
+struct appjson_problem {
+	int line, column; /* 0 = of the whole file */
+	char where[128];  /* "env.SECRET.generator" */
+	char text[256];	  /* "must be \"secret\"" */
+};
+struct appjson_problems { /* owned content */
+	struct appjson_problem *v;
+	int n;
+};
+void appjson_problems_clear(struct appjson_problems *p);
+#define appjson_problems_clear_p appjson_problems_clear
+
+struct appjson_env {
+	char *name, *description, *value; /* owned; value NULL = none */
+	bool required, generate;	  /* generate: a secret of 64 hexadecimal digits */
+};
+struct appjson_addon {
+	char *plan, *as; /* owned; as NULL = none */
+	json_t *options; /* object of texts */
+};
+struct appjson_formation {
+	char *type, *size; /* owned; size NULL = none */
+	int quantity;
+};
+struct appjson_check { /* an extension: GET path, answered below 400 */
+	char *path;    /* owned; "/up" */
+	int timeout_s; /* of one attempt */
+	int attempts, wait_s;
+};
+struct appjson_cron {				    /* an extension */
+	char *command, *schedule, *timezone, *size; /* owned; size NULL = default */
+	char *overlap, *missed;			    /* owned; as the scheduler's; NULL = default */
+};
+struct appjson { /* owned content; appjson_clear */
+	char *name, *description, *website, *repository, *logo, *success_url, *stack, *image;
+	char **keywords;				      /* NULL-terminated */
+	char *postdeploy, *pr_predestroy, *test_setup, *test; /* scripts; NULL = none */
+	struct appjson_env *env;
+	struct appjson_addon *addons;
+	struct appjson_formation *formation;
+	struct appjson_check *checks; /* at most one for type web */
+	struct appjson_cron *cron;
+	char **buildpacks; /* NULL-terminated; NULL = not given */
+	int nenv, naddons, nformation, nchecks, ncron;
+};
+void appjson_clear(struct appjson *a);
+#define appjson_clear_p appjson_clear
+
+/* Reads the text as it counts in an environment ("review", "test", NULL = none): its keys take the
+ * place of those at the top, env is merged by name. -1: *problems (may be NULL) has all that is
+ * wrong, err the first. */
+int appjson_parse(const char *text, size_t n, const char *environment, struct appjson *out,
+		  struct appjson_problems *problems, struct err *err);
+
+#endif

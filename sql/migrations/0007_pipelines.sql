@@ -1,0 +1,160 @@
+-- Continuous delivery: pipelines, promotions, app setups, review apps, git providers.
+CREATE TABLE pipelines (
+	id TEXT PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	owner_id TEXT NOT NULL REFERENCES users (id),
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pipelines_owner ON pipelines (owner_id);
+
+CREATE TABLE pipeline_couplings (
+	id TEXT PRIMARY KEY,
+	app_id TEXT NOT NULL UNIQUE REFERENCES apps (id) ON DELETE CASCADE,
+	pipeline_id TEXT NOT NULL REFERENCES pipelines (id) ON DELETE CASCADE,
+	stage TEXT NOT NULL CHECK (stage IN ('test', 'review', 'development', 'staging', 'production')),
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pipeline_couplings_pipeline ON pipeline_couplings (pipeline_id);
+
+CREATE TABLE pipeline_config (               -- config vars of a stage: review, test
+	pipeline_id TEXT NOT NULL REFERENCES pipelines (id) ON DELETE CASCADE,
+	stage TEXT NOT NULL,
+	config BLOB NOT NULL,                -- sealed JSON object
+	updated_ms INTEGER NOT NULL,
+	PRIMARY KEY (pipeline_id, stage)
+) STRICT;
+
+CREATE TABLE promotions (
+	id TEXT PRIMARY KEY,
+	pipeline_id TEXT NOT NULL REFERENCES pipelines (id) ON DELETE CASCADE,
+	source_app_id TEXT NOT NULL,
+	source_release_id TEXT NOT NULL,
+	slug_id TEXT NOT NULL,
+	user_id TEXT NOT NULL REFERENCES users (id),
+	status TEXT NOT NULL CHECK (status IN ('pending', 'completed')),
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX promotions_pipeline ON promotions (pipeline_id);
+CREATE INDEX promotions_pending ON promotions (status) WHERE status = 'pending';
+
+CREATE TABLE promotion_targets (
+	id TEXT PRIMARY KEY,
+	promotion_id TEXT NOT NULL REFERENCES promotions (id) ON DELETE CASCADE,
+	app_id TEXT NOT NULL,
+	release_id TEXT,
+	status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
+	error_message TEXT,
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX promotion_targets_promotion ON promotion_targets (promotion_id);
+
+-- A promotion releases a slug of another app as it is. When its own app goes, one that still uses it takes it over.
+CREATE TABLE app_setups (
+	id TEXT PRIMARY KEY,
+	app_id TEXT REFERENCES apps (id) ON DELETE SET NULL,
+	app_name TEXT NOT NULL,
+	user_id TEXT NOT NULL REFERENCES users (id),
+	status TEXT NOT NULL CHECK (status IN ('pending', 'failed', 'succeeded')),
+	step TEXT NOT NULL,                  -- of the setup machine: source, manifest, config, addons, build, scale, postdeploy, done
+	source TEXT NOT NULL,                -- JSON: {url, version, checksum} or {commit}
+	overrides BLOB NOT NULL,             -- sealed JSON: {env, buildpacks}
+	manifest TEXT,                       -- JSON: app.json with the environment's overrides applied
+	build_id TEXT,
+	failure TEXT,
+	manifest_errors TEXT NOT NULL DEFAULT '[]',
+	postdeploy_exit INTEGER, postdeploy_output TEXT,
+	postdeploy_state TEXT NOT NULL DEFAULT 'none' CHECK (postdeploy_state IN ('none', 'running', 'done')),
+	resolved_success_url TEXT,
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX app_setups_app ON app_setups (app_id);
+CREATE INDEX app_setups_pending ON app_setups (status) WHERE status = 'pending';
+
+-- What app.json says beyond Heroku's keys, of the slug's tree: kept with the slug.
+ALTER TABLE slugs ADD COLUMN manifest TEXT;  -- JSON: {healthchecks, cron}; NULL = none
+
+CREATE TABLE repos (                         -- the provider's repository that a pipeline is connected to
+	id TEXT PRIMARY KEY,
+	pipeline_id TEXT NOT NULL UNIQUE REFERENCES pipelines (id) ON DELETE CASCADE,
+	num INTEGER NOT NULL UNIQUE,         -- API: an integer
+	provider TEXT NOT NULL CHECK (provider IN ('github', 'gitlab', 'gitea')),
+	base_url TEXT NOT NULL,              -- https://github.com, or one's own server
+	full_name TEXT NOT NULL,             -- owner/name
+	token BLOB NOT NULL,                 -- sealed; of the API and of https git
+	deploy_key BLOB,                     -- sealed; ssh
+	hook_secret BLOB NOT NULL,           -- sealed
+	hook_id TEXT,                        -- at the provider, when it could be made
+	reconciled_ms INTEGER,
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE repo_deliveries (               -- of webhooks, against replay
+	repo_id TEXT NOT NULL REFERENCES repos (id) ON DELETE CASCADE,
+	delivery TEXT NOT NULL,
+	at_ms INTEGER NOT NULL,
+	PRIMARY KEY (repo_id, delivery)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX repo_deliveries_at ON repo_deliveries (at_ms);
+
+CREATE TABLE auto_deploys (                  -- of a branch to an app
+	app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
+	branch TEXT NOT NULL,
+	wait_for_ci INTEGER NOT NULL DEFAULT 0,
+	pending_commit TEXT,                 -- waits for its checks
+	deployed_commit TEXT,
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE review_configs (
+	pipeline_id TEXT PRIMARY KEY REFERENCES pipelines (id) ON DELETE CASCADE,
+	automatic INTEGER NOT NULL DEFAULT 0,
+	destroy_stale INTEGER NOT NULL DEFAULT 0,
+	stale_days INTEGER NOT NULL DEFAULT 5,
+	wait_for_ci INTEGER NOT NULL DEFAULT 0,
+	base_name TEXT,
+	max_apps INTEGER NOT NULL DEFAULT 20,  -- an extension, as the next
+	sleep_minutes INTEGER NOT NULL DEFAULT 30, -- 0 = never
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE review_apps (
+	id TEXT PRIMARY KEY,
+	pipeline_id TEXT NOT NULL REFERENCES pipelines (id) ON DELETE CASCADE,
+	app_id TEXT REFERENCES apps (id) ON DELETE SET NULL,
+	setup_id TEXT REFERENCES app_setups (id) ON DELETE SET NULL,
+	branch TEXT NOT NULL,
+	pr_number INTEGER,
+	fork TEXT,                           -- full name of the fork's repository; NULL = none
+	source TEXT NOT NULL CHECK (source IN ('provider', 'push', 'tarball')),
+	commit_id TEXT,                      -- wanted
+	deployed_commit TEXT,
+	status TEXT NOT NULL CHECK (status IN ('pending', 'creating', 'created', 'deleting', 'deleted', 'errored')),
+	wanted INTEGER NOT NULL DEFAULT 1,   -- 0 = to be destroyed, whatever is under way
+	error_status TEXT, message TEXT,
+	wait_for_ci INTEGER NOT NULL DEFAULT 0,
+	creator_id TEXT REFERENCES users (id),
+	environment BLOB,                    -- sealed JSON: config vars of the request
+	deployment_id TEXT,                  -- at the provider: status and comment
+	comment_id TEXT,
+	active_ms INTEGER NOT NULL,          -- last deploy, for staleness
+	created_ms INTEGER NOT NULL,
+	updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX review_apps_pipeline ON review_apps (pipeline_id);
+CREATE INDEX review_apps_app ON review_apps (app_id);
+CREATE UNIQUE INDEX review_apps_branch ON review_apps (pipeline_id, branch) WHERE status NOT IN ('deleted');
+
+CREATE TABLE sleeping_apps (                 -- apps that sleep after idle minutes
+	app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
+	idle_minutes INTEGER NOT NULL,
+	asleep INTEGER NOT NULL DEFAULT 0,
+	since_ms INTEGER
+) STRICT;
