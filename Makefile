@@ -39,14 +39,11 @@ F_release := -O2 -g $(HARDEN)
 F_debug   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 F_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 F_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
-F_clang   := -O1 -g
 LD_release := -pie -Wl,-z,relro,-z,now
 LD_debug   := -fsanitize=address,undefined
 LD_tsan    := -fsanitize=thread
 LD_fuzz    := -fsanitize=address,undefined
-LD_clang   :=
 CC_fuzz  := $(CLANG)
-CC_clang := $(CLANG)
 THIS_CC := $(or $(CC_$(FLAVOUR)),$(CC))
 CFLAGS  := $(BASE) $(F_$(FLAVOUR))
 LDFLAGS := -Wl,--as-needed $(LD_$(FLAVOUR))

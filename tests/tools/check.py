@@ -15,6 +15,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PY = '/usr/bin/python3'
 JOBS = str(os.cpu_count() or 1)
+WAITERS = str(2 * int(JOBS))  # workers of tests that wait much
 
 
 def make(*args):
@@ -30,7 +31,6 @@ def pytest(*paths, jobs=JOBS):
 # name, command, counter: 'one' = the step is one test; 'cmocka', 'pytest' = read its output
 STEPS = [
     ('build', make('all'), 'one'),
-    ('build-clang', make('FLAVOUR=clang', 'build/obj/clang/libpaas.a'), 'one'),
     ('layers', ['tests/tools/check-layers.sh'], 'one'),
     ('headers', make('check-headers'), 'one'),
     ('banned', ['tests/tools/check-banned.sh'], 'one'),
@@ -42,13 +42,13 @@ STEPS = [
     ('unit', make('-j1', 'run-unit'), 'cmocka'),
     ('tsan-build', make('FLAVOUR=tsan', 'tsan-bins'), 'one'),
     ('tsan', make('-j1', 'run-tsan'), 'cmocka'),
-    ('fuzz-build', make('FLAVOUR=fuzz', 'fuzz-bins'), 'one'),
+    ('clang-and-fuzz-build', make('FLAVOUR=fuzz', 'fuzz-bins'), 'one'),  # all of the library by clang, whose warnings are errors
     ('fuzz', make('-j1', 'run-fuzz-corpus'), 'one'),
     ('harness', make('harnesses'), 'one'),
-    ('integration', pytest('tests/integration'), 'pytest'),
+    ('integration', pytest('tests/integration', jobs=WAITERS), 'pytest'),
     ('e2e-asan', ['env', 'PAAS_FLAVOUR=debug', *pytest('tests/e2e/test_c_app.py')], 'pytest'),
-    ('e2e', pytest('tests/e2e'), 'pytest'),
-    ('heroku-cli', pytest('tests/heroku-cli', jobs=str(2 * int(JOBS))), 'pytest'),
+    ('e2e', pytest('tests/e2e', jobs=WAITERS), 'pytest'),
+    ('heroku-cli', pytest('tests/heroku-cli', jobs=WAITERS), 'pytest'),
     ('heroku-cli-coverage', [PY, '-m', 'pytest', '-q', '-s', '--color=no', '-p', 'no:cacheprovider', 'tests/heroku-cli/coverage_check.py'],
      'pytest'),
 ]
