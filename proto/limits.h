@@ -139,6 +139,24 @@
 #define LIM_CONFIG_VARS	   1000
 #define LIM_CONFIG_VALUE   KiB(32)
 #define LIM_COMMAND	   KiB(32)
+/* app.json, app setups */
+#define LIM_APPJSON	     KiB(256)
+#define LIM_APPJSON_PROBLEMS 50
+#define LIM_APPJSON_TEXT     4096 /* one text of it, unless said otherwise */
+#define LIM_APPJSON_ITEMS    200  /* of one list or object */
+#define LIM_CRON	     100  /* entries */
+#define LIM_SETUPS	     4	  /* at once */
+#define LIM_SETUPS_WAITING   64
+#define LIM_SETUP_SAID	     MiB(4) /* kept of what a running one says */
+#define LIM_SETUP_KEEP_MS    (30 * 24 * 3600 * 1000LL)
+#define LIM_POSTDEPLOY_S     3600
+#define LIM_POSTDEPLOY_TEXT  KiB(256) /* kept of its output: the last */
+#define LIM_PREDESTROY_S     600
+/* health checks of web dynos */
+#define LIM_CHECK_TIMEOUT_S 60
+#define LIM_CHECK_ATTEMPTS  100
+#define LIM_CHECK_WAIT_S    60
+#define LIM_CHECK_HEAD	    KiB(16) /* read of an answer */
 /* logs (Dev Center: Logging) */
 #define LIM_LOG_LINE	   10000
 #define LIM_LOG_HISTORY	   1500

@@ -55,19 +55,24 @@ CREATE INDEX promotion_targets_promotion ON promotion_targets (promotion_id);
 -- A promotion releases a slug of another app as it is. When its own app goes, one that still uses it takes it over.
 CREATE TABLE app_setups (
 	id TEXT PRIMARY KEY,
-	app_id TEXT REFERENCES apps (id) ON DELETE SET NULL,
+	app_id TEXT NOT NULL,                -- no reference: it is told of after a failed setup's app is gone
 	app_name TEXT NOT NULL,
-	user_id TEXT NOT NULL REFERENCES users (id),
+	user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	status TEXT NOT NULL CHECK (status IN ('pending', 'failed', 'succeeded')),
 	step TEXT NOT NULL,                  -- of the setup machine: source, manifest, config, addons, build, scale, postdeploy, done
-	source TEXT NOT NULL,                -- JSON: {url, version, checksum} or {commit}
-	overrides BLOB NOT NULL,             -- sealed JSON: {env, buildpacks}
-	manifest TEXT,                       -- JSON: app.json with the environment's overrides applied
+	environment TEXT,                    -- of app.json: review, test
+	stack TEXT,                          -- asked for
+	source TEXT NOT NULL,                -- JSON: {kind, ...}, see daemon/setup/setup.h
+	version TEXT,
+	overrides BLOB NOT NULL,             -- sealed JSON: {fixed, env, stage, buildpacks}
+	keep INTEGER NOT NULL DEFAULT 0,     -- 1 = the app stays when the setup fails
+	canceled INTEGER NOT NULL DEFAULT 0,
+	manifest TEXT,                       -- app.json as it came; '' = there is none
 	build_id TEXT,
 	failure TEXT,
 	manifest_errors TEXT NOT NULL DEFAULT '[]',
-	postdeploy_exit INTEGER, postdeploy_output TEXT,
 	postdeploy_state TEXT NOT NULL DEFAULT 'none' CHECK (postdeploy_state IN ('none', 'running', 'done')),
+	postdeploy_dyno TEXT, postdeploy_exit INTEGER, postdeploy_output TEXT,
 	resolved_success_url TEXT,
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
