@@ -41,18 +41,21 @@ struct addon_plan {
 		*limits; /* object: connections, disk_mb, memory_mb ...; the service's own words */
 };
 struct addon_service {
-	const char *name, *human_name; /* "heroku-postgresql" */
-	const char *const *aliases;    /* NULL-terminated */
-	const char *prefix;	       /* attachment's usual name: DATABASE */
-	const char *const *vars;       /* suffixes of config vars: "URL"; "" = the name itself */
+	const char *name, *human_name;		      /* "heroku-postgresql" */
+	const char *description, *docs_url, *web_url; /* may be NULL */
+	const char *const *aliases;		      /* NULL-terminated */
+	const char *prefix;			      /* attachment's usual name: DATABASE */
+	const char *const *vars; /* suffixes of config vars: "URL"; "" = the name itself */
 	const struct addon_plan *plans;
 	int nplans;
+	const char *const *abilities; /* verbs besides provision and deprovision; NULL-terminated */
 	bool sharing, multiple, http; /* http: a partner's */
 	const char *dir;	      /* its folder; NULL for partners */
 };
 /* Borrowed; NULL when there is none. By name, alias, or id (json_named_ref's). */
 const struct addon_service *addon_service_find(struct addons *a, const char *ref);
 const struct addon_service *addon_service_at(struct addons *a, int i); /* NULL at the end */
+bool addon_service_can(const struct addon_service *s, const char *verb);
 /* "service:plan", "service" (its default), or a plan's id. NOT_FOUND with suggestions. */
 int addon_plan_find(struct addons *a, const char *ref, const struct addon_service **s,
 		    const struct addon_plan **p, struct err *err);
@@ -109,9 +112,17 @@ int addon_detach(struct addons *a, const struct addon_actor *by, const char *att
 /* --- for the parts that know more of a service (pg, redis) --- */
 /* Runs a verb of its manifest: "info", "rotate", "credentials" ... in: what the verb is told beside
  * the add-on itself (docs/addons.md); *out: its answer, a new reference. TIMEOUT, UNAVAILABLE (no
- * such ability; the provider says so), INVALID_PARAMS (it refuses). */
+ * such ability; the provider says so), INVALID_PARAMS (it refuses). An answer with config or
+ * private is stored, and apps get their releases, before this returns. */
 int addon_call(struct addons *a, const char *addon_id, const char *verb, const json_t *in, int ms,
 	       json_t **out, struct err *err);
+/* Further credentials than the add-on's own, by the verb "credentials"; params: what it is told
+ * beside action and credential (may be NULL). INVALID_PARAMS: the name is taken or no good.
+ * CONFLICT: apps have it attached. */
+int addon_credential_create(struct addons *a, const struct addon_actor *by, const char *addon_id,
+			    const char *name, const json_t *params, struct err *err);
+int addon_credential_destroy(struct addons *a, const struct addon_actor *by, const char *addon_id,
+			     const char *name, struct err *err);
 /* The add-on's config by suffix: {"URL": "postgres://..."}; of a named credential. Secrets. */
 int addon_config(struct addons *a, const char *addon_id, const char *credential, json_t **out,
 		 struct err *err);

@@ -1,4 +1,5 @@
 #include "daemon/store/release.h"
+#include "daemon/store/addon.h"
 #include "daemon/store/row_int.h"
 #include "daemon/store/status_int.h"
 
@@ -7,6 +8,7 @@
 void store_release_clear(struct store_release *r)
 {
 	free(r->process_types);
+	free(r->addons);
 	free(r->description);
 	free(r->user_email);
 	free(r->failure);
@@ -36,6 +38,7 @@ static void fill_release(struct stmt *s, void *out)
 	ROW_COPY(s, 15, r->output_secret);
 	r->created_ms = stmt_col_int(s, 16);
 	r->updated_ms = stmt_col_int(s, 17);
+	r->addons = stmt_col_dup(s, 18);
 	r->eligible_for_rollback =
 		(r->status == STORE_SUCCEEDED || r->status == STORE_PENDING) && r->slug_id[0];
 }
@@ -87,6 +90,7 @@ static int release_insert(struct tx *tx, const char *id, int version,
 	stmt_int(s, 10, in->has_command);
 	stmt_text(s, 11, secret);
 	stmt_int(s, 12, clock_wall_ms());
+	stmt_text(s, 13, in->addons ? in->addons : "{}");
 	return stmt_exec(s, err);
 }
 
@@ -217,13 +221,15 @@ int store_release_config(struct tx *tx, const char *id, json_t **out, struct err
 	}
 }
 
-int store_app_config(struct tx *tx, const char *app_id, json_t **out, struct err *err)
+static int base_config(struct tx *tx, const char *app_id, json_t **out, char **addons,
+		       struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_RELEASE_BASE_CONFIG);
 
 	stmt_text(s, 1, app_id);
 	switch (stmt_step(s, err)) {
 	case STMT_ROW:
+		*addons = stmt_col_dup(s, 1);
 		return open_config(tx, s, out, err);
 	case STMT_DONE:
 		*out = json_object();
@@ -231,6 +237,22 @@ int store_app_config(struct tx *tx, const char *app_id, json_t **out, struct err
 	default:
 		return -1;
 	}
+}
+
+int store_app_config(struct tx *tx, const char *app_id, json_t **out, struct err *err)
+{
+	AUTO(auto_str) char *addons = NULL;
+	AUTO(store_addon_vars_clear) struct store_addon_vars now = {0};
+
+	if (base_config(tx, app_id, out, &addons, err) < 0)
+		return -1;
+	if (store_addon_vars(tx, app_id, &now, err) == 0) {
+		store_addon_vars_apply(&now, addons, *out);
+		return 0;
+	}
+	json_decref(*out);
+	*out = NULL;
+	return -1;
 }
 
 /* --- fate --- */

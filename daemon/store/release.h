@@ -24,6 +24,7 @@ struct store_release {
 	 * those that succeeded can be rolled back to. */
 	bool eligible_for_rollback;
 	char *process_types; /* JSON object */
+	char *addons;	     /* JSON: {"plans": [...], "vars": [...]} (store/addon.h) */
 	char *description, *user_email;
 	char *failure; /* why, for people; may be NULL */
 	char output_secret[65];
@@ -43,6 +44,7 @@ struct store_release_new { /* borrowed */
 	const char *slug_id, *build_id; /* may be NULL */
 	const json_t *config;		/* object of strings; NULL = {} */
 	const char *process_types;	/* JSON object; NULL = {} */
+	const char *addons;		/* as of store_release; NULL = {} */
 	const char *description;
 	bool has_command;
 };
@@ -71,7 +73,8 @@ int store_releases_list(struct tx *tx, const char *app_id, int from, int to, boo
 int store_releases_pending(struct tx *tx, struct store_releases *out,
 			   struct err *err); /* all apps; by app, then version */
 
-/* Config of one release, of the app (its base; {} when it has none). The caller owns *out. */
+/* Config of one release as it was made; of the app: its base's ({} when it has none) with the
+ * values that add-ons have now. The caller owns *out. */
 int store_release_config(struct tx *tx, const char *id, json_t **out, struct err *err);
 int store_app_config(struct tx *tx, const char *app_id, json_t **out, struct err *err);
 

@@ -9,6 +9,8 @@ CREATE TABLE addons (
 	state TEXT NOT NULL CHECK (state IN ('provisioning', 'provisioned', 'deprovisioning', 'failed')),
 	task TEXT NOT NULL DEFAULT 'provision', -- the machine's: provision, change, rotate, deprovision, none
 	target_plan TEXT,                    -- of task change
+	args TEXT NOT NULL DEFAULT '{}',     -- JSON, of the task: who asked for it, which credential
+	task_ms INTEGER NOT NULL,            -- since when it is under way
 	options TEXT NOT NULL DEFAULT '{}',  -- JSON: --key value of the user
 	provider_id TEXT,                    -- the provider's own id
 	message TEXT,                        -- of the provider, for people
@@ -49,6 +51,14 @@ CREATE TABLE addon_credentials (             -- further ones than the add-on's o
 	updated_ms INTEGER NOT NULL,
 	UNIQUE (addon_id, name)
 ) STRICT;
+
+CREATE TABLE addon_shared (                  -- what bin/service of a service with one process for all keeps
+	service TEXT PRIMARY KEY,            -- manifest's name
+	private BLOB NOT NULL                -- sealed JSON object
+) STRICT;
+
+-- JSON: plans of the add-ons attached then, and which config vars of the snapshot were theirs.
+ALTER TABLE releases ADD COLUMN addons TEXT NOT NULL DEFAULT '{}';
 
 -- Long-lived sandboxes of the platform itself: a database cluster, a Redis server.
 CREATE TABLE services (
