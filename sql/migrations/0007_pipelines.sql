@@ -90,10 +90,12 @@ CREATE TABLE repos (                         -- the provider's repository that a
 	provider TEXT NOT NULL CHECK (provider IN ('github', 'gitlab', 'gitea')),
 	base_url TEXT NOT NULL,              -- https://github.com, or one's own server
 	full_name TEXT NOT NULL,             -- owner/name
-	token BLOB NOT NULL,                 -- sealed; of the API and of https git
+	token BLOB NOT NULL,                 -- sealed; of the API and of https git; empty = none
 	deploy_key BLOB,                     -- sealed; ssh
 	hook_secret BLOB NOT NULL,           -- sealed
+	hook_url TEXT NOT NULL,              -- of ours: where the provider's deliveries come to
 	hook_id TEXT,                        -- at the provider, when it could be made
+	failure TEXT,                        -- of the last look at it; NULL = it went well
 	reconciled_ms INTEGER,
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
@@ -107,12 +109,49 @@ CREATE TABLE repo_deliveries (               -- of webhooks, against replay
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX repo_deliveries_at ON repo_deliveries (at_ms);
 
+CREATE TABLE repo_looks (                    -- subjects that have moved, to be looked at through the provider's API
+	repo_id TEXT NOT NULL REFERENCES repos (id) ON DELETE CASCADE,
+	kind TEXT NOT NULL CHECK (kind IN ('pull', 'branch', 'checks')),
+	subject TEXT NOT NULL,               -- number, branch, commit
+	seq INTEGER NOT NULL,                -- one more with each move: who has looked sees whether it moved meanwhile
+	tries INTEGER NOT NULL DEFAULT 0,
+	next_ms INTEGER NOT NULL,
+	PRIMARY KEY (repo_id, kind, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX repo_looks_next ON repo_looks (next_ms);
+
+CREATE TABLE repo_tells (                    -- what is to stand at the provider about a deployment: the newest of a key
+	repo_id TEXT NOT NULL REFERENCES repos (id) ON DELETE CASCADE,
+	key TEXT NOT NULL,
+	number INTEGER NOT NULL,             -- of the pull request that gets the comment; 0 = none
+	sha TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	state TEXT NOT NULL CHECK (state IN ('pending', 'success', 'failure', 'inactive')),
+	url TEXT, log_url TEXT, text TEXT, comment TEXT,
+	last INTEGER NOT NULL,               -- the row goes once it has been told
+	seq INTEGER NOT NULL,                -- as in repo_looks
+	told_seq INTEGER NOT NULL DEFAULT 0, -- equal to seq: all of it has been told, or was given up
+	status_seq INTEGER NOT NULL DEFAULT 0, -- likewise, of the status alone
+	deployment_id TEXT, deployment_sha TEXT,
+	comment_id TEXT, comment_sum TEXT,   -- hash of what the comment says now
+	begun TEXT NOT NULL DEFAULT '',      -- what is being made: after a crash it is looked for first
+	tries INTEGER NOT NULL DEFAULT 0,
+	first_ms INTEGER NOT NULL,           -- of the tries
+	next_ms INTEGER NOT NULL,
+	failure TEXT,
+	PRIMARY KEY (repo_id, key)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE auto_deploys (                  -- of a branch to an app
 	app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
 	branch TEXT NOT NULL,
 	wait_for_ci INTEGER NOT NULL DEFAULT 0,
-	pending_commit TEXT,                 -- waits for its checks
-	deployed_commit TEXT,
+	user_id TEXT REFERENCES users (id) ON DELETE SET NULL, -- who asked for it: its builds are theirs
+	pending_commit TEXT,                 -- head of the branch, when it is not deployed yet
+	pending_since_ms INTEGER,
+	deployed_commit TEXT,                -- the last that was tried, whatever came of it
+	status TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'checks', 'deploying', 'deployed', 'failed')),
+	message TEXT,
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
 ) STRICT;
