@@ -18,7 +18,6 @@ import buildpack_lab
 from buildpack_lab import BUILDPACKS, PATH, Lab, make_app, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='mount and network namespaces need root')
-MODES = ('app', 'plain')
 ARCH = {'x86_64': 'x64', 'aarch64': 'arm64'}.get(os.uname().machine)
 SEMVER = os.path.join(BUILDPACKS, 'nodejs/lib/semver.jq')
 
@@ -345,7 +344,7 @@ ws.on('error', (e) => { console.error(e); process.exit(1); });
 '''
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('mode', ['plain'])  # as /app the platform builds it in tests/e2e
 def test_node_app(lab, real, node_app, mode):
     a = lab(mode, url=real)
     first = a.build(node_app)
@@ -474,11 +473,10 @@ snapshots:
   is-number@7.0.0: {}
 ''' % (odd, number)
     d = small(tmp_path, {'devDependencies': {'is-odd': 'npm:is-number@6.0.0'}}, **{'pnpm-lock.yaml': lock})
-    for mode in MODES:
-        a = lab(mode, url=real)
-        text = a.build(d).ok()
-        assert 'Installing pnpm 9.' in text and 'pnpm install' in text
-        built_and_pruned(a)
+    a = lab(url=real)
+    text = a.build(d).ok()
+    assert 'Installing pnpm 9.' in text and 'pnpm install' in text
+    built_and_pruned(a)
     text = a.build(d).ok()
     assert 'Using pnpm 9.' in text and 'from the build cache' in text
     write(d + '/pnpm-lock.yaml', lock.replace('specifier: 7.0.0', 'specifier: 6.1.0'))

@@ -13,6 +13,7 @@ from buildpack_lab import APPS, BUILDPACKS, NAMES, PATH, Lab, make_app, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='mount and network namespaces need root')
 MODES = ('app', 'plain')
+HEAVY = ('plain',)  # as /app the platform builds these apps in tests/e2e
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def python_lab(lab, wheels, mode='app'):
     return a
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('mode', HEAVY)
 def test_flask(lab, apps, wheels, mode):
     a = python_lab(lab, wheels, mode)
     first = a.build(apps('python', 'flask'))
@@ -253,7 +254,7 @@ def test_flask(lab, apps, wheels, mode):
     assert a.run('cd /; gunicorn --version')[0] == 0
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('mode', HEAVY)
 def test_django(lab, apps, wheels, mode):
     a = python_lab(lab, wheels, mode)
     text = a.build(apps('python', 'django')).ok()
@@ -394,7 +395,7 @@ def run_rails(a):
     d.term()
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('mode', HEAVY)
 def test_rails(lab, apps, gems, mode):
     a = ruby_lab(lab, gems, mode)
     first = a.build(apps('rails'))
