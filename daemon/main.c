@@ -6,6 +6,7 @@
 #include "daemon/core/service.h"
 #include "daemon/core/xlog.h"
 #include "daemon/dev.h"
+#include "daemon/pipeline/pipeline.h"
 #include "daemon/release/push.h"
 #include "daemon/release/tarballs.h"
 #include "proto/limits.h"
@@ -39,6 +40,7 @@ struct paasd {
 	struct api *api;
 	struct http_server *http;
 	struct pusher pusher;
+	struct promoter promoter;
 	struct tarballs *tarballs;
 	struct thread *tidier;
 	uv_signal_t sigs[2];
@@ -382,6 +384,7 @@ static int open_modules(struct paasd *p, struct err *err)
 		return -1;
 	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
 	p->tarballs = tarballs_new(&p->pusher);
+	p->promoter = (struct promoter){p->store, p->releases, p->log};
 	push_sweep_slugs(&p->pusher);
 	return 0;
 }
@@ -455,6 +458,7 @@ static void open_api(struct paasd *p)
 		.drains = p->drains,
 		.hooks = p->hooks,
 		.pusher = &p->pusher,
+		.promoter = &p->promoter,
 		.tarballs = p->tarballs,
 		.tls = cert_desk_source(p->certs),
 	};
@@ -502,7 +506,8 @@ static void tidy(void *arg)
 	struct err err = {0};
 
 	if (push_recover(&p->pusher, repo_ref, p, &err) < 0 ||
-	    api_finish_destroys(p->api, &err) < 0 || api_uploads_start(p->api, &err) < 0)
+	    promotions_recover(&p->promoter, &err) < 0 || api_finish_destroys(p->api, &err) < 0 ||
+	    api_uploads_start(p->api, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
 	loop_post(p->loop, listen_api, p);
 }

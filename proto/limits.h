@@ -15,6 +15,8 @@
 #define LIM_PAGE_URL	  2048 /* of its own error page */
 #define LIM_DOMAINS	  1000 /* custom ones, of one app */
 #define LIM_SNI_ENDPOINTS 100  /* of one app */
+#define LIM_PIPELINE_APPS 500  /* of one pipeline */
+#define LIM_DIFF_COMMITS  250  /* that are told of, between two apps */
 /* HTTP heads (docs/internals/http.md); the API needs 8 KB lines: Request-Id grows while clients
  * poll */
 #define LIM_HTTP_METHOD	    32

@@ -25,6 +25,7 @@ struct api_deps { /* all borrowed */
 	struct slugs *slugs;
 	struct git *git;
 	struct pusher *pusher;
+	struct promoter *promoter;
 	struct tarballs *tarballs;
 	struct tls_source *tls;
 	struct drains *drains;

@@ -23,6 +23,11 @@ struct release_new {
 	const char *const *set_names, *const *set_values;
 	int nset;
 	int rollback_to; /* version to copy slug and config of; 0 = none */
+	bool promoted;	 /* slug_id may be of an app of which this one has nothing yet */
+	/* More to do in the transaction that makes the release, or NULL; -1 undoes it all. It may
+	 * run more than once. Thread: the store's writer. */
+	int (*also)(struct tx *tx, const char *release_id, void *arg, struct err *err);
+	void *also_arg;
 };
 
 struct release_out {

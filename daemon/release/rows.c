@@ -305,7 +305,8 @@ static int read_base(struct tx *tx, const struct release_new *in, struct base *b
 	snprintf(b->slug_id, sizeof b->slug_id, "%s", in->slug_id ? in->slug_id : b->rel.slug_id);
 	b->types = b->rel.process_types ? b->rel.process_types : "{}";
 	if (b->slug_id[0]) {
-		if (store_slug_get(tx, in->app_id, b->slug_id, &b->slug, err) < 0)
+		if (store_slug_get(tx, in->promoted ? NULL : in->app_id, b->slug_id, &b->slug,
+				   err) < 0)
 			return -1;
 		if (b->slug.waiting)
 			return err_set(err, ERR_NO_SLUG,
@@ -354,7 +355,8 @@ int rows_create(struct tx *tx, void *arg, struct err *err)
 	n->out->has_command = row.has_command;
 	if (!row.slug_id && store_release_make_current(tx, made.id, err) < 0)
 		return -1;
-	if (hook_event(tx, in->app_id, "api:release", HOOK_CREATE, NULL, made.id, err) < 0)
+	if (hook_event(tx, in->app_id, "api:release", HOOK_CREATE, NULL, made.id, err) < 0 ||
+	    (in->also && in->also(tx, made.id, in->also_arg, err) < 0))
 		return -1;
 	return rows_plan(tx, made.id, n->cfg, &n->plan, err);
 }

@@ -217,8 +217,19 @@ int store_app_set_destroying(struct tx *tx, const char *id, struct err *err)
 	return row_change(tx, s, "app", err);
 }
 
+/* Promotions release a slug of another app as it is: who still has it takes it over. */
+static int slugs_take_over(struct tx *tx, const char *id, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_SLUG_TAKE_OVER);
+
+	stmt_text(s, 1, id);
+	return stmt_exec(s, err);
+}
+
 int store_app_delete(struct tx *tx, const char *id, struct err *err)
 {
+	if (slugs_take_over(tx, id, err) < 0)
+		return -1;
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_APP_DELETE);
 
 	stmt_text(s, 1, id);

@@ -79,7 +79,8 @@ struct store_slug_new { /* borrowed; id is given by whoever made the folder */
 	bool waiting;
 };
 int store_slug_insert(struct tx *tx, const struct store_slug_new *in, struct err *err);
-/* app_id NULL = of any app. NOT_FOUND (resource "slug"). */
+/* app_id: of the app that made it, or of one that has released it; NULL = any. NOT_FOUND (resource
+ * "slug"). */
 int store_slug_get(struct tx *tx, const char *app_id, const char *id, struct store_slug *out,
 		   struct err *err);
 /* The blob of a waiting one is there. CONFLICT when it was already. */
@@ -94,7 +95,8 @@ void store_ids_clear(struct store_ids *l);
 int store_ids_read(struct stmt *s, struct store_ids *out, struct err *err); /* column 0 */
 bool store_ids_has(const struct store_ids *l, const char *id);
 /* Slugs that must stay: of current and pending releases, and the newest `keep` of each app (which
- * takes in those just built); and those that wait for their blob, for a while. Delete the folder
+ * takes in those just built), its own and those of other apps that it was promoted from; and those
+ * that wait for their blob, for a while. Delete the folder
  * first, then the row: a row without a folder is repaired by the next collection, a folder without
  * a row is swept at start. */
 int store_slugs_in_use(struct tx *tx, int keep, struct store_ids *out, struct err *err);

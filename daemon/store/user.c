@@ -182,9 +182,10 @@ int store_user_set_suspended(struct tx *tx, const char *id, bool suspended, stru
 	return row_change(tx, s, "user", err);
 }
 
-static int owns_nothing(struct tx *tx, const char *id, struct err *err)
+static int owns_none(struct tx *tx, enum sql_id sql, const char *what, const char *id,
+		     struct err *err)
 {
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_USER_APPS);
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
 	enum stmt_result r;
 	char names[300] = "";
 	int n = 0;
@@ -201,8 +202,15 @@ static int owns_nothing(struct tx *tx, const char *id, struct err *err)
 		return -1;
 	return n == 0 ? 0
 		      : err_set(err, ERR_INVALID_PARAMS,
-				"The account owns apps (%s): transfer or destroy them first.",
+				"The account owns %s (%s): transfer or destroy them first.", what,
 				names);
+}
+
+static int owns_nothing(struct tx *tx, const char *id, struct err *err)
+{
+	return owns_none(tx, SQL_USER_APPS, "apps", id, err) < 0
+		       ? -1
+		       : owns_none(tx, SQL_USER_PIPELINES, "pipelines", id, err);
 }
 
 static int user_exec(struct tx *tx, enum sql_id sql, const char *id, struct err *err)

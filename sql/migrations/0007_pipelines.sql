@@ -51,8 +51,26 @@ CREATE TABLE promotion_targets (
 	updated_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX promotion_targets_promotion ON promotion_targets (promotion_id);
+CREATE INDEX promotion_targets_release ON promotion_targets (release_id);
+CREATE INDEX promotion_targets_pending ON promotion_targets (status) WHERE status = 'pending';
 
--- A promotion releases a slug of another app as it is. When its own app goes, one that still uses it takes it over.
+-- A target ends with its release, in one commit: nothing can come between the two.
+CREATE TRIGGER promotion_target_ended AFTER UPDATE OF status ON releases
+WHEN OLD.status = 'pending' AND NEW.status <> 'pending' BEGIN
+	UPDATE promotion_targets SET status = CASE NEW.status WHEN 'succeeded' THEN 'succeeded' ELSE 'failed' END,
+		error_message = NEW.failure, updated_ms = NEW.updated_ms
+	WHERE release_id = NEW.id AND status = 'pending';
+END;
+CREATE TRIGGER promotion_target_gone AFTER DELETE ON releases WHEN OLD.status = 'pending' BEGIN
+	UPDATE promotion_targets SET status = 'failed', error_message = 'The app was destroyed.'
+	WHERE release_id = OLD.id AND status = 'pending';
+END;
+CREATE TRIGGER promotion_completed AFTER UPDATE OF status ON promotion_targets
+WHEN NEW.status <> 'pending' AND NOT EXISTS
+	(SELECT 1 FROM promotion_targets WHERE promotion_id = NEW.promotion_id AND status = 'pending') BEGIN
+	UPDATE promotions SET status = 'completed', updated_ms = NEW.updated_ms WHERE id = NEW.promotion_id;
+END;
+
 CREATE TABLE app_setups (
 	id TEXT PRIMARY KEY,
 	app_id TEXT NOT NULL,                -- no reference: it is told of after a failed setup's app is gone

@@ -55,7 +55,8 @@ UPDATE apps SET repo_size = coalesce(?2, repo_size), slug_size = coalesce(?3, sl
 -- the slug's stack is the app's from now on
 UPDATE apps SET released_ms = ?2, updated_ms = ?2,
 	slug_size = coalesce((SELECT size FROM slugs WHERE id = ?3), slug_size),
-	stack = coalesce((SELECT stack FROM slugs WHERE id = ?3), stack)
+	stack = coalesce((SELECT stack FROM slugs WHERE id = ?3), stack),
+	language = coalesce((SELECT language FROM slugs WHERE id = ?3), language)
 WHERE id = ?1
 
 -- name: app_set_destroying

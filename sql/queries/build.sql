@@ -44,18 +44,25 @@ INSERT INTO slugs (id, app_id, commit_id, commit_description, process_types, lan
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
 
 -- name: slug_get
--- ?2 app: NULL = any
+-- ?2 app: that made it, or has released it; NULL = any
 SELECT id, app_id, commit_id, commit_description, process_types, language, size, checksum, stack,
 	created_ms, updated_ms, state
-FROM slugs WHERE id = ?1 AND (?2 IS NULL OR app_id = ?2)
+FROM slugs WHERE id = ?1 AND (?2 IS NULL OR app_id = ?2
+	OR EXISTS (SELECT 1 FROM releases r WHERE r.slug_id = slugs.id AND r.app_id = ?2))
 
 -- name: slug_in_use
 -- What releases, now or by rollback, or a build that is not released yet may still need.
--- ?1 how many of each app's newest slugs are kept, ?2 those that wait for their blob since then stay
+-- ?1 how many of each app's newest slugs are kept, its own, and of others that it was promoted from; ?2 those that wait for their blob since then stay
 SELECT slug_id FROM releases WHERE slug_id IS NOT NULL AND (current = 1 OR status = 'pending')
 UNION
 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY app_id ORDER BY created_ms DESC, rowid DESC) AS n
 	FROM slugs WHERE state = 'ready') WHERE n <= ?1
+UNION
+SELECT slug_id FROM (SELECT r.slug_id, row_number() OVER (PARTITION BY r.app_id ORDER BY max(r.version) DESC) AS n
+	FROM releases r JOIN slugs s ON s.id = r.slug_id
+	WHERE s.app_id <> r.app_id AND r.status = 'succeeded' GROUP BY r.app_id, r.slug_id) WHERE n <= ?1
+UNION
+SELECT slug_id FROM promotions WHERE status = 'pending'
 UNION
 SELECT id FROM slugs WHERE state = 'waiting' AND created_ms > ?2
 
@@ -68,3 +75,9 @@ SELECT id FROM slugs ORDER BY created_ms, rowid
 
 -- name: slug_delete
 DELETE FROM slugs WHERE id = ?1
+
+-- name: slug_take_over
+-- ?1 app that goes: what others have released of its slugs becomes theirs
+UPDATE slugs SET app_id = (SELECT r.app_id FROM releases r JOIN apps a ON a.id = r.app_id
+		WHERE r.slug_id = slugs.id AND r.app_id <> ?1 ORDER BY a.state = 'live' DESC, r.current DESC, r.created_ms DESC LIMIT 1)
+WHERE app_id = ?1 AND EXISTS (SELECT 1 FROM releases r WHERE r.slug_id = slugs.id AND r.app_id <> ?1)
