@@ -342,7 +342,9 @@ static void count_current(struct cli *c, const json_t *dynos, long long version,
 			 : !runs && (strcmp(t, "run") == 0 || strcmp(t, "release") == 0))
 			continue;
 		++*all;
-		*ready += strcmp(cli_js(d, "state"), "up") == 0 &&
+		/* An idle one starts with the next request, not before. */
+		*ready += (strcmp(cli_js(d, "state"), "up") == 0 ||
+			   strcmp(cli_js(d, "state"), "idle") == 0) &&
 			  cli_jint(d, "release.version") >= version;
 	}
 }

@@ -38,6 +38,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(logs, "what apps and the platform say")                \
 	X(drains, "logs, sent elsewhere too")                    \
 	X(ps, "dynos: the processes of an app")                  \
+	X(sleep, "apps that rest while nobody asks for them")    \
 	X(run, "one-off processes")                              \
 	X(releases, "versions of an app")                        \
 	X(builds, "how code becomes a release")                  \

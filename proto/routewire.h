@@ -23,6 +23,7 @@ enum route_frame {
 	ROUTE_CERT = 9,	 /* R_HOST* (none: the default), R_CERT, R_KEY; without R_CERT: there is
 			    none for these hosts, use the default. Sent unasked too. No R_SEQ. */
 	ROUTE_CERT_DROP = 10, /* R_HOST*, none = all but the default: ask again when needed */
+	ROUTE_IDLE_ASK = 11,  /* R_SEQ, R_APP_ID: how long has it had no request? -> ROUTE_IDLE */
 	ROUTE_ACK = 32,	      /* R_SEQ */
 	ROUTE_DRAINED = 33,   /* R_SEQ, R_LEFT requests still open */
 	ROUTE_INFO = 34,      /* R_PID, R_LISTEN*, R_REQUESTS, R_DROPPED log lines */
@@ -30,6 +31,10 @@ enum route_frame {
 		35, /* R_APP_ID, R_DYNO_ID: connect refused or timed out (at most one a second) */
 	ROUTE_CERT_ASK = 36, /* R_HOST: a TLS client wants this host, which has a route ->
 				ROUTE_CERT. A router that gets no answer uses the default. */
+	ROUTE_WAKE = 37, /* R_APP_ID: a request waits for an app that is ROUTE_ASLEEP. Once for all
+			    that wait, and again with each END while some wait and it sleeps. */
+	ROUTE_IDLE = 38, /* R_SEQ, R_IDLE_MS since the end of the last request or tunnel of the app,
+			    or since the router knows it; 0: one is open. Without: no such app. */
 };
 
 enum route_key {
@@ -53,6 +58,7 @@ enum route_key {
 	R_CERT = 18,		 /* str PEM chain, leaf first */
 	R_KEY = 19,		 /* str PEM private key */
 	R_MAINTENANCE_PAGE = 20, /* as R_ERROR_PAGE, of ROUTE_MAINTENANCE */
+	R_IDLE_MS = 21,
 };
 
 /* What to do when the app has no dyno that is up. */
@@ -63,6 +69,7 @@ enum route_state {
 	ROUTE_NO_WEB = 3,      /* H14 */
 	ROUTE_BLANK = 4,       /* H81: nothing deployed */
 	ROUTE_MAINTENANCE = 5, /* H80, at=info */
+	ROUTE_ASLEEP = 6,      /* as ROUTE_BOOTING, and paasd is told: ROUTE_WAKE */
 };
 
 #endif

@@ -56,6 +56,12 @@ struct drain {
 	struct drain *prev, *next;
 };
 
+/* An app that sleeps and has had a request; goes when its entry changes. */
+struct waking {
+	struct waking *next;
+	char app_id[64];
+};
+
 struct rt_ctl {
 	struct rt *rt;
 	uv_pipe_t listener;
@@ -76,6 +82,7 @@ struct rt_ctl {
 	struct buf journal; /* frames for the snapshot */
 	bool rewrite;	    /* write it anew instead */
 	struct drain *drains;
+	struct waking *waking;
 	uint32_t next_drain;
 	mono_ms last_fail;
 	bool stopped;
@@ -268,6 +275,17 @@ static void note_change(struct rt_ctl *ctl, uint32_t slot, struct rt_app *now,
 	ctl->retired[ctl->nretired++] = before;
 }
 
+/* What paasd says of it now is an answer. */
+static void forget_waking(struct rt_ctl *ctl, const char *app_id)
+{
+	for (struct waking **p = &ctl->waking, *w; (w = *p); p = &w->next)
+		if (strcmp(w->app_id, app_id) == 0) {
+			*p = w->next;
+			free(w);
+			return;
+		}
+}
+
 static void set_app(struct rt_ctl *ctl, struct rt_app *a)
 {
 	bool changed;
@@ -275,6 +293,7 @@ static void set_app(struct rt_ctl *ctl, struct rt_app *a)
 
 	if (!changed)
 		return;
+	forget_waking(ctl, a->id);
 	buf_add(&ctl->journal, a->raw.data, a->raw.len);
 	note_change(ctl, a->slot, a, before);
 }
@@ -286,6 +305,7 @@ static void del_app(struct rt_ctl *ctl, const char *id)
 
 	if (!before)
 		return;
+	forget_waking(ctl, id);
 	mark = wire_begin(&ctl->journal, ROUTE_DEL);
 	wire_str(&ctl->journal, R_APP_ID, id);
 	wire_end(&ctl->journal, mark);
@@ -486,6 +506,77 @@ void rt_control_dyno_fail(struct rt_worker *w, const char *app_id, const char *d
 		free(p);
 }
 
+/* --- apps that sleep -------------------------------------------------------------------------- */
+
+static void send_wake(struct rt_ctl *ctl, const char *app_id)
+{
+	struct buf b = {0};
+	size_t mark = wire_begin(&b, ROUTE_WAKE);
+
+	wire_str(&b, R_APP_ID, app_id);
+	wire_end(&b, mark);
+	client_send(ctl->owner, &b);
+}
+
+struct wake_post {
+	struct rt_ctl *ctl;
+	char app_id[64];
+};
+
+static void on_wake(void *arg)
+{
+	struct wake_post *p = arg;
+	struct rt_ctl *ctl = p->ctl;
+	const struct rt_app *a = rt_master_get(&ctl->master, p->app_id);
+	struct waking *w = ctl->waking;
+
+	while (w && strcmp(w->app_id, p->app_id) != 0)
+		w = w->next;
+	/* Not one that paasd has woken meanwhile: that entry is on its way to the worker. */
+	if (!w && a && a->state == ROUTE_ASLEEP && !ctl->stopped) {
+		w = xcalloc(1, sizeof *w);
+		rt_copy(w->app_id, sizeof w->app_id, p->app_id);
+		w->next = ctl->waking;
+		ctl->waking = w;
+		send_wake(ctl, w->app_id);
+	}
+	free(p);
+}
+
+void rt_control_wake(struct rt_worker *w, struct rt_wapp *a)
+{
+	struct wake_post *p;
+
+	if (a->waking)
+		return;
+	a->waking = true;
+	p = xcalloc(1, sizeof *p);
+	p->ctl = w->rt->ctl;
+	rt_copy(p->app_id, sizeof p->app_id, a->def->id);
+	if (!loop_post(w->rt->main_loop, on_wake, p))
+		free(p);
+}
+
+/* paasd was away, or is another one than was asked. */
+static void wake_again(struct rt_ctl *ctl)
+{
+	for (struct waking *w = ctl->waking; w; w = w->next)
+		send_wake(ctl, w->app_id);
+}
+
+static void send_idle(struct client *k, uint64_t seq, const char *app_id)
+{
+	const struct rt_app *a = rt_master_get(&k->ctl->master, app_id);
+	struct buf b = {0};
+	size_t mark = wire_begin(&b, ROUTE_IDLE);
+
+	wire_u64(&b, R_SEQ, seq);
+	if (a)
+		wire_u64(&b, R_IDLE_MS, (uint64_t)rt_stat_idle_ms(a->stat));
+	wire_end(&b, mark);
+	client_send(k, &b);
+}
+
 /* --- certificates ----------------------------------------------------------------------------- */
 
 static void wake_workers(struct rt_ctl *ctl)
@@ -656,6 +747,7 @@ static int on_frame(struct client *k, const struct wire_frame *f)
 			apply_staged(k);
 		k->ctl->owner = k;
 		rt_certs_stale(k->ctl->rt->certs);
+		wake_again(k->ctl);
 		break;
 	case ROUTE_CERT:
 	case ROUTE_CERT_DROP:
@@ -676,6 +768,9 @@ static int on_frame(struct client *k, const struct wire_frame *f)
 		return 0;
 	case ROUTE_STATS:
 		send_info(k);
+		return 0;
+	case ROUTE_IDLE_ASK:
+		send_idle(k, a.seq, a.app_id);
 		return 0;
 	case ROUTE_QUIT:
 		if (a.has_seq)
@@ -865,6 +960,8 @@ void rt_control_free(struct rt_ctl *ctl)
 {
 	if (!ctl)
 		return;
+	while (ctl->waking)
+		forget_waking(ctl, ctl->waking->app_id);
 	while (ctl->first) {
 		struct publication *p = ctl->first;
 

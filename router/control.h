@@ -18,6 +18,8 @@ void rt_control_free(struct rt_ctl *c);			   /* after the main loop and all work
 /* Worker threads. */
 void rt_control_drained(struct rt_worker *w, const char *dyno_id);
 void rt_control_ask_cert(struct rt_worker *w); /* rt_certs_find said WAIT or OLD */
+struct rt_wapp;
+void rt_control_wake(struct rt_worker *w, struct rt_wapp *a); /* a request waits; it sleeps */
 void rt_control_dyno_fail(struct rt_worker *w, const char *app_id, const char *dyno_id);
 
 #endif

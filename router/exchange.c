@@ -1,5 +1,6 @@
 /* exchange.c - one request from its head to its answer: choosing a dyno, trying again, passing the
  * body on, giving up. The way back is in response.c. */
+#include "router/control.h"
 #include "router/rewrite.h"
 #include "router/worker.h"
 
@@ -46,11 +47,28 @@ static void leave_dyno(struct rt_conn *c)
 	}
 }
 
+/* What sleeps after a while without requests is judged by these. The loop's time is the steady
+ * clock's. */
+static void note_end(struct rt_conn *c, _Atomic int *open)
+{
+	struct rt_stat *s = c->x.app->def->stat;
+
+	atomic_store_explicit(&s->ended, (int64_t)rt_now(c->w), memory_order_relaxed);
+	atomic_fetch_sub_explicit(open, 1, memory_order_release);
+}
+
 void rt_xchg_uncount(struct rt_conn *c)
 {
 	if (c->x.counted)
-		atomic_fetch_sub_explicit(&c->x.app->def->stat->open, 1, memory_order_relaxed);
+		note_end(c, &c->x.app->def->stat->open);
 	c->x.counted = false;
+}
+
+void rt_xchg_tunnelled(struct rt_conn *c)
+{
+	atomic_fetch_add_explicit(&c->x.app->def->stat->tunnels, 1, memory_order_relaxed);
+	c->tunnelled = true;
+	rt_xchg_uncount(c);
 }
 
 void rt_xchg_end(struct rt_conn *c)
@@ -65,6 +83,8 @@ void rt_xchg_end(struct rt_conn *c)
 	rt_gather_reset(&c->w->to_app);
 	rt_wapp_unwait(x->app, c);
 	rt_xchg_uncount(c);
+	if (c->tunnelled)
+		note_end(c, &x->app->def->stat->tunnels);
 	rt_wapp_unref(x->app);
 	x->app = NULL;
 }
@@ -277,6 +297,8 @@ void rt_xchg_start(struct rt_conn *c)
 static void wait_for_dyno(struct rt_conn *c)
 {
 	rt_wapp_wait(c->x.app, c);
+	if (c->x.app->def->state == ROUTE_ASLEEP && !c->x.app->ndynos)
+		rt_control_wake(c->w, c->x.app);
 	if (!rt_timer_is_set(&c->timer))
 		set_clock(c, RT_T_QUEUE); /* once: the budget is for all tries together */
 }
@@ -286,7 +308,7 @@ static enum rt_code closed_because(const struct rt_wapp *a)
 {
 	static const enum rt_code codes[] = {
 		[ROUTE_SERVING] = RT_OK, [ROUTE_BOOTING] = RT_OK, [ROUTE_CRASHED] = RT_H10,
-		[ROUTE_NO_WEB] = RT_H14, [ROUTE_BLANK] = RT_H81,
+		[ROUTE_NO_WEB] = RT_H14, [ROUTE_BLANK] = RT_H81,  [ROUTE_ASLEEP] = RT_OK,
 	};
 
 	if (a->def->state == ROUTE_MAINTENANCE)

@@ -1,4 +1,5 @@
 #include "router/table.h"
+#include "daemon/core/clock.h"
 
 #include <assert.h>
 #include <string.h>
@@ -15,6 +16,15 @@ static void stat_unref(struct rt_stat *s)
 {
 	if (s && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
 		free(s);
+}
+
+int64_t rt_stat_idle_ms(const struct rt_stat *s)
+{
+	/* Acquire: whoever made one of them 0 has set the time before. */
+	if (atomic_load_explicit(&s->open, memory_order_acquire) > 0 ||
+	    atomic_load_explicit(&s->tunnels, memory_order_acquire) > 0)
+		return 0;
+	return clock_mono_ms() - atomic_load_explicit(&s->ended, memory_order_relaxed);
 }
 
 void rt_app_unref(struct rt_app *a)
@@ -343,6 +353,7 @@ struct rt_app *rt_master_set(struct rt_master *m, struct rt_app *a, bool *change
 		a->slot = free_slot(m);
 		a->stat = xcalloc(1, sizeof *a->stat);
 		a->stat->refs = 1;
+		a->stat->ended = clock_mono_ms();
 		if (++m->napps * 2 > m->index_mask)
 			index_rebuild(m, (m->index_mask + 1) * 2);
 	}

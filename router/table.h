@@ -28,8 +28,14 @@ struct rt_host {
 /* Lives as long as any version of its app's entry. */
 struct rt_stat {
 	_Atomic int refs;
-	_Atomic int open; /* requests of the app, over all workers */
+	_Atomic int open;    /* requests of the app, over all workers */
+	_Atomic int tunnels; /* which are not among them */
+	_Atomic int64_t
+		ended; /* mono_ms when the last of either ended; at first when it was made */
 };
+
+/* How long the app has had no request; 0: one is open. Any thread. */
+int64_t rt_stat_idle_ms(const struct rt_stat *s);
 
 /* One app's route. Immutable once published; refs are atomic. */
 struct rt_app {

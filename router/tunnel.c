@@ -33,8 +33,7 @@ void rt_tunnel_start(struct rt_conn *c, const char *early, size_t n)
 	/* A deploy does not wait for tunnels, and they do not count against the app's requests: a
 	 * chat would reach that limit by being open. */
 	rt_wdyno_end(x->dyno);
-	c->tunnelled = true;
-	rt_xchg_uncount(c);
+	rt_xchg_tunnelled(c);
 	http1_free(c->parser);
 	http1_free(u->parser);
 	c->parser = u->parser = NULL;

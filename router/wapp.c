@@ -160,6 +160,7 @@ static void wapp_set(struct rt_wapp *a, struct rt_app *def)
 	rt_app_ref(def);
 	rt_app_unref(a->def);
 	a->def = def;
+	a->waking = false;
 }
 
 struct rt_wapp *rt_wapp_of(struct rt_worker *w, struct rt_app *def)

@@ -112,6 +112,7 @@ struct rt_wapp {
 	int ndynos, nquarantined;
 	struct rt_conn *waiting, *waiting_last; /* oldest first */
 	int nwaiting;
+	bool waking; /* paasd was asked, since def, to wake it */
 };
 
 struct rt_wapp *rt_wapp_of(struct rt_worker *w, struct rt_app *def); /* makes it on first use */
@@ -291,6 +292,7 @@ bool rt_xchg_try_again(struct rt_conn *c); /* true: under way again, or answered
 void rt_xchg_touch(struct rt_conn *c);	   /* octets moved: the clock of silence starts anew */
 void rt_xchg_end(struct rt_conn *c);	   /* lets go of dyno and app; the caller goes on with c */
 void rt_xchg_uncount(struct rt_conn *c);
+void rt_xchg_tunnelled(struct rt_conn *c); /* from a request to a tunnel */
 
 /* response.c */
 void rt_resp_read(struct rt_up *u, const char *p, size_t n);

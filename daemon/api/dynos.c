@@ -217,7 +217,7 @@ static json_t *dyno_json(struct api_req *q, const struct dyno_info *i, const cha
 {
 	static const char *const states[] = {
 		[DYNO_STARTING] = "starting", [DYNO_UP] = "up",	    [DYNO_STOPPING] = "down",
-		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down",
+		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down", [DYNO_IDLE] = "idle",
 	};
 
 	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:{s:s, s:i}, s:o, s:s, s:s, s:s, s:o}",

@@ -4,6 +4,7 @@
 #include "daemon/api/identity.h"
 #include "daemon/api/range.h"
 #include "daemon/api/route_words.h"
+#include "daemon/api/sleep.h"
 #include "proto/limits.h"
 
 #include <stdio.h>
@@ -106,6 +107,9 @@ static const struct api_route core[] = {
 	{ P, A "/dynos/:dyno/actions/stop", NEED_OPERATE, SCOPE_WRITE, api_dynos_stop, 0, "Stop a dyno" },
 	{ D, A "/formations/:type", NEED_OPERATE, SCOPE_WRITE, api_formation_restart, 0, "Restart the dynos of a type" },
 	{ P, A "/formations/:type/actions/stop", NEED_OPERATE, SCOPE_WRITE, api_formation_stop, 0, "Stop the dynos of a type" },
+	{ G, A "/sleep", NEED_VIEW, SCOPE_READ, api_sleep_info, 0, "When the app sleeps, and whether it does now (an extension, as the next two)" },
+	{ T, A "/sleep", NEED_OPERATE, SCOPE_WRITE, api_sleep_update, API_BODY, "Let it sleep when it has had no request for so long; the next one wakes it", api_fields_sleep },
+	{ P, A "/actions/wake", NEED_OPERATE, SCOPE_WRITE, api_sleep_wake, 0, "Wake it without a request" },
 	{ G, "/dyno-sizes", NEED_USER, SCOPE_ANY, api_dyno_sizes, 0, "Limit classes" },
 	{ G, "/dyno-sizes/:dyno_size", NEED_USER, SCOPE_ANY, api_dyno_size, 0, "One limit class" },
 	{ G, "/attach/:secret", NEED_NONE, SCOPE_ANY, api_attach_open, API_ON_LOOP | API_STREAM, "Terminal of a one-off dyno (upgrade)" },

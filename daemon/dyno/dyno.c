@@ -300,13 +300,15 @@ static void take(struct look *k, const struct run *r)
 	k->v[k->n++].command = xstrdup(r->info.command);
 }
 
-/* A crashed dyno that waits for its next try is still one of the app's dynos. */
-static void take_crashed(struct look *k, const struct slot *s)
+/* A crashed dyno that waits for its next try is still one of the app's dynos, and so is one that
+ * sleeps. */
+static void take_waiting(struct look *k, const struct slot *s)
 {
-	struct dyno_info i = {.state = DYNO_CRASHED, .num = s->num, .exit_code = -1};
+	struct dyno_info i = {
+		.state = s->app->asleep ? DYNO_IDLE : DYNO_CRASHED, .num = s->num, .exit_code = -1};
 
 	snprintf(i.app_id, sizeof i.app_id, "%s", s->app->id);
-	memcpy(i.id, s->crash_id, sizeof i.id);
+	memcpy(i.id, s->wait_id, sizeof i.id);
 	if (s->app->rel) {
 		snprintf(i.release_id, sizeof i.release_id, "%s", s->app->rel->release_id);
 		i.release_version = s->app->rel->version;
@@ -314,7 +316,9 @@ static void take_crashed(struct look *k, const struct slot *s)
 	snprintf(i.type, sizeof i.type, "%s", s->type);
 	snprintf(i.name, sizeof i.name, "%s.%d", s->type, s->num);
 	snprintf(i.size, sizeof i.size, "%s", s->size[0] ? s->size : dyno_sizes[0].name);
-	i.created_ms = i.state_ms = clock_wall_ms() - (clock_mono_ms() - s->crashed_at);
+	i.created_ms = i.state_ms = s->app->asleep
+					    ? s->app->asleep_ms
+					    : clock_wall_ms() - (clock_mono_ms() - s->crashed_at);
 	i.command = xstrdup(s->command ? s->command : "");
 	k->v = xrealloc(k->v, (size_t)(k->n + 1) * sizeof *k->v);
 	k->v[k->n++] = i;
@@ -335,7 +339,7 @@ static void do_list(void *arg)
 	if (!k->web_only)
 		LIST_FOREACH (struct slot, s, a->slots)
 			if (!s->cur && !s->fresh)
-				take_crashed(k, s);
+				take_waiting(k, s);
 	if (k->n)
 		qsort(k->v, (size_t)k->n, sizeof *k->v, by_name);
 }
@@ -411,7 +415,10 @@ static void do_state(void *arg)
 	LIST_FOREACH (struct slot, s, a->slots)
 		if (strcmp(s->type, "web") == 0 && !s->cur && !s->fresh)
 			crashed = true;
-	k->state = booting ? WEB_BOOTING : crashed ? WEB_CRASHED : WEB_NONE;
+	if (booting)
+		k->state = WEB_BOOTING;
+	else if (crashed)
+		k->state = a->asleep ? WEB_ASLEEP : WEB_CRASHED;
 }
 
 enum dyno_web dynos_web_state(struct dynos *d, const char *app_id)

@@ -13,7 +13,7 @@
 
 struct dynos;
 
-enum dyno_state { DYNO_STARTING, DYNO_UP, DYNO_STOPPING, DYNO_CRASHED, DYNO_DOWN };
+enum dyno_state { DYNO_STARTING, DYNO_UP, DYNO_STOPPING, DYNO_CRASHED, DYNO_DOWN, DYNO_IDLE };
 
 struct dyno_info { /* a copy: free to keep */
 	char id[37], app_id[37], release_id[37];
@@ -96,6 +96,15 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 bool dynos_restart(struct dynos *d, const char *app_id, const char *name);
 bool dynos_stop(struct dynos *d, const char *app_id,
 		const char *name); /* formation dynos come back */
+/* Sleep: every formation dyno is stopped (web ones are drained first) and the app has DYNO_IDLE
+ * ones in their place; dynos_scale then changes only what wakes up. It ends with dynos_wake,
+ * dynos_restart, the cut-over of dynos_deploy, and when no web dyno is wanted any more, for nobody
+ * could wake it. False: there are no web dynos, a deploy is under way, or it sleeps already. */
+bool dynos_sleep(struct dynos *d, const char *app_id);
+bool dynos_wake(struct dynos *d, const char *app_id); /* false: it does not sleep, or is deployed */
+bool dynos_asleep(struct dynos *d, const char *app_id);
+/* It slept before a restart: ahead of dynos_scale. False when dynos of it run all the same. */
+bool dynos_sleep_restore(struct dynos *d, const char *app_id, wall_ms since_ms);
 /* App destroyed: all dynos are killed, then done. */
 void dynos_forget(struct dynos *d, const char *app_id, void (*done)(void *arg), void *arg);
 
@@ -157,7 +166,7 @@ int dynos_web_up(struct dynos *d, const char *app_id, struct dyno_info **out);
 void dyno_infos_free(struct dyno_info *v, int n);
 /* Whether a dyno of any release still runs from the slug. */
 bool dynos_use_slug(struct dynos *d, const char *slug_id);
-enum dyno_web { WEB_UP, WEB_BOOTING, WEB_CRASHED, WEB_NONE };
+enum dyno_web { WEB_UP, WEB_BOOTING, WEB_CRASHED, WEB_NONE, WEB_ASLEEP };
 enum dyno_web dynos_web_state(struct dynos *d, const char *app_id);
 
 /* --- sizes: limit classes with Heroku's names --- */

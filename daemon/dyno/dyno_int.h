@@ -74,7 +74,8 @@ struct slot {
 	int crashes;
 	struct loop_timer *retry;
 	mono_ms crashed_at;
-	char crash_id[37]; /* of the dyno that waits to be tried again, as the API shows it */
+	char wait_id[37]; /* of the dyno that waits to be tried again, or sleeps, as the API shows
+			     it */
 };
 
 struct deploy {
@@ -93,6 +94,8 @@ struct app {
 	struct slot *slots;
 	struct run *runs;
 	struct deploy *deploy; /* running */
+	bool asleep;
+	wall_ms asleep_ms; /* since */
 	void (*forgotten)(void *arg);
 	void *forgotten_arg;
 };
@@ -159,6 +162,8 @@ struct app *dynos_app(struct dynos *d, const char *app_id, bool make);
 struct slot *slot_get(struct app *a, const char *type, int num, bool make);
 void slot_free(struct slot *s);
 void slot_start(struct slot *s);
+bool slot_known(const struct slot *s);
+void slot_forgive(struct slot *s);
 bool slot_restart(struct slot *s, const char *why);
 void app_publish(struct app *a, void (*done)(void *arg), void *arg);
 void app_maybe_free(struct app *a);

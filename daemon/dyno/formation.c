@@ -70,7 +70,7 @@ struct slot *slot_get(struct app *a, const char *type, int num, bool make)
 		return NULL;
 	s = xcalloc(1, sizeof *s);
 	s->app = a;
-	uuid_new(s->crash_id);
+	uuid_new(s->wait_id);
 	snprintf(s->type, sizeof s->type, "%s", type);
 	s->num = num;
 	s->next = *p;
@@ -157,7 +157,7 @@ static void remember_crash(struct slot *s, wall_ms restart_ms)
 }
 
 /* Ahead of dynos_scale, while paasd is starting, nobody knows yet what should run here. */
-static bool is_known(const struct slot *s)
+bool slot_known(const struct slot *s)
 {
 	return s->app->rel && s->command;
 }
@@ -167,12 +167,12 @@ static void retry(void *arg)
 	struct slot *s = arg;
 
 	s->retry = NULL;
-	if (!s->cur && !s->fresh && is_known(s))
+	if (!s->cur && !s->fresh && slot_known(s) && !s->app->asleep)
 		slot_start(s);
 }
 
 /* A new start that is not a crash's: the back-off begins anew. */
-static void forgive(struct slot *s)
+void slot_forgive(struct slot *s)
 {
 	if (!s->crashes)
 		return;
@@ -190,7 +190,7 @@ static void back_off(struct slot *s, const struct run *r)
 		s->crashes = 0;
 	s->crashes++;
 	s->crashed_at = clock_mono_ms();
-	uuid_new(s->crash_id);
+	uuid_new(s->wait_id);
 	wait = s->crashes == 1 ? 0 : unit << (s->crashes - 2 < 5 ? s->crashes - 2 : 5);
 	remember_crash(s, clock_wall_ms() + wait);
 	s->retry = loop_timer_start(s->app->d->l, (uint64_t)wait, retry, s);
@@ -265,7 +265,7 @@ static void start_others(struct app *a, const struct dyno_want *w)
 		struct slot *s = slot_get(a, w->type, k, true);
 
 		set_slot(s, w);
-		forgive(s);
+		slot_forgive(s);
 		if (s->cur && is_of(s->cur, a->rel))
 			continue; /* started by this cut-over before paasd was restarted */
 		if (s->cur)
@@ -283,6 +283,7 @@ static void flip(struct app *a)
 	int n = 0;
 
 	a->rel = dyno_release_ref(dp->rel);
+	a->asleep = false;
 	for (struct slot *s = a->slots; s; s = s->next) {
 		s->restart_queued = false;
 		if (!s->fresh || s->restarting)
@@ -297,7 +298,7 @@ static void flip(struct app *a)
 		set_slot(s, wanted(dp->want, dp->n, s->type, s->num));
 		loop_timer_stop(s->retry);
 		s->retry = NULL;
-		forgive(s);
+		slot_forgive(s);
 	}
 	/* run_stop() publishes without the old one each time; the first already has all new ones.
 	 */
@@ -336,11 +337,12 @@ static void deploy_fail(struct app *a, const struct run *bad)
 		}
 		if (s->cur || s->retry || s->fresh)
 			continue;
-		/* Of the serving release, and crashed while its replacement came up; or new. */
-		if (is_known(s))
-			slot_start(s);
-		else
+		/* Of the serving release, and crashed while its replacement came up; or asleep; or
+		 * new. */
+		if (!slot_known(s))
 			slot_free(s);
+		else if (!a->asleep)
+			slot_start(s);
 	}
 	app_publish(a, NULL, NULL);
 	deploy_end(a, &e);
@@ -425,15 +427,15 @@ bool slot_restart(struct slot *s, const char *why)
 	struct app *a = s->app;
 
 	s->restart_queued = a->deploy != NULL; /* only if it fails: else all is restarted anyway */
-	if (a->deploy || !is_known(s))
+	if (a->deploy || !slot_known(s))
 		return false;
 	if (!s->cur) {
 		if (!s->fresh)
 			slot_start(s);
-		forgive(s);
+		slot_forgive(s);
 		return true;
 	}
-	forgive(s);
+	slot_forgive(s);
 	run_log(s->cur, "%s", why);
 	if (strcmp(s->type, "web") != 0 || s->cur->info.state != DYNO_UP) {
 		run_stop(s->cur);
@@ -581,6 +583,9 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 		return;
 	dynos_assume(d, r);
 	drop_unwanted(a, want, n);
+	/* A request wakes it: without web dynos there would be none. */
+	if (a->asleep && !wanted(want, n, "web", 1))
+		a->asleep = false;
 	for (int i = 0; i < n; i++)
 		for (int k = 1; k <= want[i].quantity; k++) {
 			struct slot *s = slot_get(a, want[i].type, k, true);
@@ -588,7 +593,7 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 			set_slot(s, &want[i]);
 			settle(s);
 			resize(s);
-			if (!s->cur && !s->fresh && !s->retry)
+			if (!s->cur && !s->fresh && !s->retry && !a->asleep)
 				slot_start(s);
 		}
 	restart_next(a); /* the one that they waited for may be gone */
@@ -600,10 +605,10 @@ static bool matches(const char *name, const char *type, const char *dyno)
 	return !name || strcmp(name, type) == 0 || strcmp(name, dyno) == 0;
 }
 
-static bool each_match(struct dynos *d, const char *app_id, const char *name)
+static bool each_match(struct dynos *d, const char *app_id, const char *name, bool stop)
 {
 	struct app *a = dynos_app(d, app_id, false);
-	bool any = false;
+	bool any = false, asleep = a && a->asleep;
 
 	if (!a)
 		return false;
@@ -614,7 +619,10 @@ static bool each_match(struct dynos *d, const char *app_id, const char *name)
 		snprintf(full, sizeof full, "%s.%d", s->type, s->num);
 		if (matches(name, s->type, full)) {
 			any = true;
-			slot_restart(s, "Restarting");
+			if (!asleep)
+				slot_restart(s, "Restarting");
+			else if (!stop)
+				dynos_wake(d, app_id); /* all of it, once */
 		}
 	}
 	LIST_FOREACH (struct run, r, a->runs)
@@ -628,12 +636,12 @@ static bool each_match(struct dynos *d, const char *app_id, const char *name)
 
 bool dynos_restart(struct dynos *d, const char *app_id, const char *name)
 {
-	return each_match(d, app_id, name);
+	return each_match(d, app_id, name, false);
 }
 
 bool dynos_stop(struct dynos *d, const char *app_id, const char *name)
 {
-	return each_match(d, app_id, name);
+	return each_match(d, app_id, name, true);
 }
 
 void dynos_forget(struct dynos *d, const char *app_id, void (*done)(void *arg), void *arg)
@@ -680,6 +688,6 @@ void dynos_crash_restore(struct dynos *d, const char *app_id, const char *name, 
 	s = slot_get(a, type, num, true);
 	s->crashes = count;
 	s->crashed_at = clock_mono_ms();
-	if (left > 0 && !s->cur && !s->retry)
+	if (left > 0 && !s->cur && !s->retry && !a->asleep)
 		s->retry = loop_timer_start(d->l, (uint64_t)left, retry, s);
 }

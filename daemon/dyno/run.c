@@ -32,7 +32,7 @@ const char *dyno_state_name(enum dyno_state s)
 {
 	static const char *const names[] = {
 		[DYNO_STARTING] = "starting", [DYNO_UP] = "up",	    [DYNO_STOPPING] = "stopping",
-		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down",
+		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down", [DYNO_IDLE] = "idle",
 	};
 
 	return names[s];

@@ -16,6 +16,7 @@ struct rapp *rapp_get(struct releases *r, const char *app_id, bool make)
 	if (!make)
 		return NULL;
 	a = xcalloc(1, sizeof *a);
+	a->r = r;
 	snprintf(a->id, sizeof a->id, "%s", app_id);
 	a->next = r->apps;
 	r->apps = a;
@@ -38,6 +39,7 @@ void rapp_set_hosts(struct rapp *a, char **hosts)
 
 void rapp_free(struct rapp *a)
 {
+	loop_timer_stop(a->look);
 	dyno_release_unref(a->rel);
 	rows_hosts_free(a->hosts);
 	free(a);
@@ -46,10 +48,9 @@ void rapp_free(struct rapp *a)
 static enum route_state state_of(struct releases *r, const struct rapp *a, int up)
 {
 	static const enum route_state of_web[] = {
-		[WEB_UP] = ROUTE_SERVING,
-		[WEB_BOOTING] = ROUTE_BOOTING,
-		[WEB_CRASHED] = ROUTE_CRASHED,
-		[WEB_NONE] = ROUTE_NO_WEB,
+		[WEB_UP] = ROUTE_SERVING,      [WEB_BOOTING] = ROUTE_BOOTING,
+		[WEB_CRASHED] = ROUTE_CRASHED, [WEB_NONE] = ROUTE_NO_WEB,
+		[WEB_ASLEEP] = ROUTE_ASLEEP,
 	};
 	enum dyno_web w;
 
@@ -115,6 +116,7 @@ void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), v
 	ra.error_page = page_of(a, "ERROR_PAGE_URL");
 	ra.maintenance_page = page_of(a, "MAINTENANCE_PAGE_URL");
 	routes_set(r->ro, &ra, done, arg);
+	sleep_follow(a);
 	dyno_infos_free(up, n);
 	free(hosts);
 }
@@ -163,7 +165,7 @@ static const char *state_name(enum dyno_state s)
 {
 	static const char *const names[] = {
 		[DYNO_STARTING] = "starting", [DYNO_UP] = "up",	    [DYNO_STOPPING] = "down",
-		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down",
+		[DYNO_CRASHED] = "crashed",   [DYNO_DOWN] = "down", [DYNO_IDLE] = "idle",
 	};
 
 	return names[s];

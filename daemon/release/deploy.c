@@ -318,6 +318,7 @@ static void end(struct dep *d)
 
 	if (d->sm.state == D_LIVE && a) {
 		rapp_set_release(a, d->rel);
+		sleep_count_anew(a); /* people will look at it */
 	} else if (d->sm.state == D_FAILED) {
 		logd_printf(d->rs->log, d->plan.app_id, "heroku", "release",
 			    "Release v%d failed: %s", d->plan.version, d->err.msg);

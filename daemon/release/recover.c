@@ -5,6 +5,7 @@
 #include "daemon/store/app.h"
 #include "daemon/store/dyno.h"
 #include "daemon/store/release.h"
+#include "daemon/store/sleep.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct rapp_plan {
 	bool failed_first;
 	struct dyno_release *rel; /* of current */
 	struct store_crashes crashes;
+	struct store_sleep sleep;
 	char **hosts;
 };
 
@@ -45,6 +47,7 @@ static int read_app(struct tx *tx, struct recovery *rc, struct rapp_plan *p, str
 
 	if (store_releases_list(tx, p->app.id, 0, 0, true, OLDER + 1, &list, err) < 0 ||
 	    store_crash_list(tx, p->app.id, &p->crashes, err) < 0 ||
+	    store_sleep_get(tx, p->app.id, &p->sleep, err) < 0 ||
 	    rows_hosts(tx, p->app.id, &p->hosts, err) < 0)
 		return -1;
 	p->failed_first = list.n > 0 && list.v[0].status == STORE_FAILED;
@@ -166,6 +169,7 @@ static void adopted(void *arg)
 	for (int i = 0; i < rc->napps; i++) {
 		struct rapp_plan *p = &rc->apps[i];
 
+		sleep_recover(rapp_get(r, p->app.id, true), &p->sleep);
 		for (int k = 0; k < p->crashes.n; k++)
 			dynos_crash_restore(r->dy, p->app.id, p->crashes.v[k].name,
 					    p->crashes.v[k].count, p->crashes.v[k].restart_ms);

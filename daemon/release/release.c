@@ -39,6 +39,7 @@ int releases_new(struct loop *l, const struct config *cfg, struct store *st, str
 	pthread_cond_init(&r->changed, NULL);
 	ops.arg = r;
 	r->dy = dynos_new(l, cfg, st, log, la, &ops);
+	routes_on_wake(ro, sleep_wake_op, r);
 	*out = r;
 	return 0;
 }
@@ -77,6 +78,7 @@ void releases_stop(struct releases *r, bool keep_dynos, void (*done)(void *arg),
 	r->closing = true;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
+	sleep_end(r);
 	way_end(r);
 }
 

@@ -75,6 +75,12 @@ int release_run_oneoff(struct releases *r, const char *app_id, const struct oneo
 		       struct dyno_info *out, struct err *err); /* blocks until started */
 int release_restart(struct releases *r, const char *app_id, const char *name, struct err *err);
 int release_stop(struct releases *r, const char *app_id, const char *name, struct err *err);
+/* Sleep: after so long without a request every dyno of the app is stopped; the next request, which
+ * waits in the router meanwhile, starts them again (docs/internals/sleep.md). 0: never, and an app
+ * that sleeps wakes. Any thread but a loop. */
+int release_sleep_set(struct releases *r, const char *app_id, int minutes, struct err *err);
+int release_sleep_set_s(struct releases *r, const char *app_id, int64_t seconds, struct err *err);
+void release_wake(struct releases *r, const char *app_id); /* if it sleeps */
 /* App made, renamed, destroyed, maintenance switched: routes follow. Destroy stops all dynos first.
  */
 int release_app_changed(struct releases *r, const char *app_id, struct err *err);

@@ -73,10 +73,15 @@ struct dep {
 /* What the loop knows of an app. */
 struct rapp {
 	struct rapp *next;
+	struct releases *r;
 	char id[37], name[32];
 	char **hosts; /* owned: custom domains, NULL-terminated; or NULL */
 	bool maintenance, failed_first;
 	struct dyno_release *rel; /* current with a slug; NULL before the first deploy */
+	int64_t sleep_s;	  /* without a request until it sleeps; 0 = never */
+	bool asleep;		  /* as the store has it */
+	mono_ms awake;		  /* since */
+	struct loop_timer *look;  /* at whether it may sleep */
 };
 
 struct releases {
@@ -122,6 +127,14 @@ void apps_publish_op(const char *app_id, void (*done)(void *done_arg), void *don
 void apps_drain_op(const char *dyno_id, void (*done)(void *done_arg), void *done_arg, void *arg);
 void apps_changed_op(const struct dyno_info *i, enum dyno_state was, void *arg);
 void apps_free(struct releases *r);
+
+/* sleep.c, loop thread */
+struct store_sleep;
+void sleep_recover(struct rapp *a, const struct store_sleep *s); /* ahead of its dynos_scale */
+void sleep_count_anew(struct rapp *a); /* from now on, whatever was before */
+void sleep_follow(struct rapp *a);     /* its dynos may have gone to sleep, or woken */
+void sleep_wake_op(void *arg, const char *app_id);
+void sleep_end(struct releases *r); /* clocks stop */
 
 /* deploy.c */
 void dep_enqueue(void *dep);				 /* loop thread */

@@ -21,7 +21,8 @@ struct entry {
 
 struct waiter {
 	uint64_t seq;
-	uint16_t frame; /* ROUTE_ACK or ROUTE_DRAINED */
+	uint16_t frame;	  /* ROUTE_ACK, ROUTE_DRAINED or ROUTE_IDLE */
+	int64_t *idle_ms; /* borrowed; of ROUTE_IDLE */
 	void (*done)(void *arg);
 	void *arg;
 	struct routes *r;
@@ -47,6 +48,8 @@ struct routes {
 	void *fail_arg;
 	void (*on_ask)(void *arg, const char *host);
 	void *ask_arg;
+	void (*on_wake)(void *arg, const char *app_id);
+	void *wake_arg;
 };
 
 static void disconnect(struct routes *r);
@@ -87,8 +90,8 @@ static void on_late(void *arg)
 	disconnect(r); /* connect anew: it gets the whole table once more */
 }
 
-static void wait_for(struct routes *r, uint16_t frame, uint64_t seq, uint64_t ms,
-		     void (*done)(void *arg), void *arg)
+static struct waiter *wait_for(struct routes *r, uint16_t frame, uint64_t seq, uint64_t ms,
+			       void (*done)(void *arg), void *arg)
 {
 	struct waiter *w = xcalloc(1, sizeof *w);
 
@@ -97,6 +100,7 @@ static void wait_for(struct routes *r, uint16_t frame, uint64_t seq, uint64_t ms
 	if (loop_is_here(r->loop)) /* not yet while paasd is being put together */
 		w->timer = loop_timer_start(r->loop, ms, on_late, w);
 	r->waiters = w;
+	return w;
 }
 
 /* --- sending ------------------------------------------------------------------------------------
@@ -198,12 +202,15 @@ static void send_table(struct routes *r, void (*done)(void *arg), void *arg)
 /* --- receiving ----------------------------------------------------------------------------------
  */
 
-static void on_answer(struct routes *r, uint16_t type, uint64_t seq)
+static void on_answer(struct routes *r, uint16_t type, uint64_t seq, int64_t idle_ms)
 {
 	for (struct waiter *w = r->waiters, *next; w; w = next) {
 		next = w->next;
-		if (w->frame == type && w->seq == seq)
-			waiter_end(w);
+		if (w->frame != type || w->seq != seq)
+			continue;
+		if (w->idle_ms)
+			*w->idle_ms = idle_ms;
+		waiter_end(w);
 	}
 }
 
@@ -212,11 +219,14 @@ static int on_frame(struct routes *r, struct wire_frame *f)
 	char app_id[64] = "", dyno_id[64] = "", host[256] = "";
 	struct wire_field w;
 	uint64_t seq = 0;
+	int64_t idle_ms = -1;
 	int n;
 
 	while ((n = wire_next(f, &w)) == 1) {
 		if (w.key == R_SEQ)
 			seq = wire_get_u64(&w);
+		else if (w.key == R_IDLE_MS)
+			idle_ms = (int64_t)wire_get_u64(&w);
 		else if (w.key == R_APP_ID)
 			wire_copy_str(&w, app_id, sizeof app_id);
 		else if (w.key == R_DYNO_ID)
@@ -226,12 +236,14 @@ static int on_frame(struct routes *r, struct wire_frame *f)
 	}
 	if (n < 0)
 		return -1;
-	if (f->type == ROUTE_ACK || f->type == ROUTE_DRAINED)
-		on_answer(r, f->type, seq);
+	if (f->type == ROUTE_ACK || f->type == ROUTE_DRAINED || f->type == ROUTE_IDLE)
+		on_answer(r, f->type, seq, idle_ms);
 	else if (f->type == ROUTE_DYNO_FAIL && r->on_fail)
 		r->on_fail(r->fail_arg, app_id, dyno_id);
 	else if (f->type == ROUTE_CERT_ASK && r->on_ask)
 		r->on_ask(r->ask_arg, host);
+	else if (f->type == ROUTE_WAKE && r->on_wake)
+		r->on_wake(r->wake_arg, app_id);
 	return 0;
 }
 
@@ -480,6 +492,31 @@ void routes_drain(struct routes *r, const char *dyno_id, uint64_t timeout_ms,
 	wire_end(&out, mark);
 	wait_for(r, ROUTE_DRAINED, r->seq, timeout_ms + DRAIN_MORE_MS, done, arg);
 	send_buf(r, &out);
+}
+
+void routes_idle(struct routes *r, const char *app_id, int64_t *idle_ms, void (*done)(void *arg),
+		 void *arg)
+{
+	struct buf out = {0};
+	size_t mark;
+
+	*idle_ms = -1;
+	if (!is_live(r)) {
+		call_later(r, done, arg);
+		return;
+	}
+	mark = wire_begin(&out, ROUTE_IDLE_ASK);
+	wire_u64(&out, R_SEQ, ++r->seq);
+	wire_str(&out, R_APP_ID, app_id);
+	wire_end(&out, mark);
+	wait_for(r, ROUTE_IDLE, r->seq, ACK_MS, done, arg)->idle_ms = idle_ms;
+	send_buf(r, &out);
+}
+
+void routes_on_wake(struct routes *r, void (*fn)(void *arg, const char *app_id), void *arg)
+{
+	r->on_wake = fn;
+	r->wake_arg = arg;
 }
 
 void routes_quit(struct routes *r, uint64_t timeout_ms)

@@ -28,6 +28,12 @@ void routes_free(struct routes *r);
 /* The router could not connect to a dyno (at most one call a second). */
 void routes_on_dyno_fail(struct routes *r,
 			 void (*fn)(void *arg, const char *app_id, const char *dyno_id), void *arg);
+/* A request waits for an app that was set ROUTE_ASLEEP: to be set anew. */
+void routes_on_wake(struct routes *r, void (*fn)(void *arg, const char *app_id), void *arg);
+/* How long the app has had no request, into *idle_ms before done: 0 while one is open, -1 when
+ * nobody can tell now. */
+void routes_idle(struct routes *r, const char *app_id, int64_t *idle_ms, void (*done)(void *arg),
+		 void *arg);
 /* A TLS client wants a name that has a route: answer with routes_cert, soon. */
 void routes_on_cert_ask(struct routes *r, void (*fn)(void *arg, const char *host), void *arg);
 /* The certificate of host, PEM; NULL: it has none, the default it is. Lost when the router is away:

@@ -214,9 +214,9 @@ CREATE INDEX review_apps_pipeline ON review_apps (pipeline_id);
 CREATE INDEX review_apps_app ON review_apps (app_id);
 CREATE UNIQUE INDEX review_apps_branch ON review_apps (pipeline_id, branch) WHERE status NOT IN ('deleted');
 
-CREATE TABLE sleeping_apps (                 -- apps that sleep after idle minutes
+CREATE TABLE sleeping_apps (                 -- apps that sleep when nobody asks for them
 	app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
-	idle_minutes INTEGER NOT NULL,
+	after_s INTEGER NOT NULL,            -- without a request
 	asleep INTEGER NOT NULL DEFAULT 0,
-	since_ms INTEGER
+	since_ms INTEGER                     -- asleep, or awake
 ) STRICT;

@@ -12,11 +12,13 @@ ACK, DRAINED, INFO, DYNO_FAIL = 32, 33, 34, 35
  R_DYNO_PORT, R_TIMEOUT_MS, R_LEFT, R_PID, R_LISTEN, R_REQUESTS, R_DROPPED) = range(1, 17)
 R_ERROR_PAGE, R_CERT, R_KEY, R_MAINTENANCE_PAGE = 17, 18, 19, 20
 CERT, CERT_DROP, CERT_ASK = 9, 10, 36
-SERVING, BOOTING, CRASHED, NO_WEB, BLANK, MAINTENANCE = range(6)
+IDLE_ASK, WAKE, IDLE = 11, 37, 38
+R_IDLE_MS = 21
+SERVING, BOOTING, CRASHED, NO_WEB, BLANK, MAINTENANCE, ASLEEP = range(7)
 K_SEQ, K_DROPPED, K_APP, K_SOURCE, K_PROC, K_TS_US, K_TEXT = range(1, 8)
 LOG_BATCH, LOG_ACK = 1, 2
 
-NUMBERS = {R_SEQ, R_STATE, R_DYNO_PORT, R_TIMEOUT_MS, R_LEFT, R_PID, R_REQUESTS, R_DROPPED}
+NUMBERS = {R_SEQ, R_STATE, R_DYNO_PORT, R_TIMEOUT_MS, R_LEFT, R_PID, R_REQUESTS, R_DROPPED, R_IDLE_MS}
 LOG_NUMBERS = {K_SEQ, K_DROPPED, K_TS_US}
 
 
@@ -159,6 +161,12 @@ class Control:
 
     def drain(self, dyno_id, ms, timeout=20):
         return self.wait(DRAINED, self.send_drain(dyno_id, ms), timeout)[R_LEFT]
+
+    def idle_ms(self, app_id):
+        """None: no such app."""
+        seq = self.next_seq()
+        self.sock.sendall(frame(IDLE_ASK, (R_SEQ, seq), (R_APP_ID, app_id)))
+        return self.wait(IDLE, seq).get(R_IDLE_MS)
 
     def stats(self):
         self.sock.sendall(frame(STATS))
