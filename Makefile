@@ -22,7 +22,7 @@ O   := build/obj/$(FLAVOUR)
 BIN := $(if $(filter release,$(FLAVOUR)),build,build/$(FLAVOUR))
 GEN := build/gen
 
-PKGS := libuv libgit2 sqlite3 libcurl jansson yaml-0.1 libsodium libseccomp libarchive zlib libssl libcrypto libidn2
+PKGS := libuv libgit2 sqlite3 libcurl jansson yaml-0.1 libsodium libseccomp libarchive zlib libssl libcrypto libidn2 libpq
 HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
 PKG_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
 # One list a library, so that each binary can name just what it uses.
@@ -49,8 +49,8 @@ CFLAGS  := $(BASE) $(F_$(FLAVOUR))
 LDFLAGS := -Wl,--as-needed $(LD_$(FLAVOUR))
 
 # --- what is built -------------------------------------------------------------------------
-DIRS := proto daemon $(patsubst %/,%,$(wildcard daemon/*/)) router launcher shim fileserver cli
-MAINS := daemon/main.c router/main.c launcher/main.c shim/main.c fileserver/main.c cli/main.c
+DIRS := proto daemon $(patsubst %/,%,$(wildcard daemon/*/)) router launcher shim fileserver postgres cli
+MAINS := daemon/main.c router/main.c launcher/main.c shim/main.c fileserver/main.c postgres/main.c cli/main.c
 LIB_SRC := $(filter-out $(MAINS),$(foreach d,$(DIRS),$(wildcard $(d)/*.c))) $(GEN)/sql_table.c $(GEN)/api_schema.c
 LIB_OBJ := $(patsubst %.c,$(O)/%.o,$(LIB_SRC))
 LIB := $(O)/libpaas.a
@@ -61,8 +61,9 @@ B_paas-router   := router/main.c
 B_paas-launcher := launcher/main.c
 B_paas-shim     := shim/main.c
 B_paas-static   := fileserver/main.c
+B_paas-postgres := postgres/main.c
 B_paasctl       := cli/main.c
-PROGRAMS := $(foreach p,paasd paas-router paas-launcher paas-shim paas-static paasctl,\
+PROGRAMS := $(foreach p,paasd paas-router paas-launcher paas-shim paas-static paas-postgres paasctl,\
             $(if $(wildcard $(B_$(p))),$(p)))
 
 .PHONY: all

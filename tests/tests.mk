@@ -107,7 +107,7 @@ check-cppcheck: $(GEN_FILES)
 	@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability \
 	  --suppress=missingIncludeSystem --suppress=syntaxError:daemon/http/server_int.h --suppress=unknownMacro --suppress=nullPointerRedundantCheck \
 	  -D__GNUC__ -I. -I$(GEN) -j$$(nproc) \
-	  proto daemon router launcher shim fileserver cli
+	  proto daemon router launcher shim fileserver postgres cli
 check-docs: all
 	@$(BIN)/paasd config:docs | diff -u docs/config.md - >&2 || { echo "docs/config.md is stale: build/paasd config:docs > docs/config.md"; exit 1; }
 	@$(BIN)/paasd api:docs | diff -u docs/api.md - >&2 || { echo "docs/api.md is stale: build/paasd api:docs > docs/api.md"; exit 1; }

@@ -47,7 +47,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-PROGRAMS = ('paasd', 'paas-launcher', 'paas-router', 'paas-shim', 'paas-static', 'paasctl')
+PROGRAMS = ('paasd', 'paas-launcher', 'paas-router', 'paas-shim', 'paas-static', 'paas-postgres', 'paasctl')
 
 
 def copy_checkout(root, bin, to):
