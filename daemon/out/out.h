@@ -32,22 +32,30 @@ enum out_fault {
 /* "certificate", "timeout" ...: for people and for the API. */
 const char *out_fault_name(enum out_fault f);
 
-/* --- POSTs --- */
-struct out_request { /* borrowed during out_post */
+/* --- requests: POSTs, and others --- */
+struct out_request {	    /* borrowed during out_post */
+	const char *method; /* NULL = POST */
 	const char *url;
 	const char *user, *password; /* Basic; NULL = none */
 	const char *const *headers;  /* "Name: value", ends with NULL */
 	const void *body;
 	size_t len;
 	long timeout_ms;
+	size_t keep; /* bytes of the answer's body that are wanted; a longer one is OUT_BROKEN. 0 =
+		      * none, and its length does not matter */
 };
-struct out_answer {
+struct out_answer { /* borrowed during done */
 	int status; /* HTTP; 0 = there was none, see fault */
 	enum out_fault fault;
 	char why[160]; /* for people; no secrets, no URL */
 	int retry_after_s;
+	const char *body; /* as far as it was to be kept; NUL-terminated; never NULL */
+	size_t len;
+	const struct out_call *call;
 };
 struct out_call;
+/* A header of the answer, or NULL. During done. */
+const char *out_answer_header(const struct out_answer *a, const char *name);
 /* done is not called from inside. */
 struct out_call *out_post(struct out *o, const struct out_request *r,
 			  void (*done)(const struct out_answer *a, void *arg), void *arg);

@@ -98,7 +98,7 @@ struct provider_request { /* owned content; provider_request_clear */
 void provider_request_clear(struct provider_request *r);
 #define provider_request_clear_p provider_request_clear
 
-struct provider_pull { /* as provider_event has them */
+struct provider_pull { /* as provider_event has them; a fork of GitLab's is "projects/NUMBER" */
 	int64_t number;
 	bool open, merged;
 	char *branch, *sha, *base, *fork, *title, *author;
