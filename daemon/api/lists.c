@@ -13,8 +13,6 @@ static const struct thing {
 	{"addon-services", "addon_service", "add-on service"},
 	{"/plans", "plan", "plan"},
 	{"addons", "add_on", "add-on"},
-	{"pipeline-couplings", "pipeline_coupling", "pipeline coupling"},
-	{"pipelines", "pipeline", "pipeline"},
 	{"telemetry-drains", "telemetry_drain", "telemetry drain"},
 };
 

@@ -444,8 +444,7 @@ def test_stacks_regions_and_sizes(owner, app):
 
 
 def test_what_there_is_none_of(owner, app):
-    for path in ('/addons', '/users/~/addons', '/addon-attachments', '/addon-services', '/pipelines', '/pipelines?eq[name]=x',
-                 '/pipeline-couplings', '/users/~/pipeline-couplings', f'/apps/{app}/addons', f'/apps/{app}/addon-attachments',
+    for path in ('/addons', '/users/~/addons', '/addon-attachments', '/addon-services', f'/apps/{app}/addons', f'/apps/{app}/addon-attachments',
                  f'/apps/{app}/telemetry-drains'):
         assert owner('GET', path, want=200).json == [], path
     owner('GET', '/users/someone@example.com/addons', want=404)
@@ -458,10 +457,6 @@ def test_what_there_is_none_of(owner, app):
                               ('DELETE', '/addon-attachments/x'), ('GET', f'/apps/{app}/addon-attachments/x')],
         'addon_service': [('GET', '/addon-services/x'), ('GET', '/addon-services/x/plans')],
         'plan': [('GET', '/plans/x')],
-        'pipeline': [('GET', '/pipelines/x'), ('PATCH', '/pipelines/x'), ('DELETE', '/pipelines/x'),
-                     ('GET', '/pipelines/x/pipeline-couplings')],
-        'pipeline_coupling': [('GET', '/pipeline-couplings/x'), ('PATCH', '/pipeline-couplings/x'), ('DELETE', '/pipeline-couplings/x'),
-                              ('GET', f'/apps/{app}/pipeline-couplings')],
         'telemetry_drain': [('GET', '/telemetry-drains/x'), ('PATCH', '/telemetry-drains/x'), ('DELETE', '/telemetry-drains/x')],
     }
     for resource, requests in found.items():
@@ -469,7 +464,7 @@ def test_what_there_is_none_of(owner, app):
             a = owner(method, path, None if method == 'GET' else {'a': 1}, want=404)
             assert a.json['resource'] == resource and a.message.startswith("Couldn't find that "), (method, path)
     owner('GET', '/addon-services/x/plans/y', want=404)
-    for path in (f'/apps/{app}/addons', '/addon-attachments', '/pipelines', '/pipeline-couplings', '/telemetry-drains'):
+    for path in (f'/apps/{app}/addons', '/addon-attachments', '/telemetry-drains'):
         assert 'This platform has no ' in owner('POST', path, {'plan': 'x'}, want=422).message
 
 

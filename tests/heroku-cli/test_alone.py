@@ -79,7 +79,6 @@ def test_what_there_is_none_of(heroku):
     (['addons:plans', 'nothing'], "Couldn't find that add-on"),
     (['addons:info', 'nothing', *A], "Couldn't find that add-on"), (['pg:psql', *A], f'{APP} has no databases'),
     (['pipelines:info', 'nothing'], 'Pipeline not found'), (['ci', '-p', 'nothing'], 'Pipeline not found'),
-    (['pipelines:create', 'p', '-s', 'staging', *A], 'This platform has no pipelines'),
     (['reviewapps:enable', '-p', 'nothing'], "Couldn't find that pipeline"),
     (['spaces'], 'You do not have access to any spaces'), (['spaces:info', '-s', 'x'], "Couldn't find that space"),
     (['apps', '-s', 'x'], "Couldn't find that space"), (['container:push', 'web', *A], 'for Docker apps only')],

@@ -28,7 +28,9 @@ MIME = 'application/vnd.heroku+json; version=3'
 
 # Which test file makes each route answer as the schema says; test_api_resources.py takes the rest.
 CLAIMS = {
-    'front': re.compile(r'.*/(domains|sni-endpoints|acm|addons|addon-[^/]+|plans|pipelines|pipeline-couplings|'
+    'pipelines': re.compile(r'/pipelines(/:pipeline(/(stage|pipeline-couplings|latest-\w+)(/.*)?)?)?$|'
+                            r'.*/pipeline-(couplings|transfers|promotions|diff)(/|$)'),
+    'front': re.compile(r'.*/(domains|sni-endpoints|acm|addons|addon-[^/]+|plans|'
                         r'app-transfers|telemetry-drains|buildpacks|filters|current-status|available-[^/]+|usage)(/|$)|/dyno-sizes/'),
     'identity': re.compile(r'/(account|users|oauth|auth|invitations|join|audit|teams|organizations|spaces|'
                            r'enterprise-accounts)(/(?!rate-limits|:account/apps|app-transfers)|$)|'
