@@ -168,6 +168,14 @@
 #define LIM_LOG_SPOOL	   MiB(1)  /* kept by a shim while paasd is away */
 #define LIM_LOG_TAIL_QUEUE 1024
 #define LIM_WIRE_FRAME	   MiB(4)
+/* dumps, restores and copies of databases */
+#define LIM_TRANSFERS_OPEN  8	 /* of one database: running or waiting */
+#define LIM_TRANSFER_LOG    200	 /* lines that are kept of one */
+#define LIM_TRANSFER_ROWS   100	 /* of an app, of those without a file */
+#define LIM_TRANSFER_TRIES  3	 /* begun again after a crash of paasd */
+#define LIM_TRANSFER_LIST   MiB(32) /* table of contents of a dump; digest of a database */
+#define LIM_TRANSFER_URL_MS (60 * 60 * 1000) /* a public URL is good for */
+#define LIM_SCHEDULES	    10	 /* daily backups of one database */
 /* drains and webhooks (Dev Center: Log Drains, App Webhooks) */
 #define LIM_OUT_URL	     2048
 #define LIM_OUT_CONNECT_MS   10000

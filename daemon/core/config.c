@@ -247,6 +247,19 @@ const struct config_key config_keys[] = {
 	    "Certificate authorities (PEM) that log drains and webhooks are checked with, besides "
 	    "the system's."),
 
+	INT("backups.concurrency", backup_concurrency, "2", "transfers", 1, 32,
+	    "Backups, restores and copies of databases that run at once; of one database always "
+	    "one."),
+	INT("backups.timeout", backup_timeout_s, "14400", "s", 10, 604800,
+	    "Longest time that one of them may take."),
+	INT("backups.max_size", backup_mb, "20480", "MB", 1, 10000000,
+	    "Largest dump of a database; also of one that is restored from a URL."),
+	INT("backups.keep_scheduled", backups_scheduled, "7", "backups", 1, 1000,
+	    "Scheduled backups that are kept of a database, unless its plan says otherwise; older "
+	    "ones go."),
+	INT("backups.keep_manual", backups_manual, "10", "backups", 1, 1000,
+	    "The same for backups that were made by hand."),
+
 	INT("router.workers", router_workers, "0", "threads", 0, 256,
 	    "Router threads. 0: one a core."),
 	{0},

@@ -76,19 +76,24 @@ CREATE TABLE services (
 
 -- Dumps, restores and copies of databases (the data API's transfers).
 CREATE TABLE transfers (
-	id TEXT PRIMARY KEY,
+	id TEXT PRIMARY KEY,                 -- names a backup's file STATE/backups/ID
 	app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, -- owner of the add-on
-	addon_id TEXT REFERENCES addons (id) ON DELETE SET NULL,
+	addon_id TEXT REFERENCES addons (id) ON DELETE SET NULL, -- a backup's source, else the target
 	num INTEGER NOT NULL,                -- from 1, per app
 	kind TEXT NOT NULL CHECK (kind IN ('backup', 'restore', 'copy')),
-	from_type TEXT NOT NULL, from_name TEXT NOT NULL, from_url BLOB NOT NULL, -- URLs sealed
-	to_type TEXT NOT NULL, to_name TEXT NOT NULL, to_url BLOB NOT NULL,
+	from_name TEXT NOT NULL, to_name TEXT NOT NULL, -- as people call them: DATABASE, BACKUP
+	from_addon_id TEXT,                  -- a copy's source
+	from_transfer_id TEXT,               -- the backup that is restored
+	from_url BLOB,                       -- sealed; a source that is neither
+	extensions TEXT NOT NULL DEFAULT '', -- made before a restore: "hstore,geo.postgis"
 	state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'verifying', 'succeeded', 'failed', 'canceled')),
+	tries INTEGER NOT NULL DEFAULT 0,    -- how often it was begun: again after a crash
 	schedule_id TEXT,
-	file TEXT,                           -- of a backup: below STATE/backups
-	file_key BLOB,                       -- sealed
+	user_id TEXT REFERENCES users (id) ON DELETE SET NULL,
+	file_key BLOB,                       -- sealed; NULL = there is no file
+	checksum TEXT,                       -- SHA-256 of the dump
 	source_bytes INTEGER, processed_bytes INTEGER,
-	verified_ms INTEGER,
+	verified_ms INTEGER,                 -- restored elsewhere and found to be the same
 	failure TEXT,
 	log TEXT NOT NULL DEFAULT '[]',      -- JSON array of {created_at, level, message}
 	started_ms INTEGER, finished_ms INTEGER, canceled_ms INTEGER, deleted_ms INTEGER,

@@ -1,0 +1,72 @@
+/* transfer.h - backups, restores and copies of databases, and daily backups
+ * (docs/postgres-backups.md, docs/internals/pg-transfers.md; Dev Center: Heroku PGBackups).
+ *
+ * Each is a row of the store that moves pending -> running -> verifying -> succeeded | failed |
+ * canceled, run by one of a few threads; of one database one at a time. What a crash cuts off is
+ * begun again at the next start. A dump is made in a snapshot, streamed into an encrypted file,
+ * restored into a scratch database beside its source and compared with it before it counts.
+ * Restores and copies fill a scratch database, too, which then takes the place of the target in one
+ * step: a database is as it was, or wholly the new one.
+ *
+ * Any thread but a loop; all block. */
+#ifndef PG_TRANSFER_H
+#define PG_TRANSFER_H
+
+#include "daemon/core/config.h"
+#include "daemon/store/transfer_pg.h"
+
+/* How the engine gets at databases: the add-ons, in tests something else. */
+enum pg_scratch {
+	PG_SCRATCH_CREATE, /* an empty database of the add-on's role, on the same server; one of
+			      that name which exists already is dropped first. *url gets it. */
+	PG_SCRATCH_DROP,   /* with its connections; nothing when there is none */
+	PG_SCRATCH_SWAP,   /* it becomes the add-on's database, whose name and URL stay; the former
+			      one is dropped. NOT_FOUND when there is no scratch database. */
+};
+struct pg_place {
+	void *arg;
+	/* The add-on's URL as this host reaches it; owned by the caller. */
+	int (*url)(void *arg, const char *addon_id, char **url, struct err *err);
+	/* name: lower case letters, digits and _, below 32. url: only of CREATE. */
+	int (*scratch)(void *arg, const char *addon_id, enum pg_scratch what, const char *name,
+		       char **url, struct err *err);
+	/* How many backups the add-on's plan keeps; -1 = as the settings say. */
+	int (*keep)(void *arg, const char *addon_id, bool scheduled);
+};
+
+struct pg_transfers;
+struct pg_transfers_deps { /* borrowed */
+	const struct config *cfg;
+	struct store *store;
+	struct pg_place place;
+};
+/* Starts the threads; takes up what is not over, removes files that belong to nothing. */
+int pg_transfers_open(const struct pg_transfers_deps *d, struct pg_transfers **out,
+		      struct err *err);
+/* Cuts off what runs, to be taken up at the next start. */
+void pg_transfers_stop(struct pg_transfers *t);
+void pg_transfers_free(struct pg_transfers *t); /* after stop; NULL is fine */
+
+int pg_transfer_new(struct pg_transfers *t, const struct store_pgt_new *in, struct store_pgt *out,
+		    struct err *err);
+/* INVALID_PARAMS when it is over. What runs ends a moment later. */
+int pg_transfer_cancel(struct pg_transfers *t, const char *id, struct err *err);
+/* The file goes, too. CONFLICT while it runs. */
+int pg_transfer_delete(struct pg_transfers *t, const char *id, struct err *err);
+
+/* Octets from to `to` (excluded) of a backup's dump, decrypted, to fn, which returns -1 to end it.
+ * row: with its file_key. NOT_FOUND, CORRUPT. */
+int pg_backup_read(struct pg_transfers *t, const struct store_pgt *row, uint64_t from, uint64_t to,
+		   int (*fn)(const void *p, size_t n, void *arg), void *arg, struct err *err);
+
+#define PGT_TIME 32
+void pgt_time(wall_ms t, char out[PGT_TIME]); /* "2026-01-31 12:00:00 +0000", as this API has it */
+
+/* --- schedules (schedule.c) --- */
+/* INVALID_PARAMS: an hour or a time zone that is none; more than LIM_SCHEDULES. */
+int pg_schedule_set(struct pg_transfers *t, const char *addon_id, const char *name, int hour,
+		    const char *timezone, struct store_pgt_schedule *out, struct err *err);
+/* Begins the backups whose time has come: each once, however long ago that was. */
+int pg_schedules_run(struct pg_transfers *t, wall_ms now, struct err *err);
+
+#endif
