@@ -79,12 +79,14 @@ class Platform:
             supp = os.path.join(root, 'tests', 'tools', 'tsan.supp')
             self.environ.setdefault('TSAN_OPTIONS', f'suppressions={supp}:exitcode=0')
         self.proc = None
+        self.keeps = False  # paasd leaves router and dynos running when it is told to stop
         self.log = open(os.path.join(self.dir, 'paasd.log'), 'ab')
 
     # --- life ---
     def start(self, *more, timeout=30):
         cmd = [*self.prefix, os.path.join(self.bin, 'paasd'), '--dev', '--state', self.state, '--listen', f'127.0.0.1:{self.port}',
                *self.options, *more]
+        self.keeps = '--keep-dynos' in cmd
         self.proc = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=self.log, cwd=self.root,
                                      env=self.environ, start_new_session=True)
         os.set_blocking(self.proc.stdout.fileno(), False)
@@ -155,7 +157,7 @@ class Platform:
     def close(self):
         try:
             clean = self.stop() == 0
-            if clean:
+            if clean and not self.keeps:
                 wait_for('what paasd started to end', lambda: not self.orphans(), 30)
         finally:
             for pid in self.orphans():
