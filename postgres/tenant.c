@@ -92,7 +92,7 @@ int database_size(struct request *q, PGconn *c, long long *bytes, struct err *er
 
 /* Nobody but its own logins gets in: as long as that is not so, nobody at all does. It belongs to
  * the administrator, so that its limits are not the tenant's to change. */
-static int database_make(struct request *q, PGconn *c, struct err *err)
+int database_make(struct request *q, PGconn *c, struct err *err)
 {
 	const char *db = q->t.db;
 	bool there = false;
@@ -118,7 +118,7 @@ static int database_make(struct request *q, PGconn *c, struct err *err)
 /* Inside: the schema public is the login's; what tells of other databases is closed as far as that
  * leaves pg_dump and psql working. Only what it needs itself: an outside server may refuse the
  * rest. */
-static int database_furnish(struct request *q, struct err *err)
+int database_furnish(struct request *q, struct err *err)
 {
 	static const char *const closed[] = {"pg_tablespace_size(oid)", "pg_tablespace_size(name)",
 					     "pg_ls_tmpdir()", "pg_ls_tmpdir(oid)"};
@@ -249,6 +249,7 @@ int verb_deprovision(struct request *q, json_t **out, struct err *err)
 	AUTO(PQclear) PGresult *roles = NULL;
 
 	if (pgs_connect(&q->server, NULL, &c, err) < 0 || pgs_lock(c, q->t.uuid, err) < 0 ||
+	    scratch_drop_all(q, c, err) < 0 ||
 	    pgs_exec(c, err, "DROP DATABASE IF EXISTS %I WITH (FORCE)", q->t.db) < 0 ||
 	    pgs_query(c, &roles, err, "SELECT rolname FROM pg_roles WHERE " TENANT_ROLES,
 		      q->t.tag) < 0)

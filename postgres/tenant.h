@@ -34,7 +34,7 @@ struct request {
 /* A verb: answers with *out (a new object, or NULL for {}). */
 typedef int verb_fn(struct request *q, json_t **out, struct err *err);
 verb_fn verb_provision, verb_deprovision, verb_change, verb_rotate, verb_reset, verb_sessions;
-verb_fn verb_credentials, verb_repair, verb_extensions;
+verb_fn verb_credentials, verb_repair, verb_extensions, verb_scratch;
 verb_fn verb_info, verb_health, verb_watch, verb_settings;
 verb_fn verb_service;
 
@@ -56,6 +56,10 @@ int login_expires(PGconn *c, const char *login, int seconds, struct err *err);
 int rotate_named(struct request *q, const char *name, bool forced, json_t **out, struct err *err);
 /* Bytes of the database; -1 while there is none. */
 int database_size(struct request *q, PGconn *c, long long *bytes, struct err *err);
+/* Makes q->t.db, or brings it to what it should be; nothing is in it yet. */
+int database_make(struct request *q, PGconn *c, struct err *err);
+int database_furnish(struct request *q, struct err *err);
+int scratch_drop_all(struct request *q, PGconn *c, struct err *err);
 bool extension_allowed(const char *name);
 
 #endif

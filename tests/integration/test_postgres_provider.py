@@ -350,6 +350,41 @@ def test_reset(cluster):
     a.call('deprovision')
 
 
+def test_a_scratch_database_takes_the_place(cluster):
+    a = Addon(cluster, STANDARD)
+    a.call('provision')
+    a.call('credentials', store=False, action='create', credential='reports')
+    a.sql('CREATE TABLE t (n int); INSERT INTO t VALUES (1)')
+    name = a.call('scratch', store=False, action='create', name='x1')['database']
+    scratch = a.url.rsplit('/', 1)[0] + '/' + name
+    assert a.sql("SELECT to_regclass('t')", scratch).stdout.strip() == ''
+    a.sql('CREATE TABLE t (n int); INSERT INTO t VALUES (2)', scratch)
+    def value():
+        return a.sql('SELECT n FROM t').stdout.strip()
+    assert value() == '1'
+    a.call('scratch', store=False, action='create', name='x1')  # again: an empty one
+    a.sql('CREATE TABLE t (n int); INSERT INTO t VALUES (3)', scratch)
+    acl = "SELECT count(*) FROM pg_database, aclexplode(datacl) WHERE datname = current_database()"
+    before = a.sql(acl).stdout
+    assert a.call('scratch', store=False, action='swap', name='x1') == {'swapped': True}
+    assert value() == '3' and a.sql(acl).stdout == before
+    assert a.call('scratch', store=False, action='swap', name='x1') == {'swapped': False}
+    a.call('scratch', store=False, action='create', name='x2')
+    a.call('scratch', store=False, action='drop', name='x2')
+    a.call('scratch', store=False, action='drop', name='x2')
+    a.call('scratch', store=False, action='create', name='x3')
+    with pytest.raises(Refused):
+        a.call('scratch', store=False, action='create', name='../x')
+    tag = a.private['tag']
+    left = f"SELECT count(*) FROM pg_database WHERE datname LIKE '%{tag}%'"
+    assert a.sql(left).stdout.strip() == '2'
+    a.call('deprovision')
+    other = Addon(cluster)
+    other.call('provision')
+    assert other.sql(left).stdout.strip() == '0'
+    other.call('deprovision')
+
+
 def test_provision_killed_at_any_point(cluster):
     """Whatever was done by then: the next one finishes it, and a deprovision after it leaves nothing."""
     before = sorted(left(cluster))
