@@ -18,7 +18,8 @@
 
 /* STATE/dynos/ID/record, the launcher's own notes, one "key value" a line:
  *   shim PID STARTTIME    init PID STARTTIME    ip A.B.C.D    own PATH (chown back at the end)
- *   user UID (of the app)    into ID (the dyno whose sandbox it is in) */
+ *   user UID (of the app)    into ID (the dyno whose sandbox it is in)
+ *   reach IP:PORT (a service that it may open connections to) */
 
 enum { SHIM_GRACE_MS = 3000, KILL_MS = 10000 };
 
@@ -132,6 +133,20 @@ static bool good_name(const char *s)
 	return *s && s[strspn(s, fine)] == 0;
 }
 
+static int check_net(const struct host *h, const struct launch_spec *s, struct err *err)
+{
+	struct reach to;
+
+	if (s->address && (!s->net || s->nreach))
+		return err_set(err, ERR_BAD_REQUEST,
+			       "a service has a network, and reaches no other service");
+	for (int i = 0; i < s->nreach && h->net; i++)
+		if (!ln_net_reach_parse(h, s->reach[i], &to))
+			return err_set(err, ERR_BAD_REQUEST, "%.60s is no service's address",
+				       s->reach[i]);
+	return 0;
+}
+
 static int check_spec(const struct host *h, const struct launch_spec *s, struct err *err)
 {
 	if (!name_is_uuid(s->id))
@@ -148,21 +163,23 @@ static int check_spec(const struct host *h, const struct launch_spec *s, struct 
 	if (s->into[0] && (!name_is_uuid(s->into) || s->slug || s->nbinds || s->port))
 		return err_set(err, ERR_BAD_REQUEST,
 			       "what enters a dyno brings neither slug nor binds nor a port");
-	if (s->nbinds > 0 && !h->sandbox)
-		return err_set(err, ERR_UNAVAILABLE,
-			       "the plain runtime cannot bind folders: builds need the sandbox");
-	return 0;
+	for (int i = 0; i < s->nbinds && !h->sandbox; i++)
+		if (!(s->binds[i].flags & BIND_HOST))
+			return err_set(err, ERR_UNAVAILABLE,
+				       "the plain runtime cannot bind folders: builds and volumes "
+				       "need the sandbox");
+	return check_net(h, s, err);
 }
 
 static int open_bind(struct host *h, const struct plan *p, const struct launch_bind *b,
 		     struct err *err)
 {
 	AUTO(auto_fd) int fd = open_source(h, b->src, b->flags & BIND_RO, err);
-	bool map = (b->flags & BIND_IDMAP) && h->idmap;
+	bool map = (b->flags & BIND_IDMAP) && h->idmap && h->sandbox;
 
 	if (fd < 0)
 		return -1;
-	if ((b->flags & BIND_IDMAP) && !h->idmap) {
+	if ((b->flags & BIND_IDMAP) && !map && h->root) {
 		/* the slow way: the app owns the files until the end */
 		AUTO(auto_fd) int dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -172,7 +189,8 @@ static int open_bind(struct host *h, const struct plan *p, const struct launch_b
 				return -1;
 		}
 	}
-	return ln_idmap_tree(h, fd, b->flags & BIND_RO, map ? p->app_uid : 0, err);
+	return h->sandbox ? ln_idmap_tree(h, fd, b->flags & BIND_RO, map ? p->app_uid : 0, err)
+			  : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
 /* The dyno's own folder, for the copy or the changes of /app. */
@@ -298,9 +316,13 @@ static int fill_plan(struct host *h, struct start *s, struct err *err)
 	p->has_net = p->spec.net && h->net && !p->enter;
 	if (!p->has_net)
 		return 0;
-	s->ip = ln_net_ip_take(h);
+	s->ip = p->spec.address ? ln_net_ip_fixed(h, p->spec.address) : ln_net_ip_take(h);
 	if (!s->ip)
-		return err_set(err, ERR_UNAVAILABLE, "every address of the instance is taken");
+		return p->spec.address
+			       ? err_set(err, ERR_CONFLICT, "address %u of the instance is taken",
+					 p->spec.address)
+			       : err_set(err, ERR_UNAVAILABLE,
+					 "every address of the instance is taken");
 	ln_net_ip_text(s->ip, p->ip);
 	snprintf(p->gateway, sizeof p->gateway, "%s", h->gateway_text);
 	return 0;
@@ -399,6 +421,8 @@ int ln_dyno_start(struct host *h, struct launch_spec *spec, struct start *out, s
 		record(h, p->spec.id, "user %u\n", p->app_uid);
 		if (p->enter)
 			record(h, p->spec.id, "into %s\n", p->spec.into);
+		for (int i = 0; i < p->spec.nreach && p->has_net; i++)
+			record(h, p->spec.id, "reach %s\n", p->spec.reach[i]);
 		r = open_sources(h, &out->plan, &f, err);
 		if (r == 0 && !p->enter)
 			r = cg_create(&h->cg, &p->spec, err);
@@ -415,6 +439,20 @@ int ln_dyno_start(struct host *h, struct launch_spec *spec, struct start *out, s
 	return r;
 }
 
+static int open_ways(struct host *h, const struct start *s, struct err *err)
+{
+	const struct launch_spec *spec = &s->plan.spec;
+	struct reach to[HOST_REACH];
+	int n = 0;
+
+	while (n < spec->nreach && n < HOST_REACH) {
+		if (!ln_net_reach_parse(h, spec->reach[n], &to[n]))
+			abort(); /* checked */
+		n++;
+	}
+	return ln_net_reach(h, s->ip, to, n, true, err);
+}
+
 int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct err *err)
 {
 	const struct launch_spec *spec = &s->plan.spec;
@@ -428,7 +466,8 @@ int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct 
 		snprintf(msg, sizeof msg, "G0"); /* counted with the dyno */
 	} else if (cg_place(&h->cg, spec, pid, born, msg + 1, sizeof msg - 1, err) < 0)
 		return -1;
-	if (s->plan.has_net && ln_net_attach(h, spec->id, pid, s->ip, err) < 0)
+	if (s->plan.has_net &&
+	    (ln_net_attach(h, spec->id, pid, s->ip, err) < 0 || open_ways(h, s, err) < 0))
 		return -1;
 	if (send(s->ctl, msg, strlen(msg), MSG_NOSIGNAL) < 0)
 		return err_errno(err, "the shim is gone");
@@ -446,6 +485,8 @@ struct record {
 	char ip[16];
 	char *own[64];
 	int nown;
+	struct reach reach[HOST_REACH];
+	int nreach;
 };
 
 static void read_record(struct host *h, const char *id, struct record *r)
@@ -465,6 +506,9 @@ static void read_record(struct host *h, const char *id, struct record *r)
 		sscanf(line, "ip %15s", r->ip);
 		sscanf(line, "user %u", &r->user);
 		r->entered |= strncmp(line, "into ", 5) == 0;
+		if (r->nreach < HOST_REACH && sscanf(line, "reach %4095s", text) == 1 &&
+		    ln_net_reach_parse(h, text, &r->reach[r->nreach]))
+			r->nreach++;
 		if (r->nown < 64 && sscanf(line, "own %4095[^\n]", text) == 1)
 			r->own[r->nown++] = xstrdup(text);
 	}
@@ -472,14 +516,25 @@ static void read_record(struct host *h, const char *id, struct record *r)
 		fclose(f);
 }
 
+static void clear_record(struct record *r)
+{
+	for (int i = 0; i < r->nown; i++)
+		free(r->own[i]);
+	r->nown = 0;
+}
+
+static uint32_t record_ip(const struct record *r)
+{
+	return r->ip[0] ? ln_net_ip_parse(r->ip) : 0;
+}
+
 uint32_t ln_dyno_ip(struct host *h, const char *id)
 {
 	struct record r;
 
 	read_record(h, id, &r);
-	for (int i = 0; i < r.nown; i++)
-		free(r.own[i]);
-	return r.ip[0] ? ln_net_ip_parse(r.ip) : 0;
+	clear_record(&r);
+	return record_ip(&r);
 }
 
 /* A handle on the process that was recorded, never on another that has its pid now. */
@@ -500,8 +555,7 @@ static int open_inside(struct host *h, struct plan *p, struct fds *f, struct err
 	struct record r;
 
 	read_record(h, p->spec.into, &r);
-	for (int i = 0; i < r.nown; i++)
-		free(r.own[i]);
+	clear_record(&r);
 	f->work = open_process(r.init, r.init_at);
 	if (f->work < 0)
 		return err_set(err, ERR_NOT_FOUND, "the dyno does not run");
@@ -574,7 +628,28 @@ static int end_processes(struct host *h, const char *id, const struct record *r,
 	return 0;
 }
 
-static void own_back(struct host *h, const char *path, const char *id)
+/* Dynos of an app share its volumes: the last one hands them back. */
+static bool owned_by_another(struct host *h, const char *path, const char *id)
+{
+	char(*ids)[37];
+	int n = ln_dyno_list(h, &ids);
+	bool any = false;
+
+	for (int i = 0; i < n && !any; i++) {
+		struct record r;
+
+		if (strcmp(ids[i], id) == 0)
+			continue;
+		read_record(h, ids[i], &r);
+		for (int k = 0; k < r.nown; k++)
+			any |= strcmp(r.own[k], path) == 0;
+		clear_record(&r);
+	}
+	free(ids);
+	return any;
+}
+
+static void own_back(struct host *h, const char *path)
 {
 	const char *rel;
 	int base = allowed(h, path, false, &rel);
@@ -599,11 +674,12 @@ int ln_dyno_remove(struct host *h, const char *id, struct err *err)
 		done = cg_remove(&h->cg, id, err);
 	if (done == 0 && h->net)
 		done = ln_net_detach(h, id, err);
-	for (int i = 0; i < r.nown; i++) {
-		if (done == 0)
-			own_back(h, r.own[i], id);
-		free(r.own[i]);
-	}
+	if (done == 0 && r.ip[0])
+		done = ln_net_reach(h, record_ip(&r), r.reach, r.nreach, false, err);
+	for (int i = 0; i < r.nown && done == 0; i++)
+		if (!owned_by_another(h, r.own[i], id))
+			own_back(h, r.own[i]);
+	clear_record(&r);
 	if (done < 0)
 		return -1;
 	/* the record goes last: until then a second try knows as much as this one */
@@ -689,6 +765,23 @@ void ln_dyno_load_ips(struct host *h)
 	free(ids);
 }
 
+void ln_dyno_each_reach(struct host *h,
+			void (*each)(uint32_t from, const struct reach *to, void *arg), void *arg)
+{
+	char(*ids)[37];
+	int n = ln_dyno_list(h, &ids);
+
+	for (int i = 0; i < n; i++) {
+		struct record r;
+
+		read_record(h, ids[i], &r);
+		for (int k = 0; k < r.nreach && r.ip[0]; k++)
+			each(record_ip(&r), &r.reach[k], arg);
+		clear_record(&r);
+	}
+	free(ids);
+}
+
 int ln_dyno_remove_all(struct host *h, struct err *err)
 {
 	char(*ids)[37];
@@ -700,8 +793,7 @@ int ln_dyno_remove_all(struct host *h, struct err *err)
 		AUTO(auto_fd) int init = -1;
 
 		read_record(h, ids[i], &rec);
-		for (int k = 0; k < rec.nown; k++)
-			free(rec.own[k]);
+		clear_record(&rec);
 		init = open_process(rec.init, rec.init_at);
 		kill_fd(init);
 	}

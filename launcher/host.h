@@ -10,9 +10,11 @@ enum {
 	HOST_PORTS = 64,
 	HOST_RO = 16,
 	HOST_NOTES = 8,
-	HOST_PREFIX = 17, /* of the instance's subnet */
+	HOST_PREFIX = LAUNCH_SUBNET_PREFIX,
 	HOST_IPS = 1 << (32 - HOST_PREFIX),
+	HOST_FIXED = HOST_IPS - (1 << (32 - LAUNCH_FIXED_PREFIX)), /* offset of fixed addresses */
 	HOST_UIDS = 65536,
+	HOST_REACH = 256, /* services that one sandbox may reach */
 };
 
 /* What --without pretends to be missing, so that tests see what happens on such hosts. */
@@ -81,6 +83,19 @@ void ln_net_veth_name(const struct host *h, const char *id, char out[16]);
 int ln_net_attach(struct host *h, const char *id, pid_t init, uint32_t ip, struct err *err);
 int ln_net_detach(struct host *h, const char *id, struct err *err);
 uint32_t ln_net_ip_take(struct host *h); /* 0 = none free */
+/* The fixed address of that index. 0 = somebody has it. */
+uint32_t ln_net_ip_fixed(struct host *h, unsigned index);
+/* A service that a sandbox may reach. */
+struct reach {
+	uint32_t ip;
+	unsigned port;
+};
+/* "IP:PORT" of a fixed address of this instance. */
+bool ln_net_reach_parse(const struct host *h, const char *text, struct reach *out);
+/* Opens (or closes) the way from the sandbox at ip to each of n services; without a fence there is
+ * none. What is open or closed already is success. */
+int ln_net_reach(struct host *h, uint32_t ip, const struct reach *to, int n, bool open,
+		 struct err *err);
 void ln_net_ip_mark(struct host *h, uint32_t ip, bool taken);
 void ln_net_ip_text(uint32_t ip, char out[16]);
 uint32_t ln_net_ip_parse(const char *text); /* 0 = no address */
@@ -121,6 +136,9 @@ int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct 
 int ln_dyno_remove(struct host *h, const char *id, struct err *err);
 int ln_dyno_rmtree(struct host *h, const char *path, struct err *err);
 uint32_t ln_dyno_ip(struct host *h, const char *id);
+/* What every dyno that there is may reach, as its record says. */
+void ln_dyno_each_reach(struct host *h,
+			void (*each)(uint32_t from, const struct reach *to, void *arg), void *arg);
 /* Every id that holds a resource; each once. */
 int ln_dyno_list(struct host *h, char (**ids)[37]);
 void ln_dyno_load_ips(struct host *h);

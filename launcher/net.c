@@ -1,4 +1,5 @@
 #include "launcher/host.h"
+#include "launcher/nft.h"
 #include "launcher/nl.h"
 #include "shim/box.h"
 
@@ -66,7 +67,30 @@ void ln_net_resolvers(const struct host *h, char out[3][16])
 /* --- the fence -----------------------------------------------------------------------------------
  */
 
-static void fence_text(const struct host *h, struct buf *b)
+static void one_reach(uint32_t from, const struct reach *to, void *arg)
+{
+	struct buf *b = arg;
+	char src[16], dst[16];
+
+	ln_net_ip_text(from, src);
+	ln_net_ip_text(to->ip, dst);
+	buf_addf(b, "%s%s . %s . %u", b->len ? ", " : "", src, dst, to->port);
+}
+
+/* Sandbox, service, port. What lives already comes back in the same transaction: its connections
+ * go on while the fence is made anew. */
+static void reach_text(struct host *h, struct buf *b)
+{
+	AUTO(buf_clear) struct buf elements = {0};
+
+	ln_dyno_each_reach(h, one_reach, &elements);
+	buf_adds(b, "set reach {\ntype ipv4_addr . ipv4_addr . inet_service;\n");
+	if (elements.len)
+		buf_addf(b, "elements = { %s }\n", elements.data);
+	buf_adds(b, "}\n");
+}
+
+static void fence_text(struct host *h, struct buf *b)
 {
 	char subnet[16], dns[3][16];
 
@@ -75,6 +99,7 @@ static void fence_text(const struct host *h, struct buf *b)
 	/* a table of the same name may be there: (re)define it in one transaction */
 	buf_addf(b, "table inet %s {}\ndelete table inet %s\ntable inet %s {\n", h->name, h->name,
 		 h->name);
+	reach_text(h, b);
 	buf_addf(b,
 		 "chain input {\ntype filter hook input priority -5; policy accept;\n"
 		 "iifname \"%s\" jump host\n}\n",
@@ -89,13 +114,26 @@ static void fence_text(const struct host *h, struct buf *b)
 		buf_addf(b, "ip daddr %s meta l4proto { tcp, udp } th dport 53 accept\n", dns[i]);
 	buf_adds(b, "meta l4proto tcp reject with tcp reset\nreject with icmpx type "
 		    "admin-prohibited\n}\n");
+	/* both ways by the set, so that taking an element out ends its connections too */
 	buf_addf(b,
 		 "chain forward {\ntype filter hook forward priority -5; policy accept;\n"
+		 "iifname \"%s\" oifname \"%s\" ip saddr . ip daddr . tcp dport @reach accept\n"
+		 "iifname \"%s\" oifname \"%s\" ip daddr . ip saddr . tcp sport @reach "
+		 "ct direction reply accept\n",
+		 h->bridge, h->bridge, h->bridge, h->bridge);
+	buf_addf(b,
+		 "iifname \"%s\" oifname \"%s\" meta l4proto tcp reject with tcp reset\n"
 		 "iifname \"%s\" oifname \"%s\" reject with icmpx type admin-prohibited\n"
 		 "iifname \"%s\" ip daddr 169.254.0.0/16 reject with icmpx type admin-prohibited\n"
 		 "oifname \"%s\" ct state established,related accept\n"
 		 "oifname \"%s\" drop\n}\n",
-		 h->bridge, h->bridge, h->bridge, h->bridge, h->bridge);
+		 h->bridge, h->bridge, h->bridge, h->bridge, h->bridge, h->bridge, h->bridge);
+	/* services are reached through the host, on the interface that one came in by: "go there
+	 * directly" would be wrong advice between isolated ports */
+	buf_addf(b,
+		 "chain redirects {\ntype filter hook output priority -5; policy accept;\n"
+		 "oifname \"%s\" icmp type 5 drop\n}\n",
+		 h->bridge);
 	buf_addf(b,
 		 "chain out {\ntype nat hook postrouting priority 100; policy accept;\n"
 		 "ip saddr %s/%d oifname != \"%s\" masquerade\n}\n}\n",
@@ -111,6 +149,7 @@ static int nft(const char *text, size_t n, struct err *err)
 
 	if (pipe2(in, O_CLOEXEC) < 0)
 		return err_errno(err, "pipe");
+	signal(SIGPIPE, SIG_IGN); /* without nft nobody reads */
 	pid = fork();
 	if (pid == 0) {
 		sigset_t none;
@@ -123,7 +162,7 @@ static int nft(const char *text, size_t n, struct err *err)
 		_exit(127);
 	}
 	close(in[0]);
-	k = pid > 0 ? write(in[1], text, n) : -1; /* a few KB: fits the pipe */
+	k = pid > 0 ? write(in[1], text, n) : -1;
 	close(in[1]);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return err_errno(err, "run nft");
@@ -183,8 +222,8 @@ int ln_net_open(struct host *h, struct err *err)
 	if (fence(h, &why) < 0) {
 		ln_host_note(
 			h,
-			"%s: dynos cannot reach the internet, and can reach every port that this "
-			"host opens to its network",
+			"%s: dynos cannot reach the internet nor the databases of this platform, "
+			"and can reach every port that this host opens to its network",
 			why.msg);
 		return 0;
 	}
@@ -291,10 +330,55 @@ uint32_t ln_net_ip_take(struct host *h)
 	for (unsigned i = 0; i < HOST_IPS; i++) {
 		unsigned at = h->ip_next++ % HOST_IPS;
 
-		if (at < 2 || at == HOST_IPS - 1 || h->ips[at / 8] & 1u << at % 8)
+		if (at < 2 || at >= HOST_FIXED || h->ips[at / 8] & 1u << at % 8)
 			continue;
 		ln_net_ip_mark(h, h->subnet + at, true);
 		return h->subnet + at;
 	}
 	return 0;
+}
+
+uint32_t ln_net_ip_fixed(struct host *h, unsigned index)
+{
+	unsigned at = HOST_FIXED + index;
+
+	if (index < 1 || index > LAUNCH_ADDRESSES || h->ips[at / 8] & 1u << at % 8)
+		return 0;
+	ln_net_ip_mark(h, h->subnet + at, true);
+	return h->subnet + at;
+}
+
+/* --- ways to services ----------------------------------------------------------------------------
+ */
+
+bool ln_net_reach_parse(const struct host *h, const char *text, struct reach *out)
+{
+	const char *colon = strchr(text, ':');
+	char ip[16], *end;
+	unsigned long port;
+
+	if (!colon || colon - text >= (ptrdiff_t)sizeof ip || colon[1] < '1' || colon[1] > '9')
+		return false;
+	snprintf(ip, sizeof ip, "%.*s", (int)(colon - text), text);
+	port = strtoul(colon + 1, &end, 10);
+	*out = (struct reach){ln_net_ip_parse(ip), (unsigned)port};
+	return !*end && port <= 65535 && out->ip > h->subnet + HOST_FIXED &&
+	       out->ip < h->subnet + HOST_IPS - 1;
+}
+
+int ln_net_reach(struct host *h, uint32_t ip, const struct reach *to, int n, bool open,
+		 struct err *err)
+{
+	struct err why = {0};
+
+	if (!h->nft || n == 0)
+		return 0;
+	if (nft_reach(h->name, ip, to, n, open, &why) == 0)
+		return 0;
+	/* somebody flushed the host's rules, and ours with them */
+	if (errno == ENOENT && open && fence(h, &why) == 0 &&
+	    nft_reach(h->name, ip, to, n, open, &why) == 0)
+		return 0;
+	*err = why;
+	return -1;
 }

@@ -156,19 +156,24 @@ int nl_addr_add(int nl, int index, uint32_t ip, unsigned prefix, struct err *err
 	return transact(nl, &m, err, "set address");
 }
 
-int nl_default_route(int nl, uint32_t gateway, struct err *err)
+int nl_route_add(int nl, uint32_t dst, unsigned prefix, uint32_t gateway, int index,
+		 struct err *err)
 {
 	struct msg m;
 	struct rtmsg *r = begin(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof *r);
-	uint32_t wire = htonl(gateway);
+	uint32_t to = htonl(dst), via = htonl(gateway);
 
 	*r = (struct rtmsg){.rtm_family = AF_INET,
+			    .rtm_dst_len = (uint8_t)prefix,
 			    .rtm_table = RT_TABLE_MAIN,
 			    .rtm_protocol = RTPROT_BOOT,
-			    .rtm_scope = RT_SCOPE_UNIVERSE,
+			    .rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 			    .rtm_type = RTN_UNICAST};
-	attr(&m, RTA_GATEWAY, &wire, sizeof wire);
-	return transact(nl, &m, err, "set default route");
+	attr(&m, RTA_DST, &to, sizeof to);
+	attr_u32(&m, RTA_OIF, (uint32_t)index);
+	if (gateway)
+		attr(&m, RTA_GATEWAY, &via, sizeof via);
+	return transact(nl, &m, err, "set a route");
 }
 
 int nl_bridge_add(int nl, const char *name, const uint8_t mac[6], struct err *err)

@@ -11,7 +11,9 @@ int nl_open(struct err *err);				 /* a descriptor, or -1 */
 int nl_index(int nl, const char *name, struct err *err); /* 0 = no such interface */
 int nl_up(int nl, int index, struct err *err);
 int nl_addr_add(int nl, int index, uint32_t ip, unsigned prefix, struct err *err);
-int nl_default_route(int nl, uint32_t gateway, struct err *err);
+/* To dst/prefix by that interface; gateway 0 = it is on the link itself. */
+int nl_route_add(int nl, uint32_t dst, unsigned prefix, uint32_t gateway, int index,
+		 struct err *err);
 int nl_bridge_add(int nl, const char *name, const uint8_t mac[6], struct err *err);
 /* A pair: `name` here, up, port of bridge; its peer is born as eth0 in the namespace of pid. */
 int nl_veth_add(int nl, const char *name, int bridge, pid_t pid, const uint8_t mac[6],

@@ -201,10 +201,11 @@ static int make_etc(const struct host *h, const char *from, const char *tmpl, st
 	AUTO(auto_str) char *host = xasprintf("%s/etc", from);
 	AUTO(auto_str) char *apt = xasprintf("%s/apt", etc);
 	AUTO(auto_str) char *ssl = xasprintf("%s/ssl", etc);
+	AUTO(auto_str) char *service = xasprintf("%s/service", etc); /* services' files go here */
 	AUTO(auto_str) char *conf = xasprintf("%s/ssl/openssl.cnf", host);
 	AUTO(auto_str) char *conf_to = xasprintf("%s/openssl.cnf", ssl);
 
-	if (mkdirs(apt) < 0 || mkdirs(ssl) < 0)
+	if (mkdirs(apt) < 0 || mkdirs(ssl) < 0 || mkdirs(service) < 0)
 		return err_errno(err, "create %s", etc);
 	/* the host may have none (all of it in sources.list.d), yet buildpacks copy it unasked */
 	if (etc_generated(h, etc, err) < 0 || put_text(apt, "sources.list", "", err) < 0)

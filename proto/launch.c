@@ -1,10 +1,11 @@
 #include "proto/launch.h"
 #include "proto/limits.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_ARGS = 1024, MAX_ENV = 4096, MAX_BINDS = 64 };
+enum { MAX_ARGS = 1024, MAX_ENV = 4096, MAX_BINDS = 64, MAX_REACH = 256 };
 
 void launch_spec_clear(struct launch_spec *s)
 {
@@ -19,6 +20,9 @@ void launch_spec_clear(struct launch_spec *s)
 		free(s->binds[i].src);
 		free(s->binds[i].dst);
 	}
+	for (int i = 0; i < s->nreach; i++)
+		free(s->reach[i]);
+	free(s->reach);
 	free(s->argv);
 	free(s->env);
 	free(s->binds);
@@ -57,6 +61,30 @@ void launch_spec_bind(struct launch_spec *s, const char *src, const char *dst, u
 	};
 }
 
+void launch_spec_reach(struct launch_spec *s, const char *ip, int port)
+{
+	push(&s->reach, &s->nreach, xasprintf("%s:%d", ip, port));
+}
+
+bool launch_fixed_ip(const char *gateway, unsigned index, char ip[16])
+{
+	struct in_addr a;
+	uint32_t subnet;
+
+	if (index < 1 || index > LAUNCH_ADDRESSES)
+		return false;
+	if (!*gateway) {
+		snprintf(ip, 16, "127.0.0.1");
+		return true;
+	}
+	if (inet_pton(AF_INET, gateway, &a) != 1)
+		return false;
+	subnet = ntohl(a.s_addr) & ~0U << (32 - LAUNCH_SUBNET_PREFIX);
+	a.s_addr = htonl(subnet + (1U << (32 - LAUNCH_SUBNET_PREFIX)) -
+			 (1U << (32 - LAUNCH_FIXED_PREFIX)) + index);
+	return inet_ntop(AF_INET, &a, ip, 16) != NULL;
+}
+
 static void put_bind(struct buf *out, const struct launch_bind *b)
 {
 	AUTO(buf_clear) struct buf text = {0};
@@ -87,7 +115,8 @@ static void put_bind(struct buf *out, const struct launch_bind *b)
 	X(L_KEEP_OUTPUT, keep_output) \
 	X(L_LOG, log)                 \
 	X(L_METRICS_MS, metrics_ms)   \
-	X(L_TMP_BYTES, tmp_bytes)
+	X(L_TMP_BYTES, tmp_bytes)     \
+	X(L_ADDRESS, address)
 
 void launch_spec_encode(struct buf *out, uint16_t frame_type, const struct launch_spec *s)
 {
@@ -108,6 +137,8 @@ void launch_spec_encode(struct buf *out, uint16_t frame_type, const struct launc
 	wire_str(out, L_STACK, s->stack);
 	for (int i = 0; i < s->nbinds; i++)
 		put_bind(out, &s->binds[i]);
+	for (int i = 0; i < s->nreach; i++)
+		wire_str(out, L_REACH, s->reach[i]);
 #define X(key, member) wire_u64(out, key, (uint64_t)s->member);
 	NUMBERS(X)
 #undef X
@@ -132,7 +163,7 @@ static int take_bind(const struct wire_field *f, struct launch_spec *out, struct
 		p = nul + 1;
 	}
 	flags = strtoul(part[0], &stop, 10);
-	if (p != end || *stop || flags > (BIND_RO | BIND_IDMAP | BIND_OPTIONAL))
+	if (p != end || *stop || flags > BIND_FLAGS)
 		return err_set(err, ERR_BAD_REQUEST, "malformed bind");
 	launch_spec_bind(out, part[1], part[2], (unsigned)flags);
 	return 0;
@@ -141,7 +172,8 @@ static int take_bind(const struct wire_field *f, struct launch_spec *out, struct
 static int take_list(const struct wire_field *f, char ***v, int *n, int max, struct err *err)
 {
 	if (*n >= max)
-		return err_set(err, ERR_BAD_REQUEST, "more than %d arguments or variables", max);
+		return err_set(err, ERR_BAD_REQUEST,
+			       "more than %d arguments, variables or services", max);
 	if (memchr(f->data, 0, f->len))
 		return err_set(err, ERR_BAD_REQUEST, "NUL byte in an argument or variable");
 	push(v, n, wire_get_str(f));
@@ -192,6 +224,8 @@ static int take(const struct wire_field *f, struct launch_spec *s, struct err *e
 		return 0;
 	case L_BIND:
 		return take_bind(f, s, err);
+	case L_REACH:
+		return take_list(f, &s->reach, &s->nreach, MAX_REACH, err);
 #define X(key, member)                                              \
 	case key:                                                   \
 		s->member = (__typeof__(s->member))wire_get_u64(f); \
@@ -209,6 +243,8 @@ static int check(const struct launch_spec *s, struct err *err)
 		return err_set(err, ERR_BAD_REQUEST, "no command");
 	if (s->port < 0 || s->port > 65535)
 		return err_set(err, ERR_BAD_REQUEST, "port %d is out of range", s->port);
+	if (s->address > LAUNCH_ADDRESSES)
+		return err_set(err, ERR_BAD_REQUEST, "address %u is out of range", s->address);
 	if ((unsigned)s->stdio > LAUNCH_PTY || (unsigned)s->on_detach > LAUNCH_KILL)
 		return err_set(err, ERR_BAD_REQUEST, "unknown stdio or detach mode");
 	if (s->rows > 4096 || s->cols > 4096)

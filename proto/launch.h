@@ -57,10 +57,14 @@ enum launch_key {
 	L_STACK = 27,	    /* str name of the root file system; "" = the host's own /usr */
 	L_TMP_BYTES = 28,   /* u64 size of the tmpfs /tmp; 0 = default (256 MiB) */
 	L_INTO = 29,	    /* str: L_ID of the dyno to enter */
-	L_IP = 40,     /* str IPv4 of the dyno as the router reaches it (127.0.0.1 under plain) */
-	L_PID = 41,    /* u64 pid of the shim */
-	L_ERR_ID = 42, /* str wire id of errors.def */
-	L_MSG = 43,    /* str */
+	L_REACH = 30,	/* str "IP:PORT", repeated: services that it may open TCP connections to;
+			   everything else on the bridge stays refused */
+	L_ADDRESS = 31, /* u64 1..LAUNCH_ADDRESSES: a fixed address of the reserved range, which
+			   no dyno gets by chance; 0 = any of the others */
+	L_IP = 40,	/* str IPv4 of the dyno as the router reaches it (127.0.0.1 under plain) */
+	L_PID = 41,	/* u64 pid of the shim */
+	L_ERR_ID = 42,	/* str wire id of errors.def */
+	L_MSG = 43,	/* str */
 	L_PATH = 44,
 	L_FLAGS = 45,
 	L_RUNTIME = 46, /* str "sandbox" | "plain" */
@@ -85,6 +89,18 @@ enum launch_bind_flags {
 	BIND_RO = 1,
 	BIND_IDMAP = 2, /* files owned by paasd on disk belong to the app inside */
 	BIND_OPTIONAL = 4,
+	BIND_HOST = 8, /* under the plain runtime, which cannot bind: not refused, the process uses
+			  src as it is and owns what is in it */
+	BIND_FLAGS = 15,
+};
+
+/* Fixed addresses: the last LAUNCH_ADDRESSES + 2 of the instance's subnet, whose prefix is 17. */
+enum { LAUNCH_SUBNET_PREFIX = 17, LAUNCH_FIXED_PREFIX = 21, LAUNCH_ADDRESSES = 2046 };
+
+/* A service that a sandbox may open connections to, by the index of its fixed address. */
+struct launch_way {
+	unsigned address;
+	int port;
 };
 
 struct launch_bind {
@@ -103,8 +119,11 @@ struct launch_spec {
 	char *cwd, *slug, *release, *stack; /* owned; may be NULL */
 	struct launch_bind *binds;	    /* owned */
 	int nbinds;
+	char **reach; /* owned, NULL-terminated: "IP:PORT" */
+	int nreach;
 	bool net, log;
 	int port;
+	unsigned address;
 	uint64_t mem_quota, mem_max, pids_max, tmp_bytes, keep_output;
 	unsigned cpu_weight, cpu_pct, rows, cols, metrics_ms;
 	enum launch_detach on_detach;
@@ -115,6 +134,10 @@ void launch_spec_clear(struct launch_spec *s);
 void launch_spec_arg(struct launch_spec *s, const char *arg);
 void launch_spec_env(struct launch_spec *s, const char *name, const char *value);
 void launch_spec_bind(struct launch_spec *s, const char *src, const char *dst, unsigned flags);
+void launch_spec_reach(struct launch_spec *s, const char *ip, int port);
+/* The fixed address of that index (1..LAUNCH_ADDRESSES), from the address of the host as dynos see
+ * it (L_GATEWAY). False: there is none; under the plain runtime it is 127.0.0.1. */
+bool launch_fixed_ip(const char *gateway, unsigned index, char ip[16]);
 void launch_spec_encode(struct buf *out, uint16_t frame_type, const struct launch_spec *s);
 /* Of LAUNCH_CREATE and LAUNCH_ENTER. */
 int launch_spec_decode(struct wire_frame *f, struct launch_spec *out, struct err *err);

@@ -13,6 +13,7 @@
 #define LIM_HOST_NAME 253
 /* what an app shows to the world */
 #define LIM_PAGE_URL	  2048 /* of its own error page */
+#define LIM_VOLUMES	  100  /* of one user */
 #define LIM_DOMAINS	  1000 /* custom ones, of one app */
 #define LIM_SNI_ENDPOINTS 100  /* of one app */
 #define LIM_PIPELINE_APPS 500  /* of one pipeline */

@@ -345,6 +345,22 @@ void box_mac(uint32_t ip, uint8_t mac[6])
 		mac[2 + i] = (uint8_t)(ip >> (24 - 8 * i));
 }
 
+/* Ports of the bridge are isolated from each other: what leads from one to another goes through the
+ * host. A service has the host alone on its link; a dyno that may reach services sends there what
+ * is for their addresses; to all others they are as unreachable as any neighbour. */
+static int routes(const struct plan *p, int nl, int eth, uint32_t ip, uint32_t gateway,
+		  struct err *err)
+{
+	uint32_t fixed = (ip | ~0U >> LAUNCH_SUBNET_PREFIX) & ~0U << (32 - LAUNCH_FIXED_PREFIX);
+
+	if (p->spec.address && nl_route_add(nl, gateway, 32, 0, eth, err) < 0)
+		return -1;
+	if (p->spec.nreach && !p->spec.address &&
+	    nl_route_add(nl, fixed, LAUNCH_FIXED_PREFIX, gateway, eth, err) < 0)
+		return -1;
+	return nl_route_add(nl, 0, 0, gateway, eth, err);
+}
+
 int box_network(const struct plan *p, struct err *err)
 {
 	AUTO(auto_fd) int nl = nl_open(err);
@@ -360,9 +376,10 @@ int box_network(const struct plan *p, struct err *err)
 	eth = nl_index(nl, "eth0", err);
 	if (eth <= 0)
 		return err_set(err, ERR_INTERNAL, "the sandbox has no eth0");
-	if (nl_addr_add(nl, eth, ntohl(ip.s_addr), p->prefix, err) < 0 || nl_up(nl, eth, err) < 0)
+	if (nl_addr_add(nl, eth, ntohl(ip.s_addr), p->spec.address ? 32 : p->prefix, err) < 0 ||
+	    nl_up(nl, eth, err) < 0)
 		return -1;
-	return nl_default_route(nl, ntohl(gateway.s_addr), err);
+	return routes(p, nl, eth, ntohl(ip.s_addr), ntohl(gateway.s_addr), err);
 }
 
 void box_rlimits(void)

@@ -24,10 +24,12 @@ struct build_req {
 	char build_id[37]; /* row exists in the store, status pending */
 	char app_id[37], app_name[32];
 	unsigned app_uid;
-	const char *commit; /* full id, or the version text of a tarball */
-	char **config;	    /* NAME=value config vars */
-	char **buildpacks;  /* explicit list of URLs or names, NULL-terminated; NULL = detect */
-	bool first_deploy;  /* bin/release config_vars count */
+	const char *commit;	       /* full id, or the version text of a tarball */
+	char **config;		       /* NAME=value config vars */
+	const struct launch_way *ways; /* services that it may open connections to */
+	int nways;
+	char **buildpacks; /* explicit list of URLs or names, NULL-terminated; NULL = detect */
+	bool first_deploy; /* bin/release config_vars count */
 	/* Fills dir with the source (checkout or tarball). */
 	int (*export_source)(const char *dir, void (*say)(const char *line, void *arg),
 			     void *say_arg, void *arg, struct err *err);

@@ -218,6 +218,16 @@ static void set_binds(const struct build *c, struct launch_spec *spec)
 			launch_spec_bind(spec, binds[i].host, binds[i].in, binds[i].flags);
 }
 
+/* The app's databases: `assets:precompile` and its like may ask them. */
+static void set_ways(const struct build *c, struct launch_spec *spec)
+{
+	char ip[16];
+
+	for (int i = 0; i < c->req->nways; i++)
+		if (launch_fixed_ip(launcher_info(c->b->la)->gateway, c->req->ways[i].address, ip))
+			launch_spec_reach(spec, ip, c->req->ways[i].port);
+}
+
 static void add_exports(const struct build *c, const struct script *s, struct launch_spec *spec)
 {
 	AUTO(auto_str) char *count = NULL;
@@ -270,8 +280,10 @@ static void fill_spec(struct build *c, const struct script *s, struct launch_spe
 	add_exports(c, s, spec);
 	for (int i = 0; i < s->argc; i++)
 		launch_spec_arg(spec, s->argv[i]);
-	if (!c->plain)
+	if (!c->plain) {
 		set_binds(c, spec);
+		set_ways(c, spec);
+	}
 	set_env(c, spec); /* its mounts may lie in /tmp, so after that */
 }
 

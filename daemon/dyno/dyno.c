@@ -19,6 +19,17 @@ void dyno_infos_free(struct dyno_info *v, int n)
 	free(v);
 }
 
+static void free_service(struct dyno_service *s)
+{
+	for (char **a = s ? s->argv : NULL; a && *a; a++)
+		free(*a);
+	if (s) {
+		free(s->argv);
+		free(s->cwd);
+	}
+	free(s);
+}
+
 struct dyno_release *dyno_release_ref(struct dyno_release *r)
 {
 	/* Shared with the release module's job threads. */
@@ -35,6 +46,13 @@ void dyno_release_unref(struct dyno_release *r)
 		explicit_bzero(*e, strlen(*e));
 		free(*e);
 	}
+	for (int i = 0; i < r->nbinds; i++) {
+		free(r->binds[i].src);
+		free(r->binds[i].dst);
+	}
+	free(r->binds);
+	free(r->ways);
+	free_service(r->service);
 	free(r->env);
 	free(r->slug_dir);
 	free(r);
@@ -99,10 +117,27 @@ void dynos_free(struct dynos *d)
 	free(d);
 }
 
+/* Apps may need their database to the last. */
+static void end_services(struct dynos *d)
+{
+	if (d->keep || d->services_told)
+		return;
+	for (struct app *a = d->apps; a; a = a->next)
+		LIST_FOREACH (struct run, r, a->runs)
+			if (!r->rel->service)
+				return;
+	d->services_told = true;
+	for (struct app *a = d->apps; a; a = a->next)
+		LIST_FOREACH (struct run, r, a->runs)
+			run_term(r);
+}
+
 void dynos_wind_up(struct dynos *d)
 {
 	void (*fn)(void *arg) = d->stopped;
 
+	if (fn)
+		end_services(d);
 	if (fn && d->live == 0 && d->writes == 0) {
 		d->stopped = NULL;
 		fn(d->stopped_arg);
@@ -134,6 +169,7 @@ void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *a
 {
 	ASSERT_ON(d->l);
 	d->closing = true;
+	d->keep = keep;
 	d->stopped = done;
 	d->stopped_arg = arg;
 	for (struct app *a = d->apps; a; a = a->next) {
@@ -150,7 +186,8 @@ void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *a
 	}
 	for (struct app *a = d->apps; a; a = a->next)
 		LIST_FOREACH (struct run, r, a->runs)
-			run_term(r);
+			if (!r->rel->service)
+				run_term(r);
 	dynos_wind_up(d);
 }
 
@@ -172,6 +209,12 @@ static void go_inside(struct run *n, const struct run *host)
 	memcpy(s->into, host->info.id, sizeof s->into);
 	free(s->slug);
 	s->slug = NULL;
+	while (s->nbinds > 0) {
+		free(s->binds[--s->nbinds].src);
+		free(s->binds[s->nbinds].dst);
+	}
+	while (s->nreach > 0)
+		free(s->reach[--s->nreach]);
 	s->mem_quota = s->mem_max = s->pids_max = 0;
 	for (int i = 0; i < s->envc; i++)
 		if (strncmp(s->env[i], "DYNO=", 5) == 0) {

@@ -29,6 +29,27 @@ struct dyno_info { /* a copy: free to keep */
 };
 void dyno_info_clear(struct dyno_info *i);
 
+struct dyno_bind {	 /* a folder of the host inside the dyno */
+	char *src, *dst; /* owned */
+	unsigned flags;	 /* enum launch_bind_flags */
+};
+
+/* What makes a "release" one of a service (daemon/svc): no slug, no shell around the command, a
+ * fixed address, no boot time-out, no daily cycle. Its one slot is restarted for ever, 1, 2, 4 ...
+ * 30 s after a crash, and only once the run before is buried: folder and address are the same. */
+struct dyno_service {
+	char **argv; /* owned, NULL-terminated */
+	char *cwd;   /* owned */
+	unsigned address;
+	int port;	   /* up = somebody listens on it */
+	int64_t memory_mb; /* hard limit; 0 = none */
+	int stop_signal;   /* 0 = SIGTERM */
+	int stop_s;	   /* until SIGKILL; 0 = as dynos */
+	/* Its state is another, or it is launched (was = DYNO_DOWN). Loop thread. */
+	void (*changed)(const struct dyno_info *i, enum dyno_state was, void *arg);
+	void *arg;
+};
+
 /* What a release gives each of its dynos. Immutable, reference-counted, freed by the last user. */
 struct dyno_release {
 	char app_id[37], app_name[32], release_id[37];
@@ -36,8 +57,13 @@ struct dyno_release {
 	unsigned app_uid;
 	bool log_metrics; /* memory as log lines */
 	char slug_id[37];
-	char *slug_dir;
-	char **env; /* config vars and platform variables, NAME=value, NULL-terminated */
+	char *slug_dir; /* NULL: none */
+	char **env;	/* config vars and platform variables, NAME=value, NULL-terminated */
+	struct dyno_bind *binds; /* volumes; not under the plain runtime, but for BIND_HOST */
+	int nbinds;
+	struct launch_way *ways;
+	int nways;
+	struct dyno_service *service; /* owned; NULL: an app's */
 	int refs;
 };
 struct dyno_release *dyno_release_ref(struct dyno_release *r);
@@ -69,7 +95,8 @@ void dynos_adopt(struct dynos *d,
 		 struct dyno_release *(*release_of)(const char *app_id, const char *release_id,
 						    void *arg),
 		 void (*done)(void *arg), void *arg);
-/* SIGTERM to all, wait, SIGKILL; done when none is left. keep: leave them running, just let go. */
+/* SIGTERM to all, wait, SIGKILL; done when none is left. Services end once the apps' dynos have.
+ * keep: leave them running, just let go. */
 void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *arg);
 void dynos_free(struct dynos *d);
 

@@ -112,7 +112,8 @@ struct dynos {
 	int live;	      /* runs not yet freed */
 	int writes;	      /* crash counts on their way to the store */
 	struct drain *drains; /* runs whose routes are being taken away */
-	bool closing;
+	bool closing, keep;
+	bool services_told; /* dynos_stop_all: the apps' dynos are gone */
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 	int adopting; /* runs whose first SHIM_STATE is awaited */
@@ -142,6 +143,8 @@ void run_let_go(struct run *r); /* paasd goes, the dyno stays */
  * being started again. */
 int dyno_remove_job(const struct dynos *d, const char *id, struct err *err);
 void run_free(struct run *r);
+bool run_listens(const struct run *r);		   /* up = there is a listener on its port */
+void run_tell(struct run *r, enum dyno_state was); /* who wants to know of its state */
 void drains_orphan(struct dynos *d); /* what the router says later is of no concern any more */
 void dynos_wind_up(struct dynos *d); /* ends dynos_stop_all once nothing is under way */
 const char *dyno_state_name(enum dyno_state s);
@@ -167,6 +170,7 @@ void slot_forgive(struct slot *s);
 bool slot_restart(struct slot *s, const char *why);
 void app_publish(struct app *a, void (*done)(void *arg), void *arg);
 void app_maybe_free(struct app *a);
+void app_run_gone(struct app *a); /* a run is buried: of a service, the next may start */
 void app_free(struct app *a);
 void deploy_free(struct deploy *dp);
 

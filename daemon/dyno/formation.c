@@ -145,8 +145,11 @@ static void crash_written(void *arg, const struct err *e)
 
 static void remember_crash(struct slot *s, wall_ms restart_ms)
 {
-	struct crash_tx *c = xcalloc(1, sizeof *c);
+	struct crash_tx *c;
 
+	if (s->app->rel && s->app->rel->service)
+		return; /* no app's: there is no row to keep it in, and no need */
+	c = xcalloc(1, sizeof *c);
 	c->d = s->app->d;
 	c->d->writes++;
 	memcpy(c->app_id, s->app->id, sizeof c->app_id);
@@ -162,11 +165,18 @@ bool slot_known(const struct slot *s)
 	return s->app->rel && s->command;
 }
 
+static bool is_service(const struct app *a)
+{
+	return a->rel && a->rel->service;
+}
+
 static void retry(void *arg)
 {
 	struct slot *s = arg;
 
 	s->retry = NULL;
+	if (is_service(s->app) && s->app->runs)
+		return; /* app_run_gone starts it */
 	if (!s->cur && !s->fresh && slot_known(s) && !s->app->asleep)
 		slot_start(s);
 }
@@ -180,12 +190,31 @@ void slot_forgive(struct slot *s)
 	remember_crash(s, 0);
 }
 
+/* Of services: short, for ever, and forgotten once it ran for a while. */
+enum { SERVICE_STEADY_MS = 60000, SERVICE_WAIT_MS = 1000, SERVICE_WAIT_MAX_MS = 30000 };
+
+static void back_off_service(struct slot *s, const struct run *r)
+{
+	int64_t wait;
+
+	if (clock_wall_ms() - r->info.created_ms > SERVICE_STEADY_MS)
+		s->crashes = 0;
+	s->crashes++;
+	s->crashed_at = clock_mono_ms();
+	wait = s->crashes > 5 ? SERVICE_WAIT_MAX_MS : (int64_t)SERVICE_WAIT_MS << (s->crashes - 1);
+	s->retry = loop_timer_start(s->app->d->l, (uint64_t)wait, retry, s);
+}
+
 /* First crash: at once. Again within the back-off unit of its start: 1, 2, 4 ... units, capped
  * at 32. */
 static void back_off(struct slot *s, const struct run *r)
 {
 	int64_t unit = s->app->d->cfg->crash_backoff_s * 1000, wait;
 
+	if (r->rel->service) {
+		back_off_service(s, r);
+		return;
+	}
 	if (clock_wall_ms() - r->info.created_ms > unit)
 		s->crashes = 0;
 	s->crashes++;
@@ -422,6 +451,28 @@ static void restart_next(struct app *a)
 		}
 }
 
+void app_run_gone(struct app *a)
+{
+	if (!is_service(a) || a->runs || a->forgotten || a->d->closing)
+		return;
+	LIST_FOREACH (struct slot, s, a->slots)
+		if (!s->cur && !s->fresh && !s->retry && slot_known(s))
+			slot_start(s);
+}
+
+/* One at a time: the next one starts when this one is buried. */
+static void restart_service(struct slot *s, const char *why)
+{
+	s->crashes = 0;
+	loop_timer_stop(s->retry);
+	s->retry = NULL;
+	if (s->cur) {
+		run_log(s->cur, "%s", why);
+		run_term(s->cur);
+	}
+	app_run_gone(s->app);
+}
+
 bool slot_restart(struct slot *s, const char *why)
 {
 	struct app *a = s->app;
@@ -429,6 +480,10 @@ bool slot_restart(struct slot *s, const char *why)
 	s->restart_queued = a->deploy != NULL; /* only if it fails: else all is restarted anyway */
 	if (a->deploy || !slot_known(s))
 		return false;
+	if (is_service(a)) {
+		restart_service(s, why);
+		return true;
+	}
 	if (!s->cur) {
 		if (!s->fresh)
 			slot_start(s);
@@ -518,6 +573,8 @@ void slot_run_ended(struct run *r)
 		return;
 	}
 	s->cur = NULL;
+	if (r->rel->service && r->stopping)
+		return; /* a restart: app_run_gone goes on */
 	if (!s->fresh)
 		back_off(s, r);
 	if (r->web)
@@ -593,7 +650,8 @@ void dynos_scale(struct dynos *d, struct dyno_release *r, const struct dyno_want
 			set_slot(s, &want[i]);
 			settle(s);
 			resize(s);
-			if (!s->cur && !s->fresh && !s->retry && !a->asleep)
+			if (!s->cur && !s->fresh && !s->retry && !a->asleep &&
+			    !(is_service(a) && a->runs))
 				slot_start(s);
 		}
 	restart_next(a); /* the one that they waited for may be gone */

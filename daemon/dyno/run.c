@@ -5,28 +5,18 @@
 #include "proto/limits.h"
 #include "proto/shim.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 /* A launcher that died is started again within moments: what needs it waits that long. */
 #define LAUNCHER_AWAY_MS  10000
 #define LAUNCHER_AGAIN_MS 50
 /* Longer than a shim stays to hand over its last lines once its dyno has ended. */
 #define SHIM_LEAVES_MS 10000
-
-/* .profile.d in name order, then .profile, then the command: a failing script does not stop the
- * start (Dev Center: Dynos). $1 is the command, so that no quoting is needed. */
-#define START_SCRIPT                                      \
-	"cd \"$HOME\" || exit 1; shopt -s nullglob; "     \
-	"for f in .profile.d/*.sh; do . \"./$f\"; done; " \
-	"[ -f .profile ] && . ./.profile; shopt -u nullglob; exec bash -c \"$1\""
 
 const char *dyno_state_name(enum dyno_state s)
 {
@@ -49,6 +39,21 @@ void run_log(struct run *r, const char *fmt, ...)
 	logd_append(r->d->log, r->info.app_id, "heroku", r->info.name, 0, text, strlen(text));
 }
 
+bool run_listens(const struct run *r)
+{
+	return r->web || r->rel->service;
+}
+
+void run_tell(struct run *r, enum dyno_state was)
+{
+	const struct dyno_service *sv = r->rel->service;
+
+	if (sv)
+		sv->changed(&r->info, was, sv->arg);
+	else if (r->d->ops.changed)
+		r->d->ops.changed(&r->info, was, r->d->ops.arg);
+}
+
 void run_state(struct run *r, enum dyno_state to)
 {
 	enum dyno_state was;
@@ -62,8 +67,7 @@ void run_state(struct run *r, enum dyno_state to)
 	was = r->info.state;
 	r->info.state = to;
 	r->info.state_ms = clock_wall_ms();
-	if (r->d->ops.changed)
-		r->d->ops.changed(&r->info, was, r->d->ops.arg);
+	run_tell(r, was);
 }
 
 struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, int num,
@@ -116,73 +120,9 @@ void run_free(struct run *r)
 	dyno_info_clear(&r->info);
 	free(r);
 	d->live--;
+	app_run_gone(a);
 	app_maybe_free(a);
 	dynos_wind_up(d);
-}
-
-/* Under the plain runtime all dynos share the host's loopback: take a port that is free now. */
-static int free_port(void)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof a;
-	AUTO(auto_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
-		return 0;
-	return ntohs(a.sin_port);
-}
-
-static bool is_plain(const struct dynos *d)
-{
-	return strcmp(launcher_info(d->la)->runtime, "plain") == 0;
-}
-
-void run_prepare(struct run *r)
-{
-	struct launch_spec *s = &r->spec;
-	const struct config *cfg = r->d->cfg;
-	const struct dyno_size *sz = dyno_size_find(r->info.size);
-	int64_t mb = dyno_size_memory(sz, cfg);
-	char num[24];
-
-	memcpy(s->id, r->info.id, sizeof s->id);
-	memcpy(s->app_id, r->info.app_id, sizeof s->app_id);
-	snprintf(s->name, sizeof s->name, "%s", r->info.name);
-	s->app_uid = r->rel->app_uid;
-	s->slug = xstrdup(r->rel->slug_dir);
-	s->release = xstrdup(r->info.release_id);
-	s->net = true;
-	s->log = true;
-	s->mem_quota = (uint64_t)mb << 20;
-	s->mem_max = s->mem_quota * (uint64_t)cfg->dyno_memory_factor_pct / 100;
-	s->pids_max = (uint64_t)(sz == &dyno_sizes[0] ? cfg->dyno_pids : sz->pids);
-	s->cpu_weight = (unsigned)sz->cpu_weight;
-	s->metrics_ms = (unsigned)cfg->memory_sample_s * 1000;
-	for (char **e = r->rel->env; e && *e; e++) {
-		char *eq = strchr(*e, '=');
-		AUTO(auto_str) char *name = xstrndup(*e, (size_t)(eq - *e));
-
-		launch_spec_env(s, name, eq + 1);
-	}
-	launch_spec_env(s, "DYNO", r->info.name);
-	launch_spec_env(s, "HEROKU_DYNO_ID", r->info.id);
-	snprintf(num, sizeof num, "%lld", (long long)mb);
-	launch_spec_env(s, "MEMORY_AVAILABLE", num);
-	if (!r->oneoff || r->web) {
-		/* Each sandbox has its own network: any port will do, a random one finds apps that
-		 * ignore $PORT. */
-		r->info.port = is_plain(r->d) ? free_port() : 10000 + (int)random_below(50000);
-		snprintf(num, sizeof num, "%d", r->info.port);
-		launch_spec_env(s, "PORT", num);
-		if (r->web)
-			s->port = r->info.port;
-	}
-	launch_spec_arg(s, "/bin/bash");
-	launch_spec_arg(s, "-c");
-	launch_spec_arg(s, START_SCRIPT);
-	launch_spec_arg(s, "dyno");
-	launch_spec_arg(s, r->info.command);
 }
 
 /* --- launch: a job on the pool --- */
@@ -262,6 +202,8 @@ void run_launch(struct run *r)
 		run_log(r, "State changed from %s to starting",
 			r->slot->crashes ? "crashed" : "down");
 	log_start(r);
+	if (r->rel->service)
+		run_tell(r, DYNO_DOWN);
 	if (!pool_submit(r->d->jobs, launch_job, r))
 		abort(); /* the queue is as long as dynos can be many */
 }
@@ -341,6 +283,8 @@ static void cycle(void *arg)
 
 static void start_cycle(struct run *r)
 {
+	if (r->rel->service)
+		return;
 	/* Every day plus up to 216 minutes, each dyno on its own clock (Dev Center: Dyno Restarts).
 	 */
 	loop_timer_stop(r->cycle_timer);
@@ -367,6 +311,8 @@ static void mem_sample(struct run *r, uint64_t total, uint64_t rss, uint64_t cac
 	double quota = (double)dyno_size_memory(sz, r->d->cfg);
 	double mb = (double)total / 1048576;
 
+	if (r->rel->service)
+		return; /* the limit is a hard one */
 	if (r->d->cfg->log_runtime_metrics || (r->rel && r->rel->log_metrics))
 		run_log(r,
 			"source=%s dyno=heroku.%s.%s sample#memory_total=%.2fMB "
@@ -487,7 +433,7 @@ static void read_nums(struct wire_frame *f, struct nums *n)
 
 static void bound(struct run *r, uint64_t how)
 {
-	if (how == 2) {
+	if (how == 2 && r->web) {
 		if (!r->last_error[0])
 			run_log(r, "Web process listens on 127.0.0.1 only: bind to 0.0.0.0:$PORT "
 				   "so that the router "
@@ -504,7 +450,8 @@ static void bound(struct run *r, uint64_t how)
 /* For the app's owner nothing happens when paasd restarts: no log line, no gap in the routes. */
 static void adopt_state(struct run *r, const struct nums *n)
 {
-	bool is_up = r->web ? n->v[S_BOUND] == 1 : n->v[S_RUNNING] != 0;
+	enum dyno_state was = r->info.state;
+	bool is_up = run_listens(r) ? n->v[S_BOUND] == 1 : n->v[S_RUNNING] != 0;
 
 	r->info.state = is_up ? DYNO_UP : DYNO_STARTING;
 	if (is_up && n->v[S_STARTED_US]) /* not since we are back */
@@ -514,6 +461,8 @@ static void adopt_state(struct run *r, const struct nums *n)
 		await_boot(r);
 	else if (!r->oneoff)
 		start_cycle(r);
+	if (r->rel->service)
+		run_tell(r, was);
 	adopted_one(r);
 }
 
@@ -529,13 +478,13 @@ static void on_frame(struct wire_frame *f, void *arg)
 			adopt_state(r, &n);
 			break;
 		}
-		if (!r->web && n.v[S_RUNNING])
+		if (!run_listens(r) && n.v[S_RUNNING])
 			up(r);
-		if (r->web)
+		if (run_listens(r))
 			bound(r, n.v[S_BOUND]);
 		break;
 	case SHIM_BOUND:
-		if (r->web)
+		if (run_listens(r))
 			bound(r, n.v[S_BOUND]);
 		break;
 	case SHIM_MEM:
@@ -642,6 +591,20 @@ void run_kill(struct run *r)
 	send_signal(r, SIGKILL);
 }
 
+static int64_t stop_seconds(const struct run *r)
+{
+	const struct dyno_service *sv = r->rel->service;
+
+	return sv && sv->stop_s ? sv->stop_s : r->d->cfg->stop_timeout_s;
+}
+
+static int stop_signal(const struct run *r)
+{
+	const struct dyno_service *sv = r->rel->service;
+
+	return sv && sv->stop_signal ? sv->stop_signal : SIGTERM;
+}
+
 static void stop_timeout(void *arg)
 {
 	struct run *r = arg;
@@ -649,8 +612,8 @@ static void stop_timeout(void *arg)
 	r->stop_timer = NULL;
 	run_log(r,
 		"Error R12 (Exit timeout) -> At least one process failed to exit within %lld "
-		"seconds of SIGTERM",
-		(long long)r->d->cfg->stop_timeout_s);
+		"seconds of SIG%s",
+		(long long)stop_seconds(r), sigabbrev_np(stop_signal(r)));
 	run_kill(r);
 }
 
@@ -667,10 +630,10 @@ void run_term(struct run *r)
 	loop_timer_stop(r->boot_timer);
 	r->boot_timer = NULL;
 	run_state(r, DYNO_STOPPING);
-	run_log(r, "Stopping all processes with SIGTERM");
-	send_signal(r, SIGTERM);
-	r->stop_timer = loop_timer_start(r->d->l, (uint64_t)r->d->cfg->stop_timeout_s * 1000,
-					 stop_timeout, r);
+	run_log(r, "Stopping all processes with SIG%s", sigabbrev_np(stop_signal(r)));
+	send_signal(r, stop_signal(r));
+	r->stop_timer =
+		loop_timer_start(r->d->l, (uint64_t)stop_seconds(r) * 1000, stop_timeout, r);
 }
 
 struct drain {

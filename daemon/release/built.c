@@ -4,6 +4,7 @@
 #include "daemon/core/xlog.h"
 #include "daemon/store/app.h"
 #include "daemon/store/release.h"
+#include "daemon/store/service.h"
 #include "daemon/store/user.h"
 
 #include <stdio.h>
@@ -27,6 +28,7 @@ static void let_go(struct built *t)
 	free(t->version);
 	free_list(t->config);
 	free_list(t->buildpacks);
+	free(t->ways);
 	*t = (struct built){0};
 }
 
@@ -128,6 +130,8 @@ static int write_start(struct tx *tx, void *arg, struct err *err)
 	t->version = xstrdup(row.version);
 	t->first = store_release_current(tx, app.id, &cur, &none) < 0 || !cur.slug_id[0];
 	t->config = config_list(config);
+	if (store_service_ways(tx, app.id, &t->ways, &t->nways, err) < 0)
+		return -1;
 	return hook_event(tx, app.id, "api:build", HOOK_CREATE, NULL, build.id, err);
 }
 
@@ -235,6 +239,8 @@ int built_run(struct built *t, struct build_req *req, struct err *err)
 	req->commit = t->version;
 	req->config = t->config;
 	req->buildpacks = t->buildpacks;
+	req->ways = t->ways;
+	req->nways = t->nways;
 	req->first_deploy = t->first;
 	req->keep_output_open = true;
 	if (build_run(ps->builds, req, &t->res, err) < 0) {

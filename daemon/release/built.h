@@ -27,7 +27,9 @@ struct built {
 	char *user_email, *version; /* owned; version may be NULL */
 	char **config;		    /* owned; NAME=value */
 	char **buildpacks;	    /* owned; NULL = detect */
-	bool first;		    /* no slug has been released yet */
+	struct launch_way *ways;    /* owned: services of its add-ons */
+	int nways;
+	bool first; /* no slug has been released yet */
 };
 void built_free(struct built *t);
 DEFINE_AUTO(struct built *, built_free)

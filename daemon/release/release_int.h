@@ -22,10 +22,14 @@ struct plan {
 	char **env;		/* for dynos */
 	struct dyno_want *want; /* with owned strings */
 	int nwant;
+	struct dyno_bind *binds; /* its volumes */
+	int nbinds;
+	struct launch_way *ways; /* services of its add-ons */
+	int nways;
 };
 void plan_clear(struct plan *p);
 struct dyno_release *plan_release(const struct slugs *sl,
-				  struct plan *p); /* takes env; one reference */
+				  struct plan *p); /* takes env, binds and ways; one reference */
 
 /* rows.c: what this module reads and writes, inside transactions */
 int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, struct plan *out,

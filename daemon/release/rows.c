@@ -5,6 +5,8 @@
 #include "daemon/store/domain.h"
 #include "daemon/store/dyno.h"
 #include "daemon/store/release.h"
+#include "daemon/store/service.h"
+#include "daemon/store/volume.h"
 #include "proto/limits.h"
 #include "proto/names.h"
 
@@ -30,7 +32,13 @@ void plan_clear(struct plan *p)
 		free((void *)p->want[i].command);
 		free((void *)p->want[i].size);
 	}
+	for (int i = 0; i < p->nbinds; i++) {
+		free(p->binds[i].src);
+		free(p->binds[i].dst);
+	}
 	free(p->want);
+	free(p->binds);
+	free(p->ways);
 	free(p->command);
 	free_env(p->env);
 	*p = (struct plan){0};
@@ -51,6 +59,11 @@ struct dyno_release *plan_release(const struct slugs *sl, struct plan *p)
 	r->log_metrics = p->log_metrics;
 	r->slug_dir = xstrdup(path);
 	r->env = STEAL(p->env);
+	r->nbinds = p->nbinds;
+	r->binds = STEAL(p->binds);
+	r->nways = p->nways;
+	r->ways = STEAL(p->ways);
+	p->nbinds = p->nways = 0;
 	r->refs = 1;
 	return r;
 }
@@ -128,6 +141,24 @@ static void take_wants(struct plan *p, const struct store_formations *f)
 	}
 }
 
+static int take_volumes(struct tx *tx, const struct config *cfg, struct plan *p, struct err *err)
+{
+	AUTO(store_mounts_clear) struct store_mounts m = {0};
+
+	if (store_volume_mounts(tx, p->app_id, &m, err) < 0)
+		return -1;
+	p->binds = xcalloc((size_t)m.n, sizeof *p->binds);
+	for (; p->nbinds < m.n; p->nbinds++) {
+		const struct store_mount *v = &m.v[p->nbinds];
+
+		p->binds[p->nbinds] = (struct dyno_bind){
+			.src = xasprintf("%s/volumes/%s", cfg->state_dir, v->volume_id),
+			.dst = xstrdup(v->path),
+			.flags = BIND_IDMAP | (v->read_only ? BIND_RO : 0)};
+	}
+	return 0;
+}
+
 int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, struct plan *out,
 	      struct err *err)
 {
@@ -165,7 +196,9 @@ int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, s
 	take_wants(out, &f);
 	out->command = xstrdup(json_string_value(json_object_get(types, "release")));
 	out->env = make_env(out, &rel, &slug, config, cfg);
-	return 0;
+	if (take_volumes(tx, cfg, out, err) < 0)
+		return -1;
+	return store_service_ways(tx, app.id, &out->ways, &out->nways, err);
 }
 
 void rows_hosts_free(char **hosts)

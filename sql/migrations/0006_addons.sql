@@ -65,14 +65,19 @@ CREATE TABLE services (
 	id TEXT PRIMARY KEY,                 -- names its folder STATE/services/ID
 	uid INTEGER NOT NULL UNIQUE,         -- as of apps, of the same range: none is both
 	kind TEXT NOT NULL,                  -- postgresql, redis
-	addon_id TEXT REFERENCES addons (id) ON DELETE SET NULL, -- NULL = shared
+	provider TEXT NOT NULL,              -- name of its provider's folder, as addons.service: heroku-postgresql
+	shared INTEGER NOT NULL,             -- 1 = of all add-ons of its provider
+	addon_id TEXT REFERENCES addons (id) ON DELETE SET NULL, -- whose it is; NULL and not shared = nobody's any more
 	address INTEGER NOT NULL UNIQUE,     -- index of its fixed address
 	port INTEGER NOT NULL,
+	plain_port INTEGER NOT NULL,         -- on 127.0.0.1, where there are no sandboxes
 	wanted INTEGER NOT NULL DEFAULT 1,   -- 0 = to be stopped and removed
 	spec TEXT NOT NULL,                  -- JSON: command, memory, environment without secrets
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX services_shared ON services (kind) WHERE shared;
+CREATE UNIQUE INDEX services_addon ON services (addon_id) WHERE addon_id IS NOT NULL;
 
 -- Dumps, restores and copies of databases (the data API's transfers).
 CREATE TABLE transfers (

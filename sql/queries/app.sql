@@ -2,8 +2,9 @@
 -- ?1 id, ?2 name, ?3 owner, ?4 stack, ?5 now, ?6 highest uid. No row back = no uid is free.
 INSERT INTO apps (id, uid, name, owner_id, stack, build_stack, created_ms, updated_ms)
 SELECT ?1, f.uid, ?2, ?3, ?4, ?4, ?5, ?5
-FROM (SELECT min(c.uid) AS uid FROM (SELECT 0 AS uid UNION ALL SELECT uid + 1 FROM apps) c
-	WHERE c.uid NOT IN (SELECT uid FROM apps)) f
+FROM (SELECT min(c.uid) AS uid
+	FROM (SELECT 0 AS uid UNION ALL SELECT uid + 1 FROM apps UNION ALL SELECT uid + 1 FROM services) c
+	WHERE c.uid NOT IN (SELECT uid FROM apps) AND c.uid NOT IN (SELECT uid FROM services)) f
 WHERE f.uid <= ?6
 RETURNING uid
 

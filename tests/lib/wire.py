@@ -17,11 +17,11 @@ LAUNCH = dict(HELLO=1, CREATE=2, REMOVE=3, RMTREE=4, LIST=5, SHUTDOWN=6, ENTER=7
 L = dict(ID=1, APP_ID=2, NAME=3, APP_UID=4, STDIO=5, ARGV=6, ENV=7, CWD=8, SLUG=9, BIND=10, NET=11,
          PORT=12, MEM_QUOTA=13, MEM_MAX=14, PIDS_MAX=15, CPU_WEIGHT=16, CPU_PCT=17, ROWS=18, COLS=19,
          ON_DETACH=20, ATTACH_MS=21, TTL_S=22, KEEP_OUTPUT=23, LOG=24, METRICS_MS=25, RELEASE=26,
-         STACK=27, TMP_BYTES=28, INTO=29, IP=40, PID=41, ERR_ID=42, MSG=43, PATH=44, FLAGS=45, RUNTIME=46,
+         STACK=27, TMP_BYTES=28, INTO=29, REACH=30, ADDRESS=31, IP=40, PID=41, ERR_ID=42, MSG=43, PATH=44, FLAGS=45, RUNTIME=46,
          LIMITS=47, GATEWAY=48, NOTE=49)
 LINES, PIPE, PTY = 0, 1, 2
 KEEP, HANGUP, KILL = 0, 1, 2
-BIND_RO, BIND_IDMAP, BIND_OPTIONAL = 1, 2, 4
+BIND_RO, BIND_IDMAP, BIND_OPTIONAL, BIND_HOST = 1, 2, 4, 8
 
 SHIM = dict(SUPERVISE=1, ATTACH=2, STDIN=3, STDIN_EOF=4, RESIZE=5, SIGNAL=6, STATE=32, OUTPUT=33,
             BOUND=34, MEM=35, EXIT=36, DETACHED=37)
@@ -116,13 +116,14 @@ class LaunchError(Exception):
         self.id, self.msg = id, msg
 
 
-def spec_fields(id, argv, name="web.1", env=None, binds=(), **more):
+def spec_fields(id, argv, name="web.1", env=None, binds=(), reach=(), **more):
     fields = [(L["ID"], id), (L["APP_ID"], more.pop("app_id", str(uuid.UUID(int=1)))),
               (L["NAME"], name)]
     fields += [(L["ARGV"], a) for a in argv]
     fields += [(L["ENV"], "%s=%s" % kv) for kv in (env or {}).items()]
     for src, dst, flags in binds:
         fields.append((L["BIND"], ("%d\0%s\0%s\0" % (flags, src, dst)).encode()))
+    fields += [(L["REACH"], r) for r in reach]
     fields += [(L[k.upper()], v) for k, v in more.items()]
     return fields
 

@@ -15,6 +15,7 @@ static struct launch_spec example(void)
 				.net = true,
 				.log = true,
 				.port = 5000,
+				.address = LAUNCH_ADDRESSES,
 				.mem_quota = 512 << 20,
 				.mem_max = 1ull << 40,
 				.pids_max = 256,
@@ -37,7 +38,9 @@ static struct launch_spec example(void)
 	launch_spec_env(&s, "A", "b=c\nd");
 	launch_spec_env(&s, "EMPTY", "");
 	launch_spec_bind(&s, "/s/rc", "/d/st", BIND_RO | BIND_IDMAP);
-	launch_spec_bind(&s, "", "/x", 0);
+	launch_spec_bind(&s, "", "/x", BIND_HOST | BIND_OPTIONAL);
+	launch_spec_reach(&s, "10.128.120.1", 5432);
+	launch_spec_reach(&s, "10.128.127.254", 65535);
 	s.cwd = xstrdup("/app/sub");
 	s.slug = xstrdup("/slugs/1");
 	s.stack = xstrdup("");
@@ -61,6 +64,10 @@ static void assert_same(const struct launch_spec *a, const struct launch_spec *b
 		assert_string_equal(a->binds[i].src, b->binds[i].src);
 		assert_string_equal(a->binds[i].dst, b->binds[i].dst);
 	}
+	assert_int_equal(a->nreach, b->nreach);
+	for (int i = 0; i < a->nreach; i++)
+		assert_string_equal(a->reach[i], b->reach[i]);
+	assert_int_equal(a->address, b->address);
 	assert_string_equal(a->cwd, b->cwd);
 	assert_string_equal(a->slug, b->slug);
 	assert_string_equal(a->stack, b->stack);
@@ -75,6 +82,23 @@ static void assert_same(const struct launch_spec *a, const struct launch_spec *b
 	assert_true(a->cpu_pct == b->cpu_pct && a->rows == b->rows && a->cols == b->cols);
 	assert_true(a->metrics_ms == b->metrics_ms && a->on_detach == b->on_detach);
 	assert_true(a->attach_ms == b->attach_ms && a->ttl_s == b->ttl_s);
+}
+
+static void fixed_addresses_are_the_last_of_the_subnet(void **state)
+{
+	char ip[16];
+
+	assert_true(launch_fixed_ip("10.128.0.1", 1, ip));
+	assert_string_equal(ip, "10.128.120.1");
+	assert_true(launch_fixed_ip("10.131.128.1", 256, ip));
+	assert_string_equal(ip, "10.131.249.0");
+	assert_true(launch_fixed_ip("10.131.128.1", LAUNCH_ADDRESSES, ip));
+	assert_string_equal(ip, "10.131.255.254");
+	assert_true(launch_fixed_ip("", 7, ip));
+	assert_string_equal(ip, "127.0.0.1");
+	assert_false(launch_fixed_ip("10.128.0.1", 0, ip));
+	assert_false(launch_fixed_ip("10.128.0.1", LAUNCH_ADDRESSES + 1, ip));
+	assert_false(launch_fixed_ip("nonsense", 1, ip));
 }
 
 static void a_spec_comes_back_as_it_was(void **state)
@@ -181,7 +205,7 @@ static void bad_fields_are_refused(void **state)
 	refuse(L_BIND, "1\0/a\0/b", 7);
 	refuse(L_BIND, "1\0/a\0/b\0c", 9);
 	refuse(L_BIND, "x\0/a\0/b\0", 8);
-	refuse(L_BIND, "8\0/a\0/b\0", 8);
+	refuse(L_BIND, "16\0/a\0/b\0", 9);
 	refuse(L_BIND, "", 0);
 	refuse(L_PORT, port, sizeof port);
 	refuse(L_PORT, huge, sizeof huge);
@@ -209,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_spec_comes_back_as_it_was),
+		cmocka_unit_test(fixed_addresses_are_the_last_of_the_subnet),
 		cmocka_unit_test(a_plan_comes_back_as_it_was),
 		cmocka_unit_test(bad_fields_are_refused),
 		cmocka_unit_test(a_spec_needs_a_command_and_ignores_what_it_does_not_know),
