@@ -133,10 +133,25 @@ static int one_flag(struct config *c, char **argv, int *i, struct err *err)
 	return err_set(err, ERR_BAD_REQUEST, "unknown option %s; see paasd --help", a);
 }
 
-/* From a checkout the programs lie beside paasd, the buildpacks above. */
+/* Of a checkout: a folder beside that of paasd, or above. NULL: none. Owned. */
+static char *checkout_dir(const char *exe, const char *name)
+{
+	static const char *const up[] = {"..", "../.."};
+	char *real = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(up) && !real; i++) {
+		AUTO(auto_str) char *dir = xasprintf("%s/%s/%s", exe, up[i], name);
+
+		real = realpath(dir, NULL);
+	}
+	return real;
+}
+
+/* From a checkout the programs lie beside paasd, buildpacks and add-ons above. */
 static int use_checkout(struct config *c, struct err *err)
 {
-	static const char *const up[] = {"/../buildpacks", "/../../buildpacks"};
+	AUTO(auto_str) char *packs = NULL;
+	AUTO(auto_str) char *addons = NULL;
 	char exe[4096], *slash;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
 
@@ -145,16 +160,12 @@ static int use_checkout(struct config *c, struct err *err)
 	exe[n] = 0;
 	slash = strrchr(exe, '/');
 	*slash = 0;
-	if (config_set(c, "libexec_dir", exe, err) < 0)
+	packs = checkout_dir(exe, "buildpacks");
+	addons = checkout_dir(exe, "addons");
+	if (config_set(c, "libexec_dir", exe, err) < 0 ||
+	    (packs && config_set(c, "buildpacks_dir", packs, err) < 0))
 		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(up); i++) {
-		AUTO(auto_str) char *dir = xasprintf("%s%s", exe, up[i]);
-		AUTO(auto_str) char *real = realpath(dir, NULL);
-
-		if (real)
-			return config_set(c, "buildpacks_dir", real, err);
-	}
-	return 0;
+	return config_set(c, "addons_dir", addons ? addons : "", err);
 }
 
 static int read_options(struct config *c, int argc, char **argv, struct err *err)

@@ -139,7 +139,7 @@
 #define LIM_ONEOFF_TTL_S   86400
 #define LIM_DYNOS_PER_TYPE 100
 #define LIM_SLEEP_S	   (30 * 86400) /* without a request, until an app sleeps */
-#define LIM_CONFIG_BYTES   KiB(64) /* sum of keys and values */
+#define LIM_CONFIG_BYTES   KiB(64)	/* sum of keys and values */
 #define LIM_CONFIG_VARS	   1000
 #define LIM_CONFIG_VALUE   KiB(32)
 #define LIM_COMMAND	   KiB(32)
@@ -170,13 +170,13 @@
 #define LIM_LOG_TAIL_QUEUE 1024
 #define LIM_WIRE_FRAME	   MiB(4)
 /* dumps, restores and copies of databases */
-#define LIM_TRANSFERS_OPEN  8	 /* of one database: running or waiting */
-#define LIM_TRANSFER_LOG    200	 /* lines that are kept of one */
-#define LIM_TRANSFER_ROWS   100	 /* of an app, of those without a file */
-#define LIM_TRANSFER_TRIES  3	 /* begun again after a crash of paasd */
-#define LIM_TRANSFER_LIST   MiB(32) /* table of contents of a dump; digest of a database */
+#define LIM_TRANSFERS_OPEN  8		     /* of one database: running or waiting */
+#define LIM_TRANSFER_LOG    200		     /* lines that are kept of one */
+#define LIM_TRANSFER_ROWS   100		     /* of an app, of those without a file */
+#define LIM_TRANSFER_TRIES  3		     /* begun again after a crash of paasd */
+#define LIM_TRANSFER_LIST   MiB(32)	     /* table of contents of a dump; digest of a database */
 #define LIM_TRANSFER_URL_MS (60 * 60 * 1000) /* a public URL is good for */
-#define LIM_SCHEDULES	    10	 /* daily backups of one database */
+#define LIM_SCHEDULES	    10		     /* daily backups of one database */
 /* drains and webhooks (Dev Center: Log Drains, App Webhooks) */
 #define LIM_OUT_URL	     2048
 #define LIM_OUT_CONNECT_MS   10000
@@ -205,5 +205,17 @@
 #define LIM_PROVIDER_FETCH_MS (15 * 60 * 1000)
 #define LIM_PROVIDER_MIRROR   MiB(4096) /* a repository, fetched */
 #define LIM_DEPLOY_KEY	      KiB(16)
+/* add-ons (docs/addons.md) */
+#define LIM_ADDON_MANIFEST  KiB(64)
+#define LIM_ADDON_TEXT	    500
+#define LIM_ADDON_ITEMS	    100
+#define LIM_ADDON_ANSWER    MiB(1)
+#define LIM_ADDON_STDERR    100 /* lines logged of a call */
+#define LIM_ADDON_TRIES	    3	/* of a verb that is faulty */
+#define LIM_ADDON_RETRY_MS  (10 * 60 * 1000)
+#define LIM_ADDON_FAILED_MS (60 * 60 * 1000) /* for which a failure can be read */
+#define LIM_ADDON_WAIT_MS   20000	     /* in an answer to whoever makes one */
+#define LIM_ADDONS_PER_APP  50
+#define LIM_ATTACHMENTS	    100 /* of an app */
 
 #endif

@@ -26,14 +26,17 @@ struct addons_deps { /* borrowed */
 	struct svcs *svcs;
 	struct out *out;
 };
-/* Reads the manifests of cfg->addons_dir (CONFIG names file, line and key), takes up what is under
- * way. */
+/* Reads the manifests of cfg->addons_dir (CONFIG names file, line and key). */
 int addons_open(const struct addons_deps *d, struct addons **out, struct err *err);
-void addons_stop(struct addons *a); /* no new steps; those under way are ended */
-void addons_free(struct addons *a);
+/* Takes up what is under way: once releases are recovered. */
+void addons_start(struct addons *a);
+/* No new steps; those under way are ended. Any thread, does not wait. */
+void addons_stop(struct addons *a);
+void addons_free(struct addons *a); /* waits; before releases_free and svcs_free. NULL is fine */
 
 /* --- what there is (from manifests; immutable after addons_open) --- */
 struct addon_plan {
+	char id[37];				     /* made of the name */
 	const char *name, *human_name, *description; /* name: "essential-0" */
 	bool is_default, visible;
 	int64_t cents; /* a month; 0 = free */
@@ -41,6 +44,7 @@ struct addon_plan {
 		*limits; /* object: connections, disk_mb, memory_mb ...; the service's own words */
 };
 struct addon_service {
+	char id[37];				      /* made of the name */
 	const char *name, *human_name;		      /* "heroku-postgresql" */
 	const char *description, *docs_url, *web_url; /* may be NULL */
 	const char *const *aliases;		      /* NULL-terminated */

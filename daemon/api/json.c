@@ -71,12 +71,9 @@ json_t *json_app_ref(const struct store_app *a)
 json_t *json_named_ref(const char *kind, const char *name)
 {
 	AUTO(auto_str) char *full = xasprintf("%s/%s", kind, name);
-	char hex[65], id[37];
+	char id[37];
 
-	/* Stable across restarts and hosts: these things have no row of their own. */
-	sha256_hex(full, strlen(full), hex);
-	snprintf(id, sizeof id, "%.8s-%.4s-4%.3s-8%.3s-%.12s", hex, hex + 8, hex + 13, hex + 17,
-		 hex + 20);
+	uuid_of(full, id); /* stable across restarts and hosts */
 	return json_pack("{s:s, s:s}", "id", id, "name", name);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -66,6 +67,15 @@ void sha256_hex(const void *p, size_t n, char out[65])
 
 	crypto_hash_sha256(sum, p, n);
 	hex_encode(sum, sizeof sum, out);
+}
+
+void uuid_of(const char *text, char out[37])
+{
+	char hex[65];
+
+	sha256_hex(text, strlen(text), hex);
+	snprintf(out, 37, "%.8s-%.4s-4%.3s-8%.3s-%.12s", hex, hex + 8, hex + 13, hex + 17,
+		 hex + 20);
 }
 
 int sha256_fd(int fd, char out[65], struct err *err)

@@ -7,6 +7,8 @@
 
 void codec_init(void);
 void uuid_new(char out[37]); /* random, version 4 */
+/* Stable, made of a text: for things without a row. Formed as version 4. */
+void uuid_of(const char *text, char out[37]);
 void random_bytes(void *p, size_t n);
 void random_hex(char *out, size_t digits); /* digits + NUL */
 uint32_t random_below(uint32_t n);

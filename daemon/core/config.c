@@ -82,6 +82,11 @@ static const char *check_network(const char *v)
 	return cidr_ok(v) ? NULL : "wants networks, as 10.0.0.0/8, fd00::/8 or 192.0.2.7";
 }
 
+static const char *check_path(const char *v)
+{
+	return *v == '/' ? NULL : "wants absolute paths";
+}
+
 static const char *check_mapping(const char *v)
 {
 	const char *eq = strchr(v, '=');
@@ -152,6 +157,22 @@ const struct config_key config_keys[] = {
 	    "Folder of the helper programs: paas-router, paas-launcher, paas-shim, paas-static."),
 	STR("buildpacks_dir", buildpacks_dir, "/usr/local/share/paasd/buildpacks",
 	    "Folder of the bundled buildpacks."),
+	LIST("addons_dir", addons_dir, "/usr/local/share/paasd/addons,/etc/paasd/addons",
+	     check_path,
+	     "Folders of add-on services, as docs/addons.md has them. Of two services with one "
+	     "name, "
+	     "the one in the later folder counts. Folders that are not there are passed over."),
+	STR("addon.settings_dir", addon_settings_dir, "/etc/paasd/addons.d",
+	    "Folder of files SERVICE.yml with the administrator's settings of services; only "
+	    "paasd's "
+	    "user may read them."),
+	INT("addon.provision_timeout", addon_provision_timeout_s, "1200", "s", 1, 86400,
+	    "Longest time in which an add-on is provisioned, or its plan changed; then that has "
+	    "failed."),
+	INT("addon.retry", addon_retry_s, "5", "s", 1, 600,
+	    "First wait before a provider is asked again; it doubles each time."),
+	FLAG("addon.from_buildpacks", addon_from_buildpacks, "false",
+	     "Provision the add-ons that buildpacks ask for on an app's first deploy."),
 	STR("runtime", runtime, "auto",
 	    "How dynos run: sandbox needs root, plain has no isolation, auto takes the better.",
 	    .choices = "auto|sandbox|plain"),

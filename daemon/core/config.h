@@ -35,6 +35,10 @@ struct config {
 	bool log_runtime_metrics;
 	bool password_keeps_token;
 	int64_t audit_days, audit_rows;
+	char **addons_dir;	  /* folders of services; later ones come first */
+	char *addon_settings_dir; /* administrator's settings of services */
+	int64_t addon_provision_timeout_s, addon_retry_s;
+	bool addon_from_buildpacks;
 };
 
 struct config_key {

@@ -116,7 +116,8 @@ static void log_created(struct releases *r, const struct rows_new *n)
 	const struct release_new *in = n->in;
 	const char *who = in->user_email;
 
-	if (in->build_id || n->changed[0] || in->rollback_to || in->promoted)
+	if (in->build_id || n->changed[0] || in->rollback_to || in->promoted || in->first ||
+	    in->values_only)
 		logd_printf(r->log, in->app_id, "app", "api", "%s by user %s", n->description, who);
 	logd_printf(r->log, in->app_id, "app", "api", "Release v%d created by user %s",
 		    n->out->version, who);

@@ -28,6 +28,11 @@ struct release_new {
 	 * run more than once. Thread: the store's writer. */
 	int (*also)(struct tx *tx, const char *release_id, void *arg, struct err *err);
 	void *also_arg;
+	/* What else is written with it, before anything is read: attachments of add-ons. May be
+	 * called again when the transaction is. NULL = nothing. */
+	tx_fn *first;
+	void *first_arg;
+	bool values_only; /* add-ons have changed their own config vars: no release phase */
 };
 
 struct release_out {

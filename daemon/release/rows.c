@@ -1,6 +1,7 @@
 /* What the release module reads and writes in the store. Inside transactions. */
 #include "daemon/release/release_int.h"
 #include "daemon/store/identity.h"
+#include "daemon/store/addon.h"
 #include "daemon/store/app.h"
 #include "daemon/store/domain.h"
 #include "daemon/store/dyno.h"
@@ -159,6 +160,27 @@ static int take_volumes(struct tx *tx, const struct config *cfg, struct plan *p,
 	return 0;
 }
 
+/* Dynos get the values that add-ons have now, as a rotated password is no good any more; which
+ * config vars there are is as the release has it. */
+static int refresh_values(struct tx *tx, const struct store_release *rel, json_t *config,
+			  struct err *err)
+{
+	AUTO(store_addon_vars_clear) struct store_addon_vars now = {0};
+	AUTO(json_decref) json_t *note = json_loads(rel->addons, 0, NULL);
+	json_t *name, *value;
+	size_t i;
+
+	if (store_addon_vars(tx, rel->app_id, &now, err) < 0)
+		return -1;
+	json_array_foreach(json_object_get(note, "vars"), i, name)
+	{
+		value = json_object_get(now.values, json_string_value(name));
+		if (value)
+			json_object_set(config, json_string_value(name), value);
+	}
+	return 0;
+}
+
 int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, struct plan *out,
 	      struct err *err)
 {
@@ -171,7 +193,8 @@ int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, s
 
 	if (store_release_get(tx, NULL, release_id, &rel, err) < 0 ||
 	    store_app_get(tx, rel.app_id, &app, err) < 0 ||
-	    store_release_config(tx, rel.id, &config, err) < 0)
+	    store_release_config(tx, rel.id, &config, err) < 0 ||
+	    refresh_values(tx, &rel, config, err) < 0)
 		return -1;
 	memcpy(out->app_id, app.id, sizeof out->app_id);
 	snprintf(out->app_name, sizeof out->app_name, "%s", app.name);
@@ -194,7 +217,8 @@ int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, s
 	if (store_formation_plan(tx, app.id, types, dyno_sizes[0].name, &f, err) < 0)
 		return -1;
 	take_wants(out, &f);
-	out->command = xstrdup(json_string_value(json_object_get(types, "release")));
+	if (rel.has_command)
+		out->command = xstrdup(json_string_value(json_object_get(types, "release")));
 	out->env = make_env(out, &rel, &slug, config, cfg);
 	if (take_volumes(tx, cfg, out, err) < 0)
 		return -1;
@@ -242,12 +266,30 @@ static void note_change(struct rows_new *n, const char *name)
 		snprintf(n->changed + len, sizeof n->changed - len, "%s%s", len ? ", " : "", name);
 }
 
-static int change_config(struct rows_new *n, json_t *config, struct err *err)
+/* Whether the change is to be passed over: defaults of a buildpack yield to add-ons; people are
+ * told. */
+static int check_owner(const struct rows_new *n, const struct store_addon_vars *addons,
+		       const char *name, bool *skip, struct err *err)
+{
+	const char *owner = json_string_value(json_object_get(addons->owners, name));
+
+	*skip = owner && n->in->build_id;
+	if (!owner || *skip)
+		return 0;
+	return err_set(err, ERR_INVALID_PARAMS,
+		       "Cannot overwrite attachment values %s: it belongs to the add-on %s. Detach "
+		       "that first.",
+		       name, owner);
+}
+
+static int change_config(struct rows_new *n, const struct store_addon_vars *addons, json_t *config,
+			 struct err *err)
 {
 	const struct release_new *in = n->in;
 	const char *key;
 	json_t *v;
 	size_t total = 0;
+	bool skip;
 
 	for (int i = 0; i < in->nset; i++) {
 		const char *name = in->set_names[i], *value = in->set_values[i];
@@ -256,6 +298,10 @@ static int change_config(struct rows_new *n, json_t *config, struct err *err)
 		if (name_check_config(name, value, value ? strlen(value) : 0, err) < 0)
 			return -1;
 		if (value ? old && strcmp(old, value) == 0 : !old)
+			continue;
+		if (check_owner(n, addons, name, &skip, err) < 0)
+			return -1;
+		if (skip)
 			continue;
 		if (value) {
 			n->set_any = true;
@@ -302,6 +348,7 @@ struct base {
 	struct store_release rel;
 	struct store_slug slug;
 	json_t *config; /* owned */
+	struct store_addon_vars addons;
 	char slug_id[37];
 	const char *types; /* borrowed of rel or slug */
 };
@@ -310,6 +357,7 @@ static void base_clear(struct base *b)
 {
 	store_release_clear(&b->rel);
 	store_slug_clear(&b->slug);
+	store_addon_vars_clear(&b->addons);
 	json_decref(b->config);
 }
 #define base_clear_p base_clear
@@ -318,6 +366,8 @@ static int read_base(struct tx *tx, const struct release_new *in, struct base *b
 {
 	struct err none = {0};
 
+	if (store_addon_vars(tx, in->app_id, &b->addons, err) < 0)
+		return -1;
 	if (in->rollback_to) {
 		if (store_release_by_version(tx, in->app_id, in->rollback_to, &b->rel, err) < 0)
 			return -1;
@@ -330,6 +380,8 @@ static int read_base(struct tx *tx, const struct release_new *in, struct base *b
 					       : "that release failed");
 		if (store_release_config(tx, b->rel.id, &b->config, err) < 0)
 			return -1;
+		/* Add-ons are not rolled back: neither their passwords nor which there are. */
+		store_addon_vars_apply(&b->addons, b->rel.addons, b->config);
 	} else {
 		store_release_base(tx, in->app_id, &b->rel, &none);
 		if (store_app_config(tx, in->app_id, &b->config, err) < 0)
@@ -359,6 +411,7 @@ int rows_create(struct tx *tx, void *arg, struct err *err)
 	AUTO(store_app_clear) struct store_app app = {0};
 	AUTO(store_release_clear) struct store_release made = {0};
 	AUTO(json_decref) json_t *types = NULL;
+	AUTO(auto_str) char *note = NULL;
 	struct store_release_new row = {
 		.app_id = in->app_id, .user_id = in->user_id, .build_id = in->build_id};
 
@@ -369,7 +422,9 @@ int rows_create(struct tx *tx, void *arg, struct err *err)
 		return -1;
 	if (app.destroying)
 		return err_not_found(err, "app");
-	if (read_base(tx, in, &b, err) < 0 || change_config(n, b.config, err) < 0)
+	if (in->first && in->first(tx, in->first_arg, err) < 0)
+		return -1;
+	if (read_base(tx, in, &b, err) < 0 || change_config(n, &b.addons, b.config, err) < 0)
 		return -1;
 	n->out->unchanged = in->nset > 0 && !n->changed[0] && !in->slug_id && !in->rollback_to;
 	if (n->out->unchanged)
@@ -380,7 +435,8 @@ int rows_create(struct tx *tx, void *arg, struct err *err)
 	row.config = b.config;
 	row.process_types = b.types;
 	row.description = n->description;
-	row.has_command = row.slug_id && json_object_get(types, "release");
+	row.addons = note = store_addon_vars_note(&b.addons);
+	row.has_command = row.slug_id && !in->values_only && json_object_get(types, "release");
 	if (store_release_insert(tx, &row, &made, err) < 0)
 		return -1;
 	memcpy(n->out->id, made.id, sizeof n->out->id);

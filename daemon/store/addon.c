@@ -172,10 +172,11 @@ int store_addons_due(struct tx *tx, wall_ms now, struct store_addons *out, struc
 	return store_addon_all(s, fill_addon, out, err);
 }
 
-int store_addons_next(struct tx *tx, wall_ms *next_ms, struct err *err)
+int store_addons_next(struct tx *tx, wall_ms after, wall_ms *next_ms, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_ADDON_NEXT);
 
+	stmt_int(s, 1, after);
 	if (stmt_step(s, err) != STMT_ROW)
 		return -1;
 	*next_ms = row_int_or(s, 0, 0);

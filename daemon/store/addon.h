@@ -80,8 +80,8 @@ int store_addon_save(struct tx *tx, const struct store_addon *a, struct err *err
 int store_addon_rename(struct tx *tx, const char *id, const char *name, struct err *err);
 int store_addon_delete(struct tx *tx, const char *id, struct err *err); /* with all that is its */
 int store_addons_due(struct tx *tx, wall_ms now, struct store_addons *out, struct err *err);
-/* When the next one is due; 0 = none. */
-int store_addons_next(struct tx *tx, wall_ms *next_ms, struct err *err);
+/* When the next one after that time is due; 0 = none. */
+int store_addons_next(struct tx *tx, wall_ms after, wall_ms *next_ms, struct err *err);
 /* Tasks under way are due now. */
 int store_addons_take_up(struct tx *tx, struct err *err);
 /* The app's attachments go, its add-ons are on their way out. */

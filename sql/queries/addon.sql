@@ -32,7 +32,7 @@ SELECT a.id, a.app_id, a.name, coalesce(p.name, a.app_name), a.service, a.plan, 
 FROM addons a LEFT JOIN apps p ON p.id = a.app_id WHERE a.next_ms <= ?1 ORDER BY a.next_ms
 
 -- name: addon_next
-SELECT min(next_ms) FROM addons WHERE next_ms IS NOT NULL
+SELECT min(next_ms) FROM addons WHERE next_ms > ?1
 
 -- name: addon_take_up
 -- ?1 now: at start nobody waits any longer than needed

@@ -65,7 +65,7 @@ static int rows(struct tx *tx, void *arg, struct err *err)
 	if (seed(tx, &s, err) < 0)
 		return -1;
 	CHECK(s.addon.state == ADDON_PROVISIONING && strcmp(s.addon.task, "provision") == 0);
-	CHECK(store_addons_next(tx, &next, err) == 0 && next > 0);
+	CHECK(store_addons_next(tx, 0, &next, err) == 0 && next > 0);
 	CHECK(store_addons_due(tx, next, &due, err) == 0 && due.n == 1);
 	in.app_id = s.app.id;
 	CHECK(store_addon_insert(tx, &in, &other, err) == -1 && err->code == ERR_INVALID_PARAMS);
