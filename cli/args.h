@@ -32,6 +32,8 @@ enum cli_complete {
 	COMPLETE_SIZE,
 	COMPLETE_REGION,
 	COMPLETE_LEVEL, /* of a webhook */
+	COMPLETE_PIPELINE,
+	COMPLETE_STAGE, /* of a pipeline */
 };
 
 struct cli_opt {

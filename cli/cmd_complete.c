@@ -174,6 +174,7 @@ static const struct source sources[] = {
 	{COMPLETE_STACK, "/stacks", "name", NULL},
 	{COMPLETE_SIZE, "/dyno-sizes", "name", NULL},
 	{COMPLETE_REGION, "/regions", "name", NULL},
+	{COMPLETE_PIPELINE, "/pipelines", "name", NULL},
 };
 
 static const struct {
@@ -183,6 +184,7 @@ static const struct {
 	{COMPLETE_SHELL, {"bash", "zsh", "fish"}},
 	{COMPLETE_PERMISSION, {"view", "deploy", "operate", "manage"}},
 	{COMPLETE_LEVEL, {"notify", "sync"}},
+	{COMPLETE_STAGE, {"review", "development", "staging", "production", "test"}},
 };
 
 /* Who asks what where: one file each, so that accounts do not see each other's names. */

@@ -42,6 +42,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(run, "one-off processes")                              \
 	X(releases, "versions of an app")                        \
 	X(builds, "how code becomes a release")                  \
+	X(pipelines, "from staging to production")               \
 	X(buildpacks, "what builds the code")                    \
 	X(domains, "host names of an app")                       \
 	X(certs, "certificates of an app")                       \

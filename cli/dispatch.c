@@ -18,7 +18,7 @@ static const char *why_absent(const char *name)
 {
 	static const char
 		addons[] = "There are no add-ons on this platform yet.",
-		pipelines[] = "There are no pipelines on this platform yet.",
+		ci[] = "There are no review apps and no CI on this platform yet.",
 		teams[] = "There are no teams here: the platform is the team. See paasctl users "
 			  "and paasctl access.",
 		images[] = "This platform builds code, not images. See paasctl builds:create.";
@@ -30,9 +30,8 @@ static const char *why_absent(const char *name)
 		      {"redis", addons},
 		      {"data", addons},
 		      {"usage", addons},
-		      {"pipelines", pipelines},
-		      {"reviewapps", pipelines},
-		      {"ci", pipelines},
+		      {"reviewapps", ci},
+		      {"ci", ci},
 		      {"teams", teams},
 		      {"orgs", teams},
 		      {"members", teams},

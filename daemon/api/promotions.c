@@ -302,9 +302,9 @@ static const char *status_of(const struct code *from, const struct code *to,
 
 static json_t *code_json(const struct code *c)
 {
-	return json_pack("{s:{s:s, s:s}, s:o, s:s, s:o}", "app", "id", c->app_id, "name",
+	return json_pack("{s:{s:s, s:s}, s:o, s:o, s:s, s:o}", "app", "id", c->app_id, "name",
 			 c->app_name, "commit", json_str_or_null(c->commit[0] ? c->commit : NULL),
-			 "stage", c->stage, "version",
+			 "slug", json_id_or_null(c->slug_id), "stage", c->stage, "version",
 			 c->version ? json_integer(c->version) : json_null());
 }
 
