@@ -29,7 +29,8 @@ enum meta_key {
 	M_PORT,
 	M_VERSION,
 	M_CREATED,
-	M_ONEOFF
+	M_ONEOFF,
+	M_CHECKED
 };
 
 static void meta_path(const struct dynos *d, const char *id, char *out, size_t cap)
@@ -53,6 +54,7 @@ int meta_write(const struct dynos *d, const struct dyno_info *i, const char *ip,
 	wire_u64(&b, M_PORT, (uint64_t)i->port);
 	wire_u64(&b, M_VERSION, (uint64_t)i->release_version);
 	wire_u64(&b, M_CREATED, (uint64_t)i->created_ms);
+	wire_u64(&b, M_CHECKED, i->checked);
 	wire_end(&b, m);
 	meta_path(d, i->id, path, sizeof path);
 	snprintf(tmp, sizeof tmp, "%s.new", path);
@@ -126,6 +128,9 @@ static void meta_field(struct found *f, const struct wire_field *x)
 		break;
 	case M_VERSION:
 		i->release_version = (int)wire_get_u64(x);
+		break;
+	case M_CHECKED:
+		i->checked = wire_get_u64(x) != 0;
 		break;
 	case M_CREATED:
 		i->created_ms = (wall_ms)wire_get_u64(x);
@@ -346,6 +351,7 @@ static void adopt_one(struct dynos *d, struct found *f, struct dyno_release *rel
 	memcpy(r->info.id, f->info.id, sizeof r->info.id);
 	memcpy(r->info.ip, f->info.ip, sizeof r->info.ip);
 	r->info.port = f->info.port;
+	r->info.checked = f->info.checked;
 	r->info.created_ms = f->info.created_ms;
 	r->oneoff = strcmp(r->info.type, "run") == 0 || strcmp(r->info.type, "release") == 0 ||
 		    strcmp(r->info.type, "scheduler") == 0;

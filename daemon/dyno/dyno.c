@@ -55,6 +55,8 @@ void dyno_release_unref(struct dyno_release *r)
 	free_service(r->service);
 	free(r->env);
 	free(r->slug_dir);
+	free(r->check.path);
+	free(r->check.host);
 	free(r);
 }
 
@@ -193,8 +195,6 @@ void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *a
 
 /* --- one-offs --- */
 
-static struct run *find_run(struct dynos *d, const char *id);
-
 static bool can_be_entered(const struct run *r, const char *app_id)
 {
 	return r && strcmp(r->info.app_id, app_id) == 0 && !r->launching && !r->ended &&
@@ -227,7 +227,7 @@ void dynos_oneoff(struct dynos *d, struct dyno_release *r, const struct oneoff_r
 		  const struct oneoff_ops *ops)
 {
 	struct app *a = dynos_app(d, r->app_id, true);
-	struct run *host = req->into ? find_run(d, req->into) : NULL, *n;
+	struct run *host = req->into ? dynos_find_run(d, req->into) : NULL, *n;
 	struct launch_spec *s;
 
 	if (req->into && !can_be_entered(host, r->app_id)) {
@@ -267,7 +267,7 @@ void dynos_oneoff(struct dynos *d, struct dyno_release *r, const struct oneoff_r
 	run_launch(n);
 }
 
-static struct run *find_run(struct dynos *d, const char *id)
+struct run *dynos_find_run(struct dynos *d, const char *id)
 {
 	for (struct app *a = d->apps; a; a = a->next)
 		LIST_FOREACH (struct run, r, a->runs)
@@ -278,7 +278,7 @@ static struct run *find_run(struct dynos *d, const char *id)
 
 bool dynos_watch(struct dynos *d, const char *dyno_id, const struct oneoff_ops *ops, int *exit_code)
 {
-	struct run *r = find_run(d, dyno_id);
+	struct run *r = dynos_find_run(d, dyno_id);
 
 	if (r && !r->ended) {
 		r->ops = *ops;

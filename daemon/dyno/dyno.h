@@ -26,6 +26,7 @@ struct dyno_info { /* a copy: free to keep */
 	char ip[16];
 	int port;
 	int exit_code;
+	bool checked; /* its health check has been passed */
 };
 void dyno_info_clear(struct dyno_info *i);
 
@@ -50,6 +51,14 @@ struct dyno_service {
 	void *arg;
 };
 
+/* A web dyno counts as up when GET path is answered below 400, at the latest at the last of the
+ * attempts; before that when its port is bound. */
+struct dyno_check {
+	char *path, *host; /* owned; path NULL = no check. host: of the request */
+	int timeout_s;	   /* of one attempt */
+	int attempts, wait_s;
+};
+
 /* What a release gives each of its dynos. Immutable, reference-counted, freed by the last user. */
 struct dyno_release {
 	char app_id[37], app_name[32], release_id[37];
@@ -63,6 +72,7 @@ struct dyno_release {
 	int nbinds;
 	struct launch_way *ways;
 	int nways;
+	struct dyno_check check;
 	struct dyno_service *service; /* owned; NULL: an app's */
 	int refs;
 };

@@ -54,6 +54,7 @@ struct run {
 	bool oom;
 	char last_error[200]; /* why it could not come up */
 	struct shimconn *super, *attach;
+	struct check *check; /* being checked */
 	struct loop_timer *boot_timer, *stop_timer, *cycle_timer;
 	struct err launch_err;
 	struct oneoff_ops ops; /* one-offs */
@@ -126,7 +127,25 @@ struct dynos {
 	int ngone;
 };
 
+/* check.c: a health check. Loop thread. */
+struct check;
+struct check_spec { /* borrowed */
+	const char *ip, *host, *path;
+	int port, timeout_s, attempts, wait_s;
+};
+/* failed is told of each attempt that did; done once: NULL = passed, else the last failure. done
+ * comes later, never from within, and the check is gone then. */
+struct check *check_start(struct loop *l, const struct check_spec *spec,
+			  void (*failed)(const char *why, int attempt, void *arg),
+			  void (*done)(const char *failure, void *arg), void *arg);
+void check_stop(struct check *c); /* no callback after it; NULL is fine */
+
+/* health.c */
+void run_bound(struct run *r); /* its port is bound: it is up, or is checked first */
+bool run_is_healthy(const struct run *r);
+
 /* run.c */
+void run_up(struct run *r);
 struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, int num,
 		    const char *command, const char *size);
 void run_launch(struct run *r);	   /* spec is complete */
@@ -161,6 +180,7 @@ void end_remember(struct dynos *d, const char *id, int exit_code); /* for dynos_
 /* formation.c: what a run tells its slot */
 void slot_run_up(struct run *r);
 void slot_run_ended(struct run *r);
+struct run *dynos_find_run(struct dynos *d, const char *id); /* dyno.c */
 struct app *dynos_app(struct dynos *d, const char *app_id, bool make);
 struct slot *slot_get(struct app *a, const char *type, int num, bool make);
 void slot_free(struct slot *s);

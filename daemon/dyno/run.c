@@ -111,6 +111,7 @@ void run_free(struct run *r)
 	*p = r->next;
 	shimconn_close(r->super);
 	shimconn_close(r->attach);
+	check_stop(r->check);
 	loop_timer_stop(r->boot_timer);
 	loop_timer_stop(r->stop_timer);
 	loop_timer_stop(r->cycle_timer);
@@ -292,7 +293,7 @@ static void start_cycle(struct run *r)
 		loop_timer_start(r->d->l, 86400000ULL + random_below(216 * 60000), cycle, r);
 }
 
-static void up(struct run *r)
+void run_up(struct run *r)
 {
 	if (r->info.state != DYNO_STARTING)
 		return;
@@ -343,6 +344,7 @@ static void ended(struct run *r, int code)
 	loop_timer_stop(r->stop_timer);
 	loop_timer_stop(r->cycle_timer);
 	r->boot_timer = r->stop_timer = r->cycle_timer = NULL;
+	check_stop(STEAL(r->check));
 	if (r->oom) {
 		run_log(r, "Error R15 (Memory quota vastly exceeded)");
 		run_log(r, "Stopping process with SIGKILL");
@@ -444,20 +446,23 @@ static void bound(struct run *r, uint64_t how)
 		return;
 	}
 	if (how == 1)
-		up(r);
+		run_bound(r);
 }
 
 /* For the app's owner nothing happens when paasd restarts: no log line, no gap in the routes. */
 static void adopt_state(struct run *r, const struct nums *n)
 {
 	enum dyno_state was = r->info.state;
-	bool is_up = run_listens(r) ? n->v[S_BOUND] == 1 : n->v[S_RUNNING] != 0;
+	bool is_up =
+		run_listens(r) ? n->v[S_BOUND] == 1 && run_is_healthy(r) : n->v[S_RUNNING] != 0;
 
 	r->info.state = is_up ? DYNO_UP : DYNO_STARTING;
 	if (is_up && n->v[S_STARTED_US]) /* not since we are back */
 		r->info.state_ms = (wall_ms)(n->v[S_STARTED_US] / 1000);
 	r->serving = is_up && r->web && r->slot;
-	if (!is_up)
+	if (!is_up && r->web && n->v[S_BOUND] == 1)
+		run_bound(r);
+	else if (!is_up)
 		await_boot(r);
 	else if (!r->oneoff)
 		start_cycle(r);
@@ -479,7 +484,7 @@ static void on_frame(struct wire_frame *f, void *arg)
 			break;
 		}
 		if (!run_listens(r) && n.v[S_RUNNING])
-			up(r);
+			run_up(r);
 		if (run_listens(r))
 			bound(r, n.v[S_BOUND]);
 		break;
@@ -627,6 +632,7 @@ void run_term(struct run *r)
 		return;
 	}
 	r->stopping = true;
+	check_stop(STEAL(r->check));
 	loop_timer_stop(r->boot_timer);
 	r->boot_timer = NULL;
 	run_state(r, DYNO_STOPPING);

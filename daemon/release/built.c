@@ -1,12 +1,17 @@
 /* A build and its release, told in the words that people know (Dev Center: Deploying with Git). */
+#include "daemon/appjson/appjson.h"
+#include "daemon/core/fsx.h"
 #include "daemon/hook/hook.h"
 #include "daemon/release/built.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/app.h"
+#include "daemon/store/pipeline.h"
 #include "daemon/store/release.h"
 #include "daemon/store/service.h"
 #include "daemon/store/user.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +34,7 @@ static void let_go(struct built *t)
 	free_list(t->config);
 	free_list(t->buildpacks);
 	free(t->ways);
+	free(t->manifest);
 	*t = (struct built){0};
 }
 
@@ -100,6 +106,17 @@ static void take_app(struct built *t, const struct store_app *app)
 	t->app_uid = app->uid;
 }
 
+/* An app in the stage for reviews, or for tests, has that environment of app.json. */
+static void take_environment(struct tx *tx, struct built *t)
+{
+	AUTO(store_coupling_clear) struct store_coupling k = {0};
+	struct err none = {0};
+
+	if (store_coupling_of_app(tx, t->app_id, &k, &none) == 0 &&
+	    (strcmp(k.stage, "review") == 0 || strcmp(k.stage, "test") == 0))
+		memcpy(t->environment, k.stage, sizeof t->environment);
+}
+
 static int write_start(struct tx *tx, void *arg, struct err *err)
 {
 	struct start_tx *s = arg;
@@ -130,6 +147,7 @@ static int write_start(struct tx *tx, void *arg, struct err *err)
 	t->version = xstrdup(row.version);
 	t->first = store_release_current(tx, app.id, &cur, &none) < 0 || !cur.slug_id[0];
 	t->config = config_list(config);
+	take_environment(tx, t);
 	if (store_service_ways(tx, app.id, &t->ways, &t->nways, err) < 0)
 		return -1;
 	return hook_event(tx, app.id, "api:build", HOOK_CREATE, NULL, build.id, err);
@@ -185,6 +203,7 @@ static int write_success(struct tx *tx, struct end_tx *e, struct err *err)
 				      .language = r->language,
 				      .process_types = types_text,
 				      .stack = e->t->stack,
+				      .manifest = e->t->manifest,
 				      .size = (int64_t)r->slug_bytes};
 	int n = 0;
 
@@ -227,6 +246,43 @@ static void build_failed(struct end_tx *e, const struct err *why)
 			 e->t->build_id);
 }
 
+/* What is said beside the build's own output. */
+static void warn(struct built *t, struct build_req *req, const char *text)
+{
+	AUTO(auto_str) char *line = xasprintf(" !     %s\n", text);
+
+	build_output_add(t->ps->builds, t->build_id, line, strlen(line));
+	if (req->out)
+		req->out(line, strlen(line), req->out_arg);
+}
+
+/* Our own keys of app.json count for every deploy. A push ignores the rest of the file, so it does
+ * not fail for it either: what is wrong is said, and not used. */
+static void read_manifest(struct built *t, struct build_req *req)
+{
+	AUTO(appjson_problems_clear) struct appjson_problems problems = {0};
+	AUTO(buf_clear) struct buf text = {0};
+	AUTO(auto_fd) int dir = -1;
+	char path[PATH_MAX], line[512];
+	struct err err = {0};
+
+	slug_path(t->ps->slugs, t->res.slug_id, path);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || faccessat(dir, "app.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (fs_read_at(dir, "app.json", APPJSON_BYTES, &text, &err) == 0 &&
+	    appjson_extensions(buf_str(&text), text.len, t->environment[0] ? t->environment : NULL,
+			       &t->manifest, &problems, &err) == 0)
+		return;
+	if (!problems.n)
+		warn(t, req, err.msg);
+	for (int i = 0; i < problems.n; i++) {
+		appjson_problem_line(&problems.v[i], "app.json", line);
+		warn(t, req, line);
+	}
+	warn(t, req, "The health check and the cron entries of app.json are not used.");
+}
+
 int built_run(struct built *t, struct build_req *req, struct err *err)
 {
 	struct pusher *ps = t->ps;
@@ -248,6 +304,7 @@ int built_run(struct built *t, struct build_req *req, struct err *err)
 		build_output_end(ps->builds, t->build_id);
 		return -1;
 	}
+	read_manifest(t, req);
 	if (store_tx(ps->store, write_end, &e, err) < 0) {
 		AUTO(auto_str) char *line = xasprintf(" !     %s\n", err->msg);
 

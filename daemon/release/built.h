@@ -29,7 +29,9 @@ struct built {
 	char **buildpacks;	    /* owned; NULL = detect */
 	struct launch_way *ways;    /* owned: services of its add-ons */
 	int nways;
-	bool first; /* no slug has been released yet */
+	char environment[16]; /* of app.json; "" = none */
+	char *manifest;	      /* owned; of the slug's app.json; NULL = none */
+	bool first;	      /* no slug has been released yet */
 };
 void built_free(struct built *t);
 DEFINE_AUTO(struct built *, built_free)

@@ -17,10 +17,11 @@ struct plan {
 	bool maintenance;
 	bool metadata, log_metrics; /* features of the app */
 	char phase[32];
-	char command_dyno[37];	/* "" = none */
-	char *command;		/* of type release; NULL = no release phase */
-	char **env;		/* for dynos */
-	struct dyno_want *want; /* with owned strings */
+	char command_dyno[37];	 /* "" = none */
+	char *command;		 /* of type release; NULL = no release phase */
+	char **env;		 /* for dynos */
+	struct dyno_check check; /* of web dynos */
+	struct dyno_want *want;	 /* with owned strings */
 	int nwant;
 	struct dyno_bind *binds; /* its volumes */
 	int nbinds;

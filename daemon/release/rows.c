@@ -1,4 +1,6 @@
 /* What the release module reads and writes in the store. Inside transactions. */
+#include "daemon/appjson/appjson.h"
+#include "daemon/core/xlog.h"
 #include "daemon/release/release_int.h"
 #include "daemon/store/identity.h"
 #include "daemon/store/addon.h"
@@ -42,6 +44,8 @@ void plan_clear(struct plan *p)
 	free(p->ways);
 	free(p->command);
 	free_env(p->env);
+	free(p->check.path);
+	free(p->check.host);
 	*p = (struct plan){0};
 }
 
@@ -65,6 +69,8 @@ struct dyno_release *plan_release(const struct slugs *sl, struct plan *p)
 	r->nways = p->nways;
 	r->ways = STEAL(p->ways);
 	p->nbinds = p->nways = 0;
+	r->check = p->check;
+	p->check = (struct dyno_check){0};
 	r->refs = 1;
 	return r;
 }
@@ -181,6 +187,24 @@ static int refresh_values(struct tx *tx, const struct store_release *rel, json_t
 	return 0;
 }
 
+/* Of app.json, as it is kept with the slug. */
+static void take_check(struct plan *p, const struct store_slug *slug, const struct config *cfg)
+{
+	AUTO(appjson_clear) struct appjson a = {0};
+	struct err err = {0};
+
+	if (appjson_manifest_read(slug->manifest, &a, &err) < 0)
+		xlog_err(XLOG_ERROR, "release", &err, "msg=\"no health check\" slug_id=%s",
+			 slug->id);
+	if (!a.nchecks)
+		return;
+	p->check = (struct dyno_check){.path = STEAL(a.checks[0].path),
+				       .host = xasprintf("%s.%s", p->app_name, cfg->apps_domain),
+				       .timeout_s = a.checks[0].timeout_s,
+				       .attempts = a.checks[0].attempts,
+				       .wait_s = a.checks[0].wait_s};
+}
+
 int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, struct plan *out,
 	      struct err *err)
 {
@@ -219,6 +243,7 @@ int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, s
 	take_wants(out, &f);
 	if (rel.has_command)
 		out->command = xstrdup(json_string_value(json_object_get(types, "release")));
+	take_check(out, &slug, cfg);
 	out->env = make_env(out, &rel, &slug, config, cfg);
 	if (take_volumes(tx, cfg, out, err) < 0)
 		return -1;

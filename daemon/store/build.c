@@ -176,6 +176,7 @@ void store_slug_clear(struct store_slug *g)
 	free(g->language);
 	free(g->checksum);
 	free(g->stack);
+	free(g->manifest);
 	*g = (struct store_slug){0};
 }
 
@@ -195,6 +196,7 @@ static void fill_slug(struct stmt *s, void *out)
 	g->created_ms = stmt_col_int(s, 9);
 	g->updated_ms = stmt_col_int(s, 10);
 	g->waiting = strcmp(stmt_col_text(s, 11), "waiting") == 0;
+	g->manifest = stmt_col_dup(s, 12);
 }
 
 int store_slug_insert(struct tx *tx, const struct store_slug_new *in, struct err *err)
@@ -212,6 +214,7 @@ int store_slug_insert(struct tx *tx, const struct store_slug_new *in, struct err
 	stmt_text(s, 9, in->stack);
 	stmt_text(s, 10, in->waiting ? "waiting" : "ready");
 	stmt_int(s, 11, clock_wall_ms());
+	stmt_text(s, 12, in->manifest);
 	return stmt_exec(s, err);
 }
 

@@ -63,8 +63,9 @@ struct store_slug {
 	char *process_types;		   /* JSON object */
 	char *language, *checksum;	   /* may be NULL */
 	char *stack;
-	int64_t size; /* bytes; -1 = unknown */
-	bool waiting; /* for its blob: there is no folder yet */
+	char *manifest; /* of app.json: as appjson_manifest has it; NULL = none */
+	int64_t size;	/* bytes; -1 = unknown */
+	bool waiting;	/* for its blob: there is no folder yet */
 	wall_ms created_ms, updated_ms;
 };
 void store_slug_clear(struct store_slug *s);
@@ -75,7 +76,8 @@ struct store_slug_new { /* borrowed; id is given by whoever made the folder */
 	const char *commit, *commit_description, *language, *checksum; /* may be NULL */
 	const char *process_types;
 	const char *stack;
-	int64_t size; /* -1 = unknown */
+	const char *manifest; /* as appjson_manifest has it; may be NULL */
+	int64_t size;	      /* -1 = unknown */
 	bool waiting;
 };
 int store_slug_insert(struct tx *tx, const struct store_slug_new *in, struct err *err);

@@ -40,13 +40,13 @@ WHERE id = ?1 AND release_id IS NULL
 
 -- name: slug_insert
 INSERT INTO slugs (id, app_id, commit_id, commit_description, process_types, language, size,
-	checksum, stack, state, created_ms, updated_ms)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
+	checksum, stack, state, created_ms, updated_ms, manifest)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)
 
 -- name: slug_get
 -- ?2 app: that made it, or has released it; NULL = any
 SELECT id, app_id, commit_id, commit_description, process_types, language, size, checksum, stack,
-	created_ms, updated_ms, state
+	created_ms, updated_ms, state, manifest
 FROM slugs WHERE id = ?1 AND (?2 IS NULL OR app_id = ?2
 	OR EXISTS (SELECT 1 FROM releases r WHERE r.slug_id = slugs.id AND r.app_id = ?2))
 
