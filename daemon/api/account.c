@@ -20,11 +20,47 @@ int api_own_account(struct api_req *q, struct err *err)
 	return is_own(q, q->params[0]) ? 0 : err_not_found(err, "user");
 }
 
+struct other_tx {
+	struct api_req *q;
+	struct store_user user;
+};
+
+static int find_other(struct tx *tx, void *arg, struct err *err)
+{
+	struct other_tx *t = arg;
+	bool shared = t->q->user.admin;
+
+	store_user_clear(&t->user);
+	if (store_user_find(tx, t->q->params[0], &t->user, err) < 0 ||
+	    (!shared && store_app_shared(tx, t->q->user.id, t->user.id, &shared, err) < 0))
+		return -1;
+	return shared ? 0 : err_not_found(err, "user");
+}
+
+/* Of those whom one works with no more than what one knows: clients ask for their ids, to give them
+ * pipelines. */
+static json_t *other_json(const struct api_req *q, const struct store_user *u)
+{
+	const struct store_user known = {
+		.email = u->email, .created_ms = u->created_ms, .updated_ms = u->created_ms};
+	json_t *j = json_account(q->user.admin ? u : &known);
+
+	json_object_set_new(j, "id", json_string(u->id));
+	return j;
+}
+
 int api_account_info(struct api_req *q, struct err *err)
 {
-	if (api_own_account(q, err) < 0)
-		return -1;
-	return api_ok(q, 200, json_account(&q->user));
+	struct other_tx t = {.q = q};
+	int rc;
+
+	if (is_own(q, q->params[0]))
+		return api_ok(q, 200, json_account(&q->user));
+	rc = store_read(q->d->store, find_other, &t, err);
+	if (rc == 0)
+		rc = api_ok(q, 200, other_json(q, &t.user));
+	store_user_clear(&t.user);
+	return rc;
 }
 
 /* For administrators there is more to an account. */

@@ -15,7 +15,7 @@ static const struct api_route core[] = {
 	{ G, "/account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account of the token" },
 	{ T, "/account", NEED_USER, SCOPE_GLOBAL, api_account_update, API_BODY, "Change name or password", api_fields_account },
 	{ D, "/account", NEED_USER, SCOPE_GLOBAL, api_account_delete, 0, "Delete the account; not while it owns apps", api_fields_account_delete },
-	{ G, "/users/:account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account; only `~` or one's own" },
+	{ G, "/users/:account", NEED_USER, SCOPE_ANY, api_account_info, 0, "Account: `~`, one's own; of those whom one works with on an app id and address, of all for administrators" },
 	{ T, "/users/:account", NEED_USER, SCOPE_GLOBAL, api_user_update, API_BODY, "Change an account: one's own, or any by administrators", api_fields_user },
 	{ D, "/users/:account", NEED_USER, SCOPE_GLOBAL, api_user_delete, 0, "Delete an account: one's own, or any by administrators", api_fields_account_delete },
 	{ G, "/account/rate-limits", NEED_USER, SCOPE_ANY, api_rate_limits, 0, "Requests left" },

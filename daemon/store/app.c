@@ -375,6 +375,19 @@ int store_app_access(struct tx *tx, const char *user_id, const char *app_id, uns
 	}
 }
 
+int store_app_shared(struct tx *tx, const char *user_id, const char *other_id, bool *out,
+		     struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_APP_SHARED);
+
+	stmt_text(s, 1, user_id);
+	stmt_text(s, 2, other_id);
+	if (stmt_step(s, err) != STMT_ROW)
+		return -1;
+	*out = stmt_col_int(s, 0) != 0;
+	return 0;
+}
+
 /* --- collaborators --- */
 
 void store_collaborator_clear(struct store_collaborator *c)

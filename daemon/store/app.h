@@ -64,6 +64,9 @@ enum store_perm {
  * which the caller must answer like an app that does not exist. NOT_FOUND: no such app. */
 int store_app_access(struct tx *tx, const char *user_id, const char *app_id, unsigned *perms,
 		     struct err *err);
+/* Whether the two users work on an app together: then they know each other's addresses. */
+int store_app_shared(struct tx *tx, const char *user_id, const char *other_id, bool *out,
+		     struct err *err);
 /* "view deploy" <-> bits; unknown words are ignored. names has room for 64. */
 unsigned store_perms_parse(const char *names);
 void store_perms_format(unsigned perms, char out[64]);

@@ -72,6 +72,11 @@ SELECT a.owner_id = ?1, coalesce((SELECT admin FROM users WHERE id = ?1), 0),
 	(SELECT permissions FROM collaborators WHERE app_id = a.id AND user_id = ?1)
 FROM apps a WHERE a.id = ?2
 
+-- name: app_shared
+-- ?1, ?2 users: whether both may do something with the same app
+SELECT EXISTS (SELECT 1 FROM collaborators a JOIN collaborators b ON b.app_id = a.app_id
+	WHERE a.user_id = ?1 AND b.user_id = ?2)
+
 -- name: app_next_oneoff
 -- the number to use is the one before
 UPDATE apps SET next_oneoff = CASE WHEN next_oneoff >= 9999 THEN 1000 ELSE next_oneoff + 1 END

@@ -137,6 +137,12 @@ def test_another_owner(c, owner, mate):
     to = mate('GET', '/account').json['id']
     admin = c('GET', '/account').json['id']
 
+    # The Heroku CLI asks for the new owner's id: those who work on an app together see no more of each other than that.
+    who = owner('GET', '/users/line-mate@example.com', want=200).json
+    assert who['id'] == to and who['last_login'] is None and who['name'] is None
+    owner('GET', '/users/nobody@example.com', want=404)
+    assert c('GET', '/users/line-mate@example.com', want=200).json == mate('GET', '/account').json
+
     def give(client, who, want, kind='user'):
         return client('POST', '/pipeline-transfers', {'pipeline': {'id': p}, 'new_owner': {'id': who, 'type': kind}}, want=want)
     give(mate, to, 403)

@@ -22,7 +22,7 @@ FORMS_AT_LEAST = 120
 DOC = os.path.join(ROOT, 'docs', 'heroku-cli.md')
 
 ADDONS = 'needs add-ons, which this platform does not have yet'
-PIPELINES = 'needs pipelines, which this platform does not have yet'
+REVIEWS = 'needs review apps and CI, which this platform does not have yet'
 TEAMS = 'needs teams: here people work together as collaborators of apps'
 VENDOR = 'asks a server of the vendor whose name is fixed in the CLI'
 REGISTRY = "fetches programs from the vendor or the npm registry; nothing of the platform's"
@@ -30,7 +30,7 @@ REGISTRY = "fetches programs from the vendor or the npm registry; nothing of the
 # Patterns of command ids: the reason. `!` takes back what an earlier pattern took.
 CANNOT = [
     (ADDONS, ['addons:*', '!addons:services', 'pg:*', 'data:*', 'redis:*']),
-    (PIPELINES, ['pipelines:*', 'reviewapps:*', 'ci', 'ci:*']),
+    (REVIEWS, ['reviewapps:*', 'ci', 'ci:*']),
     (TEAMS, ['members', 'members:*', 'orgs:open', 'access:update', 'apps:join', 'apps:lock', 'apps:unlock']),
     ('needs private spaces, which this platform does not have', ['spaces', 'spaces:*']),
     ('takes apps of the `container` stack and a registry at a fixed name; apps here are built from source',
@@ -40,6 +40,8 @@ CANNOT = [
     ('certificates are not made by the platform yet; `certs:add` brings your own',
      ['certs:auto:enable', 'certs:auto:refresh']),
     (VENDOR + '; `heroku logs` shows errors', ['apps:errors']),
+    (VENDOR + '; `paasctl` has these commands', ['pipelines:connect', 'pipelines:diff', 'pipelines:setup']),
+    ("opens the vendor's dashboard in a browser; `paasctl pipelines:open` opens the app", ['pipelines:open']),
     (VENDOR, ['apps:favorites', 'apps:favorites:*', 'dashboard', 'notifications']),
     (VENDOR + '; `ps:scale` scales', ['ps:autoscale:*']),
     ('reads or writes the login of the vendor\'s own host names', ['accounts:current', 'accounts:set']),
@@ -83,7 +85,7 @@ def docs():
     out.append('| | |\n|---|---|')
     for topic, names in topics.items():
         out.append(f'| {topic} | {", ".join(f"`{n}`" for n in names)} |')
-    out.append('\n`addons`, `addons:services`, `clients`, `pipelines`, `teams`, `orgs` and `telemetry` answer that there are none.\n')
+    out.append('\n`addons`, `addons:services`, `clients`, `teams`, `orgs` and `telemetry` answer that there are none.\n')
     out.append('## Commands that cannot work\n\nThey say so and change nothing.\n\n| command | why |\n|---|---|')
     for reason, patterns in CANNOT:
         names = [f'`{p}`' for p in patterns if not p.startswith('!')]
