@@ -116,6 +116,83 @@ def bench_push(d, pushes=8):
             Row(s, 'until git push returns', pushed, 'ms', 'git push to a bare repository', bare_push)]
 
 
+# --- promotion against a push of the same commit ------------------------------------------------
+
+def server_by_hand(d, folder):
+    """ms until the app's own server, started by hand, answers."""
+    port = free_port()
+    start = time.monotonic()
+    app = subprocess.Popen([os.path.join(folder, 'bin', 'server')], cwd=folder, env={**d.p.env(), 'PORT': str(port)},
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await_true('the process', lambda: get(port))
+        return 1000 * (time.monotonic() - start)
+    finally:
+        end(app)
+
+
+def answers_as(d, app, version):
+    await_true('the new release', lambda: f'HEROKU_RELEASE_VERSION=v{version}\n'.encode() in get(d.p.port, '/', f'{app}.localhost'))
+
+
+def next_version(d, app):
+    return 1 + max(r['version'] for r in d.p.api('GET', f'/apps/{app}/releases')[1])
+
+
+def promote_once(d, source, target):
+    version = next_version(d, target)
+    body = {'pipeline': 'bench-line', 'source': {'app': source}, 'targets': [{'app': target}]}
+    start = time.monotonic()
+    status, made, _ = d.p.api('POST', '/pipeline-promotions', body)
+    if status != 201:
+        raise RuntimeError(f'not promoted: {made}')
+    recorded = 1000 * (time.monotonic() - start)
+    answers_as(d, target, version)
+    return 1000 * (time.monotonic() - start), recorded
+
+
+def push_once(d, folder, app):
+    version = next_version(d, app)
+    start = time.monotonic()
+    push = subprocess.Popen(['git', 'push', '-q', app, 'main'], cwd=folder, env=d.p.env(), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        answers_as(d, app, version)
+        took = 1000 * (time.monotonic() - start)
+        if push.wait(60) != 0:
+            raise RuntimeError('the push failed\n' + d.p.tail_log())
+        return took
+    finally:
+        end(push)
+
+
+def bench_promote(d, rounds=8):
+    """The app has no release command. What its own server takes to start is taken off: medians of all three, in turns."""
+    folder = d.p.make_app('procfile', os.path.join(d.p.dir, 'promoted'))
+    d.p.api('POST', '/pipelines', {'name': 'bench-line'})
+    for app, stage in (('promo-staging', 'staging'), ('promo', 'production'), ('promo-pushed', 'production')):
+        d.p.create(app, folder, app)
+        d.p.api('POST', '/pipeline-couplings', {'app': app, 'pipeline': 'bench-line', 'stage': stage})
+    promoted, recorded, pushed, by_hand = [], [], [], []
+    for n in range(rounds):
+        with open(os.path.join(folder, 'Procfile'), 'w') as f:
+            f.write(f'web: bin/server\n# {n}\n')
+        next_commit(folder, n)
+        d.p.push(folder, 'promo-staging')
+        pushed.append(push_once(d, folder, 'promo-pushed'))
+        took, made = promote_once(d, 'promo-staging', 'promo')
+        promoted.append(took)
+        recorded.append(made)
+        by_hand.append(server_by_hand(d, folder))
+    own = median(by_hand)
+    for app in ('promo-staging', 'promo', 'promo-pushed'):
+        d.p.api('DELETE', f'/apps/{app}')
+    d.p.api('DELETE', '/pipelines/bench-line')
+    s = f'promotion until the new release answers, less the {own:.0f} ms that the server takes to start'
+    return [Row(s, 'overhead', median(promoted) - own, 'ms', 'git push of the same commit', median(pushed) - own, limit=0.5),
+            Row(s, 'until it is recorded', median(recorded), 'ms')]
+
+
 # --- logs ----------------------------------------------------------------------------------------
 
 def newest(d, lines=1):
@@ -241,4 +318,4 @@ def bench_api(d, seconds=2, rounds=3):
                 f'static file of nginx ({len(body)} bytes)', median([t[i] for t in theirs])) for i, q in enumerate(('p50', 'p99'))]
 
 
-BENCHES = {'push': bench_push, 'api': bench_api, 'logs': bench_logs, 'memory': bench_memory}
+BENCHES = {'push': bench_push, 'promote': bench_promote, 'api': bench_api, 'logs': bench_logs, 'memory': bench_memory}
