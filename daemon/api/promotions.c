@@ -89,6 +89,8 @@ int api_promotions_create(struct api_req *q, struct err *err)
 		.targets = apps,
 		.ntargets = (int)n,
 		.user_id = q->user.id,
+		.request_id = http_request_id(q->x),
+		.peer = http_peer(q->x),
 	};
 	char id[37];
 
@@ -96,7 +98,6 @@ int api_promotions_create(struct api_req *q, struct err *err)
 		apps[i] = api_get_ref(json_array_get(targets, i), "app");
 	if (promotion_create(q->d->promoter, &in, id, err) < 0)
 		return -1;
-	api_audit(q, "pipeline.promote", "%s: %s to %zu named apps", in.pipeline, in.source, n);
 	return answer(q, 201, id, err);
 }
 

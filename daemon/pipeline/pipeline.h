@@ -22,6 +22,7 @@ struct promotion_new {		    /* borrowed */
 	const char *const *targets;
 	int ntargets;
 	const char *user_id;
+	const char *request_id, *peer; /* for the audit rows, one a target; may be NULL */
 };
 
 /*

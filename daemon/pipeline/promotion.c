@@ -6,6 +6,7 @@
 #include "daemon/core/xlog.h"
 #include "daemon/store/app.h"
 #include "daemon/store/release.h"
+#include "daemon/store/session.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -182,6 +183,7 @@ static int write_promotion(struct tx *tx, void *arg, struct err *err)
 struct run {
 	struct promoter *p;
 	const char *id;
+	const char *request_id, *peer; /* NULL: taken up at start */
 	struct store_promotion row;
 	struct store_targets targets;
 	char description[160]; /* "" = the source is gone */
@@ -195,7 +197,6 @@ static void run_clear(struct run *r)
 	store_promotion_clear(&r->row);
 	store_targets_clear(&r->targets);
 }
-#define run_clear_p run_clear
 
 static void describe(struct tx *tx, struct run *r)
 {
@@ -225,11 +226,30 @@ static int read_run(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
+/* In the target's own history: who released what on it. */
+static int audit_target(struct tx *tx, const struct run *r, struct err *err)
+{
+	AUTO(store_app_clear) struct store_app app = {0};
+	const struct store_audit_new row = {.actor_id = r->row.user_id,
+					    .actor = r->row.user_email,
+					    .app_id = app.id,
+					    .app = app.name,
+					    .action = "pipeline.promote",
+					    .detail = r->description,
+					    .request_id = r->request_id,
+					    .peer = r->peer};
+
+	return store_app_get(tx, r->target->app_id, &app, err) < 0 ? -1
+								   : store_audit_add(tx, &row, err);
+}
+
 static int note_release(struct tx *tx, const char *release_id, void *arg, struct err *err)
 {
 	const struct run *r = arg;
 
-	return store_target_released(tx, r->target->id, release_id, err);
+	return store_target_released(tx, r->target->id, release_id, err) < 0
+		       ? -1
+		       : audit_target(tx, r, err);
 }
 
 static int write_failure(struct tx *tx, void *arg, struct err *err)
@@ -267,26 +287,25 @@ static int release_on(struct run *r, const struct store_target *t, struct err *e
 	return store_tx(r->p->store, write_failure, r, err);
 }
 
-static int run(struct promoter *p, const char *id, struct err *err)
+static int run(struct run *r, struct err *err)
 {
-	AUTO(run_clear) struct run r = {.p = p, .id = id};
+	int rc = store_read(r->p->store, read_run, r, err);
 
-	if (store_read(p->store, read_run, &r, err) < 0)
-		return -1;
-	for (int i = 0; i < r.targets.n; i++) {
-		const struct store_target *t = &r.targets.v[i];
+	for (int i = 0; i < r->targets.n && rc == 0; i++) {
+		const struct store_target *t = &r->targets.v[i];
 
-		if (strcmp(t->status, "pending") == 0 && !t->release_id[0] &&
-		    release_on(&r, t, err) < 0)
-			return -1;
+		if (strcmp(t->status, "pending") == 0 && !t->release_id[0])
+			rc = release_on(r, t, err);
 	}
-	return 0;
+	run_clear(r);
+	return rc;
 }
 
 int promotion_create(struct promoter *p, const struct promotion_new *in, char id[37],
 		     struct err *err)
 {
 	struct create_tx t = {.in = in};
+	struct run r = {.p = p, .id = id, .request_id = in->request_id, .peer = in->peer};
 	struct err e = {0};
 	int rc = store_tx(p->store, write_promotion, &t, err);
 
@@ -295,7 +314,7 @@ int promotion_create(struct promoter *p, const struct promotion_new *in, char id
 		logd_printf(p->log, t.source.id, "app", "api", "Promotion of v%d to %d app%s",
 			    t.release.version, t.napps, t.napps == 1 ? "" : "s");
 		/* It is recorded: what could not be done now is done at the next start. */
-		if (run(p, id, &e) < 0)
+		if (run(&r, &e) < 0)
 			xlog_err(XLOG_ERROR, "pipeline", &e,
 				 "msg=\"promotion not finished\" promotion=%s", id);
 	}
@@ -315,9 +334,11 @@ int promotions_recover(struct promoter *p, struct err *err)
 	if (store_read(p->store, read_cut_off, &list, err) < 0)
 		return -1;
 	for (int i = 0; i < list.n; i++) {
+		struct run r = {.p = p, .id = list.v[i].id};
+
 		xlog(XLOG_INFO, "pipeline", "msg=\"promotion taken up\" promotion=%s",
 		     list.v[i].id);
-		if (run(p, list.v[i].id, err) < 0)
+		if (run(&r, err) < 0)
 			return -1;
 	}
 	return 0;
