@@ -43,9 +43,9 @@ int store_user_set_flags(struct tx *tx, const char *id, bool allow_tracking, boo
 /* FORBIDDEN when nobody would be left who can administer the platform. */
 int store_user_set_admin(struct tx *tx, const char *id, bool admin, struct err *err);
 int store_user_set_suspended(struct tx *tx, const char *id, bool suspended, struct err *err);
-/* With all that is the account's alone. INVALID_PARAMS naming the apps or pipelines that it owns; as
- * set_admin for the last administrator. Where builds and releases of others' apps name the account,
- * its row stays without the person: history keeps its id, the address is free again. */
+/* With all that is the account's alone. INVALID_PARAMS naming the apps or pipelines that it owns;
+ * as set_admin for the last administrator. Where builds and releases of others' apps name the
+ * account, its row stays without the person: history keeps its id, the address is free again. */
 int store_user_delete(struct tx *tx, const char *id, struct err *err);
 
 struct store_auth {
