@@ -9,6 +9,7 @@
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/release/push.h"
 #include "daemon/release/tarballs.h"
+#include "daemon/svc/svc.h"
 #include "proto/limits.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ struct paasd {
 	struct routes *routes;
 	struct cert_desk *certs;
 	struct releases *releases;
+	struct svcs *svcs;
 	struct git *git;
 	struct out *out;
 	struct drains *drains;
@@ -318,6 +320,27 @@ static int open_store(struct paasd *p, struct err *err)
 	return api_first_start(p->store, &p->cfg, err);
 }
 
+/* Folders that the launcher may show read-only: what the administrator names for builds, and the
+ * providers of add-ons, whose services run programs of theirs. */
+static char **shown_dirs(const struct config *cfg)
+{
+	char **dirs = build_passed_dirs(cfg);
+	size_t n = 0;
+
+	while (dirs && dirs[n])
+		n++;
+	for (char **a = cfg->addons_dir; a && *a; a++) {
+		char *real = realpath(*a, NULL);
+
+		if (!real)
+			continue; /* not there: neither are its services */
+		dirs = xrealloc(dirs, (n + 2) * sizeof *dirs);
+		dirs[n++] = real;
+		dirs[n] = NULL;
+	}
+	return dirs;
+}
+
 static void free_dirs(char **dirs)
 {
 	for (char **d = dirs; d && *d; d++)
@@ -327,7 +350,7 @@ static void free_dirs(char **dirs)
 
 static int start_children(struct paasd *p, struct err *err)
 {
-	char **dirs = build_passed_dirs(&p->cfg);
+	char **dirs = shown_dirs(&p->cfg);
 	int rc = dev_start(&p->cfg, dirs, err);
 
 	if (rc == 0)
@@ -357,7 +380,7 @@ static int exec_part(struct config *c, int argc, char **argv)
 			continue;
 		if (read_options(c, own, argv, &err) < 0)
 			break;
-		dirs = build_passed_dirs(c);
+		dirs = shown_dirs(c);
 		dev_exec(c, parts[i].part, dirs, more, &err);
 		free_dirs(dirs);
 	}
@@ -391,7 +414,9 @@ static int open_modules(struct paasd *p, struct err *err)
 	if (cert_desk_open(p->loop, &p->cfg, p->key, p->store, p->routes, &p->certs, err) < 0)
 		return -1;
 	if (releases_new(p->loop, &p->cfg, p->store, p->log, p->routes, p->slugs, p->launcher,
-			 &p->releases, err) < 0)
+			 &p->releases, err) < 0 ||
+	    svcs_new(p->loop, &p->cfg, p->store, p->log, p->launcher, releases_dynos(p->releases),
+		     &p->svcs, err) < 0)
 		return -1;
 	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
 	p->tarballs = tarballs_new(&p->pusher);
@@ -427,13 +452,24 @@ static void all_ended(void *arg)
 	loop_stop(p->loop);
 }
 
+/* As a service the apps outlive paasd; from a checkout they end with it unless told otherwise. */
+static bool keeps(const struct paasd *p)
+{
+	return !p->cfg.dev || p->cfg.keep_dynos;
+}
+
+static void services_told(void *arg)
+{
+	struct paasd *p = arg;
+
+	releases_stop(p->releases, keeps(p), all_ended, p);
+}
+
 static void http_stopped(void *arg)
 {
 	struct paasd *p = arg;
 
-	/* As a service the apps outlive paasd; from a checkout they end with it unless told
-	 * otherwise. */
-	releases_stop(p->releases, !p->cfg.dev || p->cfg.keep_dynos, all_ended, p);
+	svcs_stop(p->svcs, keeps(p), services_told, p);
 }
 
 static void begin_stop(struct paasd *p)
@@ -541,17 +577,33 @@ static void watch_signals(struct paasd *p)
 	}
 }
 
+static struct dyno_release *service_release(const char *id, const char *release_id, void *arg)
+{
+	struct paasd *p = arg;
+
+	return svcs_release_of(p->svcs, id, release_id);
+}
+
+static void start_services(void *arg)
+{
+	struct paasd *p = arg;
+
+	svcs_start(p->svcs);
+}
+
 static void boot(void *arg)
 {
 	struct paasd *p = arg;
 	AUTO(auto_str) char *sock = xasprintf("%s/api.sock", p->cfg.run_dir);
 	const char *hosts[] = {p->cfg.platform_host, "127.0.0.1", "[::1]", NULL};
+	const struct release_services services = {service_release, start_services, p};
 
 	watch_signals(p);
 	/* Part of the first table: the router holds requests to a socket that is not there yet, but
 	 * answers 404 to hosts that it does not know. */
 	routes_platform(p->routes, hosts, sock);
 	cert_desk_start(p->certs);
+	releases_with_services(p->releases, &services);
 	releases_recover(p->releases, on_recovered, p);
 }
 
@@ -565,6 +617,7 @@ static void close_all(struct paasd *p)
 	api_free(p->api);
 	tarballs_free(p->tarballs);
 	releases_free(p->releases);
+	svcs_free(p->svcs);
 	cert_desk_free(p->certs);
 	routes_free(p->routes);
 	builds_close(p->builds);

@@ -139,7 +139,8 @@ static int app_cwd(const struct plan *p)
 	return chdir(copy ? copy : cwd);
 }
 
-static _Noreturn void app_main(const struct plan *p, const struct init_io *io, int slave)
+static _Noreturn void app_main(const struct plan *p, const struct init_io *io, int slave,
+			       pid_t init)
 {
 	int in = slave >= 0 ? slave : io->in_fd, out = slave >= 0 ? slave : io->out_fd;
 	sigset_t none;
@@ -152,6 +153,10 @@ static _Noreturn void app_main(const struct plan *p, const struct init_io *io, i
 	if (in < 0)
 		in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+		_exit(126);
+	/* Without a pid namespace: a server that writes its title over its environment (Redis)
+	 * loses the mark by which it would be found. It goes with the init at least. */
+	if (!p->sandbox && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != init))
 		_exit(126);
 	syscall(SYS_close_range, 3, ~0U, 0);
 	app_env(p);
@@ -238,7 +243,7 @@ void init_main(const struct plan *p, const struct init_io *io)
 	struct err err = {0};
 	int master = -1, slave = -1;
 	sigset_t all;
-	pid_t app;
+	pid_t app, self;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -253,9 +258,10 @@ void init_main(const struct plan *p, const struct init_io *io)
 	tell_ready(io->sock, master);
 	keep_only(io->sock, io->in_fd, io->out_fd, slave);
 	await(io->sock, 'X');
+	self = getpid();
 	app = fork();
 	if (app == 0)
-		app_main(p, io, slave);
+		app_main(p, io, slave, self);
 	if (app < 0) {
 		dprintf(io->out_fd >= 0 ? io->out_fd : slave, "paas: cannot start a process: %s\n",
 			strerror(errno));

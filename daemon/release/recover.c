@@ -123,7 +123,9 @@ static struct dyno_release *release_of(const char *app_id, const char *release_i
 	for (struct dep *d = rc->r->deps; d; d = d->next)
 		if (strcmp(d->plan.release_id, release_id) == 0)
 			return d->rel;
-	return NULL;
+	return rc->r->services.release_of
+		       ? rc->r->services.release_of(app_id, release_id, rc->r->services.arg)
+		       : NULL;
 }
 
 static bool has_cutover(struct releases *r, const char *app_id)
@@ -166,6 +168,8 @@ static void adopted(void *arg)
 		recovered(rc);
 		return;
 	}
+	if (r->services.adopted)
+		r->services.adopted(r->services.arg);
 	for (int i = 0; i < rc->napps; i++) {
 		struct rapp_plan *p = &rc->apps[i];
 

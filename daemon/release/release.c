@@ -49,6 +49,11 @@ struct dynos *releases_dynos(struct releases *r)
 	return r->dy;
 }
 
+void releases_with_services(struct releases *r, const struct release_services *s)
+{
+	r->services = *s;
+}
+
 /* Each of these waits is short: a commit, an answer of the router, a launch, a kill. */
 void way_begin(struct releases *r)
 {

@@ -46,6 +46,15 @@ int releases_new(struct loop *l, const struct config *cfg, struct store *st, str
 		 struct routes *ro, struct slugs *sl, struct launcher *la, struct releases **out,
 		 struct err *err);
 struct dynos *releases_dynos(struct releases *r);
+/* Services live among the apps' dynos. Ahead of releases_recover, on the loop. */
+struct release_services {
+	/* Of a dyno that was found and is of no app; NULL = of none of these either. Borrowed. */
+	struct dyno_release *(*release_of)(const char *id, const char *release_id, void *arg);
+	/* All that ran is known: start what is missing. The apps' dynos follow. */
+	void (*adopted)(void *arg);
+	void *arg;
+};
+void releases_with_services(struct releases *r, const struct release_services *s);
 /* At start, on the loop: adopts dynos, publishes routes, takes up or fails unfinished releases. */
 void releases_recover(struct releases *r, void (*done)(void *arg), void *arg);
 /* Loop thread. Stops every dyno, or lets go of them; unfinished releases go on at the next start.

@@ -116,6 +116,7 @@ struct releases {
 	void (*recovered)(void *arg);
 	void *recovered_arg;
 	char *output_dir; /* owned */
+	struct release_services services;
 };
 
 /* release.c, loop thread: around each wait of this module; releases_stop awaits their end */

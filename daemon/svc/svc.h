@@ -31,6 +31,7 @@ struct svc_spec { /* borrowed; all but the files is kept in the row as JSON, so 
 	int nfiles;
 	int port; /* that it listens on; under plain another one may be given: SERVICE_PORT */
 	int64_t memory_mb; /* 0 = no limit */
+	int stop_signal;   /* asks all its processes to end; 0 = SIGTERM. After 60 s: SIGKILL */
 };
 enum svc_state { SVC_STARTING, SVC_UP, SVC_DOWN };
 struct svc_info { /* a copy */
@@ -45,7 +46,11 @@ struct svc_info { /* a copy */
 int svcs_new(struct loop *l, const struct config *cfg, struct store *st, struct logd *log,
 	     struct launcher *la, struct dynos *dy, struct svcs **out, struct err *err);
 void svcs_start(struct svcs *s);
-/* Ends them, or lets go of them, as dynos_stop_all does, which must come after. */
+/* Loop thread, for dynos_adopt: what a run of that "app" is of; NULL = of no service that is
+ * wanted. Borrowed. */
+struct dyno_release *svcs_release_of(struct svcs *s, const char *id, const char *release_id);
+/* Nothing is begun any more, who waits is told UNAVAILABLE. dynos_stop_all must come after: it ends
+ * the services, or lets go of them, once the apps' dynos have gone. */
 void svcs_stop(struct svcs *s, bool keep, void (*done)(void *arg), void *arg);
 void svcs_free(struct svcs *s);
 
