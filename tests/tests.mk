@@ -9,7 +9,7 @@ $(BIN)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LIB) $(L_all) -lcmocka
 
 # Programs that integration tests drive.
-HARNESS_BIN := $(addprefix $(BIN)/tests/,gitd build_harness svc_harness)
+HARNESS_BIN := $(addprefix $(BIN)/tests/,gitd build_harness svc_harness cron_harness)
 $(HARNESS_BIN): $(BIN)/tests/%: $(O)/tests/integration/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LIB) $(L_all)
