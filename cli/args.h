@@ -22,6 +22,7 @@ enum cli_complete {
 	COMPLETE_CERT,
 	COMPLETE_DRAIN,
 	COMPLETE_WEBHOOK,
+	COMPLETE_JOB,
 	COMPLETE_FEATURE,
 	COMPLETE_LAB,
 	COMPLETE_PERSON, /* who has access to the app */

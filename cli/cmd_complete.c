@@ -166,6 +166,7 @@ static const struct source sources[] = {
 	{COMPLETE_CERT, "/apps/%s/sni-endpoints", "name", NULL},
 	{COMPLETE_DRAIN, "/apps/%s/log-drains", "url", NULL},
 	{COMPLETE_WEBHOOK, "/apps/%s/webhooks", "id", NULL},
+	{COMPLETE_JOB, "/apps/%s/scheduler/jobs", "id", NULL},
 	{COMPLETE_FEATURE, "/apps/%s/features", "name", NULL},
 	{COMPLETE_LAB, "/account/features", "name", NULL},
 	{COMPLETE_PERSON, "/apps/%s/collaborators", "user.email", NULL},

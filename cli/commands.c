@@ -39,6 +39,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(drains, "logs, sent elsewhere too")                    \
 	X(ps, "dynos: the processes of an app")                  \
 	X(sleep, "apps that rest while nobody asks for them")    \
+	X(scheduler, "jobs that run at set times")               \
 	X(run, "one-off processes")                              \
 	X(releases, "versions of an app")                        \
 	X(builds, "how code becomes a release")                  \

@@ -1,10 +1,12 @@
 /* paasd: wires the modules together; the only file that knows them all. */
 #include "daemon/api/api.h"
 #include "daemon/certs.h"
+#include "daemon/core/clock.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/service.h"
 #include "daemon/core/xlog.h"
+#include "daemon/cron/cron.h"
 #include "daemon/dev.h"
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/release/push.h"
@@ -35,6 +37,7 @@ struct paasd {
 	struct cert_desk *certs;
 	struct releases *releases;
 	struct svcs *svcs;
+	struct cron *cron;
 	struct git *git;
 	struct out *out;
 	struct drains *drains;
@@ -418,6 +421,7 @@ static int open_modules(struct paasd *p, struct err *err)
 	    svcs_new(p->loop, &p->cfg, p->store, p->log, p->launcher, releases_dynos(p->releases),
 		     &p->svcs, err) < 0)
 		return -1;
+	p->cron = cron_new_on(p->loop, p->store, p->log, p->releases);
 	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
 	p->tarballs = tarballs_new(&p->pusher);
 	p->promoter = (struct promoter){p->store, p->releases, p->log};
@@ -465,11 +469,18 @@ static void services_told(void *arg)
 	releases_stop(p->releases, keeps(p), all_ended, p);
 }
 
-static void http_stopped(void *arg)
+static void cron_stopped(void *arg)
 {
 	struct paasd *p = arg;
 
 	svcs_stop(p->svcs, keeps(p), services_told, p);
+}
+
+static void http_stopped(void *arg)
+{
+	struct paasd *p = arg;
+
+	cron_stop(p->cron, cron_stopped, p);
 }
 
 static void begin_stop(struct paasd *p)
@@ -499,6 +510,7 @@ static void open_api(struct paasd *p)
 		.log = p->log,
 		.launcher = p->launcher,
 		.releases = p->releases,
+		.cron = p->cron,
 		.builds = p->builds,
 		.slugs = p->slugs,
 		.git = p->git,
@@ -563,6 +575,7 @@ static void on_recovered(void *arg)
 {
 	struct paasd *p = arg;
 
+	cron_start(p->cron);
 	p->tidier = thread_new("tidy", tidy, p);
 }
 
@@ -616,6 +629,7 @@ static void close_all(struct paasd *p)
 	git_close(p->git);
 	api_free(p->api);
 	tarballs_free(p->tarballs);
+	cron_free(p->cron);
 	releases_free(p->releases);
 	svcs_free(p->svcs);
 	cert_desk_free(p->certs);
@@ -702,6 +716,8 @@ int main(int argc, char **argv)
 	if (read_options(&p.cfg, argc, argv, &err) < 0)
 		return fail(&err);
 	xlog_setup("paasd", level_of(p.cfg.log_level), true);
+	if (p.cfg.dev && getenv("PAASD_CLOCK_AHEAD_MS")) /* of tests: the next minute is near */
+		clock_shift(atoll(getenv("PAASD_CLOCK_AHEAD_MS")));
 	raise_file_limit();
 	rc = serve(&p);
 	config_clear(&p.cfg);

@@ -139,6 +139,8 @@
 #define LIM_ONEOFF_TTL_S   86400
 #define LIM_DYNOS_PER_TYPE 100
 #define LIM_SLEEP_S	   (30 * 86400) /* without a request, until an app sleeps */
+#define LIM_JOBS	   100		/* scheduled, of an app; as many of app.json */
+#define LIM_JOB_RUNS	   100		/* kept of a job */
 #define LIM_CONFIG_BYTES   KiB(64)	/* sum of keys and values */
 #define LIM_CONFIG_VARS	   1000
 #define LIM_CONFIG_VALUE   KiB(32)

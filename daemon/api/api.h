@@ -21,6 +21,7 @@ struct api_deps { /* all borrowed */
 	struct logd *log;
 	struct launcher *launcher;
 	struct releases *releases;
+	struct cron *cron;
 	struct builds *builds;
 	struct slugs *slugs;
 	struct git *git;

@@ -344,7 +344,7 @@ struct run_req {
 	struct api_req *q;
 	struct oneoff_req req;
 	const char *command;
-	char *full_command; /* in the arena; NULL = command is what runs */
+	char *full_command; /* in the arena; what runs */
 	char **env;	    /* in the arena */
 	int num;
 };
@@ -352,27 +352,13 @@ struct run_req {
 static int read_run(struct tx *tx, void *arg, struct err *err)
 {
 	struct run_req *t = arg;
-	AUTO(store_release_clear) struct store_release r = {0};
-	struct err none = {0};
-	AUTO(json_decref) json_t *types = NULL;
-	size_t word = strcspn(t->command, " \t");
-	AUTO(auto_str) char *first = xstrndup(t->command, word);
-	const char *cmd;
+	AUTO(auto_str) char *command = NULL;
 
 	if (store_app_next_oneoff(tx, t->q->app.id, &t->num, err) < 0)
 		return -1;
-	/* A first word that is a process type stands for its command (Dev Center: One-Off Dynos).
-	 */
-	if (store_release_current(tx, t->q->app.id, &r, &none) < 0)
-		return 0;
-	types = json_loads(r.process_types, 0, NULL);
-	cmd = json_string_value(json_object_get(types, first));
-	if (cmd) {
-		size_t n = strlen(cmd) + strlen(t->command + word) + 1;
-
-		t->full_command = http_alloc(t->q->x, n);
-		snprintf(t->full_command, n, "%s%s", cmd, t->command + word);
-	}
+	command = store_release_command(tx, t->q->app.id, t->command);
+	t->full_command = http_alloc(t->q->x, strlen(command) + 1);
+	memcpy(t->full_command, command, strlen(command) + 1);
 	return 0;
 }
 
@@ -487,7 +473,7 @@ static int run_oneoff(struct api_req *q, const char *into, struct err *err)
 	}
 	t.req.type = "run";
 	t.req.num = t.num;
-	t.req.command = t.full_command ? t.full_command : t.command;
+	t.req.command = t.full_command;
 	if (release_run_oneoff(q->d->releases, q->app.id, &t.req, &info, err) < 0)
 		return -1;
 	if (t.req.attach)

@@ -12,6 +12,9 @@
 #define DAY	   86400
 /* Clocks are never further from UTC than this. */
 #define OFFSET_MAX (26 * 3600)
+/* Years 1 to 9999; files have changes before, up to the beginning of the world. */
+#define AT_MIN (-62135596800)
+#define AT_MAX 253402300799
 
 /* One end of summer time, as POSIX's TZ writes it: Jn, n, or Mm.w.d, and a time of the day. */
 struct rule {
@@ -357,6 +360,8 @@ static bool read_body(struct reader *r, const struct head *h, struct tz *z)
 {
 	const unsigned char *times = r->p, *index = times + h->time * 8, *types = index + h->time;
 
+	int64_t at, before = 0;
+
 	if (h->type < 1 || h->leap || !skip(r, body_bytes(h, 8)))
 		return false; /* leap seconds: no clock that we have shows them */
 	z->n = (int)h->time;
@@ -372,9 +377,11 @@ static bool read_body(struct reader *r, const struct head *h, struct tz *z)
 			return false;
 		if (!i)
 			continue;
-		z->at[i - 1] = be(times + (size_t)(i - 1) * 8, 8);
-		if (i > 1 && z->at[i - 1] <= z->at[i - 2])
+		at = be(times + (size_t)(i - 1) * 8, 8);
+		if (at > AT_MAX || (i > 1 && at <= before))
 			return false;
+		before = at;
+		z->at[i - 1] = at < AT_MIN ? AT_MIN : at;
 	}
 	return true;
 }

@@ -234,6 +234,11 @@ static bool is_found(const struct adoption *ad, const char *id)
 	return false;
 }
 
+bool end_is_kept(const char *type)
+{
+	return strcmp(type, "release") == 0 || strcmp(type, "scheduler") == 0;
+}
+
 void end_remember(struct dynos *d, const char *id, int exit_code)
 {
 	d->gone = xrealloc(d->gone, (size_t)(d->ngone + 1) * sizeof *d->gone);
@@ -294,8 +299,8 @@ static void bury_found(struct dynos *d, struct found *f)
 {
 	struct err err = {0};
 
-	/* A release command's end outlives one more restart, or it would be run again. */
-	if (f->known && strcmp(f->info.type, "release") == 0 &&
+	/* These ends outlive one more restart, or it would be run again. */
+	if (f->known && end_is_kept(f->info.type) &&
 	    meta_write_end(d, f->info.id, f->exit_code, &err) < 0)
 		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", f->info.id);
 	if (f->known && !f->spooled)

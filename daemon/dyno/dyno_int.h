@@ -174,7 +174,8 @@ void meta_remove(const struct dynos *d, const char *id);
 int meta_write_end(const struct dynos *d, const char *id, int exit_code, struct err *err);
 /* Any thread but the loop, once the shim is gone: takes the lines that it could not hand over. */
 void dyno_log_spool(const struct dynos *d, const char *id);
-void adopted_one(struct run *r); /* its state is known, or it is gone */
+void adopted_one(struct run *r);    /* its state is known, or it is gone */
+bool end_is_kept(const char *type); /* until dynos_forget_end, over restarts too */
 void end_remember(struct dynos *d, const char *id, int exit_code); /* for dynos_watch */
 
 /* formation.c: what a run tells its slot */

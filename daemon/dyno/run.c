@@ -363,8 +363,8 @@ static void ended(struct run *r, int code)
 	run_state(r, r->stopping || r->oneoff ? DYNO_DOWN : DYNO_CRASHED);
 	if (r->ops.ended)
 		r->ops.ended(&r->info, r->ops.arg);
-	else if (strcmp(r->info.type, "release") == 0)
-		end_remember(r->d, r->info.id, code); /* adopted, its deploy has not asked yet */
+	else if (end_is_kept(r->info.type))
+		end_remember(r->d, r->info.id, code); /* adopted, nobody has asked for it yet */
 	r->ops = (struct oneoff_ops){0};
 	slot_run_ended(r);
 	if (r->adopting)
@@ -742,7 +742,8 @@ static void bury_job(void *arg)
 	dyno_log_spool(b->d, b->id);
 	if (dyno_remove_job(b->d, b->id, &err) < 0)
 		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s", b->id);
-	/* The end of a release command is remembered until its deploy has taken note of it. */
+	/* The end of a release command is remembered until its deploy has taken note of it, as that
+	 * of a job. */
 	if (b->keep_end && meta_write_end(b->d, b->id, b->exit_code, &err) < 0)
 		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", b->id);
 	meta_remove(b->d, b->id);
@@ -761,7 +762,7 @@ static void bury(struct run *r)
 	b->d = r->d;
 	b->r = r;
 	memcpy(b->id, r->info.id, sizeof b->id);
-	b->keep_end = strcmp(r->info.type, "release") == 0 && !r->launch_err.status;
+	b->keep_end = end_is_kept(r->info.type) && !r->launch_err.status;
 	b->exit_code = r->info.exit_code;
 	if (!pool_submit(r->d->jobs, bury_job, b))
 		abort();

@@ -303,6 +303,8 @@ static void on_end_written(void *arg, const struct err *e)
 	/* Scaled while the cut-over was under way. */
 	if (!e->status && a->rel && strcmp(a->rel->release_id, d->fresh.release_id) == 0)
 		dynos_scale(r->dy, a->rel, d->fresh.want, d->fresh.nwant);
+	for (int i = 0; i < r->non_live && d->sm.state == D_LIVE && !e->status; i++)
+		r->on_live[i].fn(r->on_live[i].arg, d->plan.app_id);
 	rapp_publish(r, a, on_routed, d);
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/store/release.h"
 #include "proto/limits.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,13 @@ int releases_new(struct loop *l, const struct config *cfg, struct store *st, str
 	routes_on_wake(ro, sleep_wake_op, r);
 	*out = r;
 	return 0;
+}
+
+void releases_on_live(struct releases *r, void (*fn)(void *arg, const char *app_id), void *arg)
+{
+	assert(r->non_live < RELEASE_LISTENERS);
+	r->on_live[r->non_live].fn = fn;
+	r->on_live[r->non_live++].arg = arg;
 }
 
 struct dynos *releases_dynos(struct releases *r)
@@ -436,25 +444,30 @@ static void oneoff_started(const struct dyno_info *i, const struct err *err, voi
 	oneoff_unref(o);
 }
 
+void release_oneoff(struct releases *r, const char *app_id, const struct oneoff_req *req,
+		    const struct oneoff_ops *ops)
+{
+	struct rapp *a = rapp_get(r, app_id, false);
+	struct err e = {0};
+
+	if (!r->closing && a && a->rel) {
+		dynos_oneoff(r->dy, a->rel, req, ops);
+		return;
+	}
+	if (r->closing)
+		is_closing(&e);
+	else
+		err_set(&e, ERR_NO_SLUG, "No slug: push code to the app first (git push).");
+	ops->started(NULL, &e, ops->arg);
+}
+
 static void oneoff_start(void *arg)
 {
 	struct oneoff *o = arg;
-	struct rapp *a = rapp_get(o->r, o->app_id, false);
 	const struct oneoff_ops ops = {.started = oneoff_started, .arg = o};
-	struct err e = {0};
 
 	way_begin(o->r);
-	if (o->r->closing) {
-		is_closing(&e);
-		oneoff_started(NULL, &e, o);
-		return;
-	}
-	if (a && a->rel) {
-		dynos_oneoff(o->r->dy, a->rel, &o->req, &ops);
-		return;
-	}
-	err_set(&e, ERR_NO_SLUG, "No slug: push code to the app first (git push).");
-	oneoff_started(NULL, &e, o);
+	release_oneoff(o->r, o->app_id, &o->req, &ops);
 }
 
 int release_run_oneoff(struct releases *r, const char *app_id, const struct oneoff_req *req,

@@ -87,6 +87,13 @@ int formation_update(struct releases *r, const char *app_id, const char *user_em
 		     struct formation_change *c, int n, struct err *err);
 int release_run_oneoff(struct releases *r, const char *app_id, const struct oneoff_req *req,
 		       struct dyno_info *out, struct err *err); /* blocks until started */
+/* Loop thread: the same, told to ops; started with NO_SLUG when nothing is deployed. */
+void release_oneoff(struct releases *r, const char *app_id, const struct oneoff_req *req,
+		    const struct oneoff_ops *ops);
+/* Called on the loop for each release that has gone live; at most RELEASE_LISTENERS of them. Before
+ * releases_recover. */
+#define RELEASE_LISTENERS 4
+void releases_on_live(struct releases *r, void (*fn)(void *arg, const char *app_id), void *arg);
 int release_restart(struct releases *r, const char *app_id, const char *name, struct err *err);
 int release_stop(struct releases *r, const char *app_id, const char *name, struct err *err);
 /* Sleep: after so long without a request every dyno of the app is stopped; the next request, which

@@ -117,6 +117,11 @@ struct releases {
 	void *recovered_arg;
 	char *output_dir; /* owned */
 	struct release_services services;
+	struct {
+		void (*fn)(void *arg, const char *app_id);
+		void *arg;
+	} on_live[RELEASE_LISTENERS];
+	int non_live;
 };
 
 /* release.c, loop thread: around each wait of this module; releases_stop awaits their end */

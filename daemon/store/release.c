@@ -330,3 +330,22 @@ int store_release_make_current(struct tx *tx, const char *id, struct err *err)
 		return -1;
 	return set_released(tx, &r, now, err);
 }
+
+char *store_release_command(struct tx *tx, const char *app_id, const char *command)
+{
+	AUTO(store_release_clear) struct store_release r = {0};
+	size_t word = strcspn(command, " \t");
+	AUTO(auto_str) char *first = xstrndup(command, word);
+	struct err none = {0};
+	json_t *types;
+	const char *of_type;
+	char *out;
+
+	if (store_release_current(tx, app_id, &r, &none) < 0)
+		return xstrdup(command);
+	types = json_loads(r.process_types, 0, NULL);
+	of_type = json_string_value(json_object_get(types, first));
+	out = of_type ? xasprintf("%s%s", of_type, command + word) : xstrdup(command);
+	json_decref(types);
+	return out;
+}

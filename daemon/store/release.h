@@ -67,6 +67,9 @@ int store_release_newest(struct tx *tx, const char *app_id, struct store_release
 			 struct err *err);
 int store_release_base(struct tx *tx, const char *app_id, struct store_release *out,
 		       struct err *err);
+/* What a one-off dyno runs for a command: a first word that is a process type of the current
+ * release stands for its command (Dev Center: One-Off Dynos). Owned. */
+char *store_release_command(struct tx *tx, const char *app_id, const char *command);
 /* Versions from..to (0 = no bound), limit 0 = all. */
 int store_releases_list(struct tx *tx, const char *app_id, int from, int to, bool desc, int limit,
 			struct store_releases *out, struct err *err);

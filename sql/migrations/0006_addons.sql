@@ -128,11 +128,11 @@ CREATE TABLE jobs (                          -- of the scheduler
 	schedule TEXT NOT NULL,              -- "every 10 minutes", "hourly:30", "daily:06:30", or a cron expression
 	timezone TEXT NOT NULL DEFAULT 'UTC',
 	size TEXT,
-	overlap TEXT NOT NULL DEFAULT 'skip' CHECK (overlap IN ('skip', 'allow', 'replace')),
+	overlap TEXT NOT NULL DEFAULT 'skip' CHECK (overlap IN ('skip', 'allow', 'replace')), -- when one still runs
 	missed TEXT NOT NULL DEFAULT 'skip' CHECK (missed IN ('skip', 'once')),
 	enabled INTEGER NOT NULL DEFAULT 1,
 	manifest INTEGER NOT NULL DEFAULT 0, -- 1 = of app.json: follows it
-	next_ms INTEGER,
+	next_ms INTEGER,                     -- NULL: disabled
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
 ) STRICT;
@@ -142,13 +142,14 @@ CREATE INDEX jobs_due ON jobs (next_ms) WHERE next_ms IS NOT NULL;
 CREATE TABLE job_runs (
 	id TEXT PRIMARY KEY,                 -- also of the dyno
 	job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-	dyno TEXT NOT NULL,                  -- scheduler.1234
+	dyno TEXT,                           -- scheduler.1234; NULL: skipped
 	due_ms INTEGER NOT NULL,
 	state TEXT NOT NULL CHECK (state IN ('starting', 'running', 'succeeded', 'failed', 'skipped', 'lost')),
 	exit_code INTEGER, failure TEXT,
 	started_ms INTEGER, ended_ms INTEGER
 ) STRICT;
 CREATE INDEX job_runs_job ON job_runs (job_id, due_ms);
+CREATE INDEX job_runs_open ON job_runs (state) WHERE state IN ('starting', 'running');
 
 CREATE TABLE volumes (
 	id TEXT PRIMARY KEY,                 -- names its folder STATE/volumes/ID
