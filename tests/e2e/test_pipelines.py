@@ -303,6 +303,10 @@ def test_one_failing_target_leaves_the_others_alone(paas, owner, line):
     assert owner('GET', f'/apps/{SECOND}/releases/{bad["release"]["id"]}').json['status'] == 'failed'
     assert current(owner, SECOND)['id'] == was['id'] and paas.http(SECOND, '/up')[0] == 200
     assert current(owner, PROD)['slug'] == current(owner, STAGING)['slug']
+    # It may be tried again on the target alone, as releases:retry does.
+    again = owner('POST', f'/apps/{SECOND}/releases', {'slug': current(owner, STAGING)['slug']['id']}, want=201).json
+    settled(owner, SECOND)
+    assert owner('GET', f'/apps/{SECOND}/releases/{again["id"]}').json['status'] == 'failed'
 
 
 def test_older_releases_and_rollback(paas, owner, line):
@@ -319,6 +323,18 @@ def test_older_releases_and_rollback(paas, owner, line):
     owner('POST', '/apps/outside/releases', {'slug': back['slug']['id']}, want=404)
     blob = owner('GET', f'/apps/{PROD}/slugs/{back["slug"]["id"]}').json['blob']['url']
     assert paas.api('GET', urlsplit(blob).path, raw=True)[1][:2] == b'\x1f\x8b'
+
+
+@pytest.mark.parametrize('stage, target', [('review', SECOND), ('development', STAGING)])
+def test_where_promotions_go_by_themselves(owner, line, stage, target):
+    coupling = '/pipeline-couplings/' + owner('GET', f'/apps/{PROD}/pipeline-couplings').json['id']
+    owner('PATCH', coupling, {'stage': stage}, want=200)
+    slug = current(owner, PROD)['slug']
+    body = {'pipeline': 'line', 'source': {'app': PROD}}
+    owner('PATCH', f'/apps/{SECOND}/config-vars', {'STATUS': None}, want=200)
+    assert {t['status'] for t in ended(owner, owner('POST', '/pipeline-promotions', body, want=201).json).values()} == {'succeeded'}
+    assert current(owner, target)['slug'] == slug
+    owner('PATCH', coupling, {'stage': 'production'}, want=200)
 
 
 def test_latest_of_each_app(owner, stranger, line):

@@ -65,6 +65,7 @@ def test_a_pipeline(paas, repo, ctl):
     assert 'already in a pipeline' in ctl('pipelines:add', 'shop', '-r', 'production', '-s', 'staging', code=2).stderr
     info = ctl('pipelines:info', 'shop').stdout
     assert info.startswith('=== shop\n\nowner: admin') and info.index('shop-staging  staging') < info.index('production')
+    assert 'shop - production' in ctl('info', '-r', 'production').stdout
     assert {a['coupling']['stage'] for a in json.loads(ctl('pipelines:info', 'shop', '--json').stdout)['apps']} == {'staging', 'production'}
     ctl('pipelines:update', '-s', 'development', '-r', 'staging')
     ctl('pipelines:update', '-s', 'staging', '-r', 'staging')
