@@ -110,6 +110,8 @@ int cli_put_file(struct cli *c, const char *url, const char *file, struct err *e
 void cli_http_free(struct cli_http *h);
 /* A handle whose connection to the platform is open (CURLOPT_CONNECT_ONLY), for attach.c. */
 void *cli_connect(struct cli *c, int *fd, struct err *err);
+/* The same, a CURL of the caller's own, for curl_easy_cleanup: there may be several (tunnel.c). */
+void *cli_connect_own(struct cli *c, int *fd, struct err *err);
 
 /* The first items of a list as a range asks for them ("version ..; max=1, order=desc"). */
 int cli_api_part(struct cli *c, const char *range, json_t **out, struct err *err, const char *fmt,

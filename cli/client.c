@@ -656,6 +656,28 @@ void *cli_connect(struct cli *c, int *fd, struct err *err)
 	return e;
 }
 
+void *cli_connect_own(struct cli *c, int *fd, struct err *err)
+{
+	CURL *e = curl_easy_duphandle(prepare(c, c->api_url, NULL));
+	curl_socket_t sock = CURL_SOCKET_BAD;
+	CURLcode rc = CURLE_OUT_OF_MEMORY;
+
+	if (e) {
+		curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L);
+		curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+		rc = curl_easy_perform(e);
+	}
+	if (rc == CURLE_OK)
+		rc = curl_easy_getinfo(e, CURLINFO_ACTIVESOCKET, &sock);
+	if (rc == CURLE_OK && sock != CURL_SOCKET_BAD) {
+		*fd = sock;
+		return e;
+	}
+	unreachable(c, c->api_url, rc ? rc : CURLE_COULDNT_CONNECT, err);
+	curl_easy_cleanup(e);
+	return NULL;
+}
+
 const json_t *cli_at(const json_t *o, const char *path)
 {
 	while (o && *path) {

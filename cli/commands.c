@@ -50,6 +50,8 @@ const struct cli_opt cli_app_opts[] = {
 	X(features, "switches of an app")                        \
 	X(labs, "experiments")                                   \
 	X(webhooks, "tell other programs what happens")          \
+	X(pg, "PostgreSQL databases")                            \
+	X(pgstats, "what PostgreSQL databases are doing")        \
 	X(git, "the repository around you")                      \
 	X(platform, "what the platform offers, how it is")       \
 	X(users, "accounts of the platform, for administrators") \

@@ -47,6 +47,17 @@ bool extension_allowed(const char *name)
 	return name && (among(trusted, name) || among(extra, name));
 }
 
+char *extensions_text(void)
+{
+	AUTO(buf_clear) struct buf b = {0};
+
+	for (const char *const *e = trusted; *e; e++)
+		buf_addf(&b, "%s%s", b.len ? "," : "", *e);
+	for (const char *const *e = extra; *e; e++)
+		buf_addf(&b, ",%s", *e);
+	return buf_steal(&b);
+}
+
 /* --- info --- */
 
 static json_t *available(PGconn *c)
@@ -138,6 +149,19 @@ int verb_health(struct request *q, json_t **out, struct err *err)
 	return pgs_connect(&q->server, q->t.db, &c, err);
 }
 
+/* Counters of the database begin again. */
+int verb_statistics(struct request *q, json_t **out, struct err *err)
+{
+	AUTO(PQfinish) PGconn *c = NULL;
+
+	if (pgs_connect(&q->server, q->t.db, &c, err) < 0 ||
+	    pgs_exec(c, err, "SELECT pg_stat_reset()") < 0)
+		return -1;
+	pgs_try(c, "SELECT heroku_ext.pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE "
+		   "datname = current_database()");
+	return 0;
+}
+
 /* --- watch --- */
 
 /* Logins whose time is over: what they own goes to the present one, of named credentials to their
@@ -207,33 +231,37 @@ int verb_watch(struct request *q, json_t **out, struct err *err)
 
 static const struct setting {
 	const char *name, *guc, *preset, *text;
-	const char *choices; /* NULL = a number of milliseconds, -1 = off; "bool" */
+	const char *choices;  /* NULL = a number of milliseconds, -1 = off; "bool" */
+	const char *on, *off; /* of "bool": words of the server */
 } settings[] = {
+	{"auto_explain", "auto_explain.sample_rate", "0",
+	 "Whether plans of slow statements are logged.", "bool", "1", "0"},
+	{"auto_explain.log_analyze", "auto_explain.log_analyze", "off",
+	 "Whether logged plans have real times.", "bool", "on", "off"},
+	{"auto_explain.log_buffers", "auto_explain.log_buffers", "off",
+	 "Whether logged plans have the use of buffers.", "bool", "on", "off"},
+	{"auto_explain.log_format", "auto_explain.log_format", "text", "Form of logged plans.",
+	 "text|xml|json|yaml"},
+	{"auto_explain.log_min_duration", "auto_explain.log_min_duration", "-1",
+	 "Plans of statements that take so many milliseconds are logged; -1: none.", NULL},
+	{"auto_explain.log_nested_statements", "auto_explain.log_nested_statements", "off",
+	 "Whether statements inside functions are logged.", "bool", "on", "off"},
+	{"auto_explain.log_triggers", "auto_explain.log_triggers", "off",
+	 "Whether logged plans have triggers.", "bool", "on", "off"},
+	{"auto_explain.log_verbose", "auto_explain.log_verbose", "off",
+	 "Whether logged plans are verbose.", "bool", "on", "off"},
 	{"log_lock_waits", "log_lock_waits", "off",
-	 "Whether waits for a lock that last longer than a second are logged.", "bool"},
+	 "Whether waits for a lock that last longer than a second are logged.", "bool", "on",
+	 "off"},
 	{"log_min_duration_statement", "log_min_duration_statement", "-1",
 	 "Statements that take at least so many milliseconds are logged; -1: none.", NULL},
-	{"log_min_error_statement", "log_min_error_statement", "error",
+	{"log_min_error_statement", "log_min_error_statement", "panic",
 	 "Statements with errors of this level or a worse one are logged.",
 	 "error|log|fatal|panic"},
 	{"log_statement", "log_statement", "none", "Kinds of statements that are logged.",
 	 "none|ddl|mod|all"},
 	{"track_functions", "track_functions", "none", "Functions whose calls are counted.",
 	 "none|pl|all"},
-	{"auto_explain_log_min_duration", "auto_explain.log_min_duration", "-1",
-	 "Plans of statements that take so many milliseconds are logged; -1: none.", NULL},
-	{"auto_explain_log_analyze", "auto_explain.log_analyze", "off",
-	 "Whether logged plans have real times.", "bool"},
-	{"auto_explain_log_buffers", "auto_explain.log_buffers", "off",
-	 "Whether logged plans have the use of buffers.", "bool"},
-	{"auto_explain_log_format", "auto_explain.log_format", "text", "Form of logged plans.",
-	 "text|xml|json|yaml"},
-	{"auto_explain_log_nested_statements", "auto_explain.log_nested_statements", "off",
-	 "Whether statements inside functions are logged.", "bool"},
-	{"auto_explain_log_triggers", "auto_explain.log_triggers", "off",
-	 "Whether logged plans have triggers.", "bool"},
-	{"auto_explain_log_verbose", "auto_explain.log_verbose", "off",
-	 "Whether logged plans are verbose.", "bool"},
 };
 
 static bool is_bool(const struct setting *s)
@@ -259,7 +287,7 @@ static bool one_of(const char *choices, const char *v)
 static const char *setting_text(const struct setting *s, const json_t *v, char number[24])
 {
 	if (is_bool(s))
-		return json_is_boolean(v) ? (json_is_true(v) ? "on" : "off") : NULL;
+		return json_is_boolean(v) ? (json_is_true(v) ? s->on : s->off) : NULL;
 	if (s->choices)
 		return json_is_string(v) && one_of(s->choices, json_string_value(v))
 			       ? json_string_value(v)
@@ -273,7 +301,7 @@ static const char *setting_text(const struct setting *s, const json_t *v, char n
 static json_t *setting_value(const struct setting *s, const char *text)
 {
 	if (is_bool(s))
-		return json_boolean(strcmp(text, "on") == 0);
+		return json_boolean(strcmp(text, s->on) == 0);
 	return s->choices ? json_string(text) : json_integer(strtoll(text, NULL, 10));
 }
 

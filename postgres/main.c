@@ -26,6 +26,7 @@ static const struct {
 	{"extensions", verb_extensions, true},
 	{"sessions", verb_sessions, true},
 	{"settings", verb_settings, true},
+	{"statistics", verb_statistics, true},
 	{"scratch", verb_scratch, true},
 	{"info", verb_info, true},
 	{"health", verb_health, true},

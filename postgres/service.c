@@ -91,6 +91,8 @@ static long long setting_of(const struct request *q, const char *name, long long
 
 static char *configuration(long long memory_mb, long long connections)
 {
+	AUTO(auto_str) char *extensions = extensions_text();
+
 	return xasprintf("# Made by the platform.\n"
 			 "unix_socket_directories = ''\n"
 			 "max_connections = %lld\n"
@@ -128,9 +130,13 @@ static char *configuration(long long memory_mb, long long connections)
 			 "datestyle = 'iso, mdy'\n"
 			 "timezone = 'UTC'\n"
 			 "log_timezone = 'UTC'\n"
-			 "lc_messages = 'C.UTF-8'\n",
+			 "lc_messages = 'C.UTF-8'\n"
+			 "auto_explain.sample_rate = 0\n"
+			 "# Where Heroku's clients look for what may be made.\n"
+			 "extwlist.extensions = '%s'\n",
 			 connections, clamp(memory_mb / 8, 16, 1024),
-			 clamp(memory_mb / 2, 64, 1 << 20), clamp(memory_mb / 8, 16, 256));
+			 clamp(memory_mb / 2, 64, 1 << 20), clamp(memory_mb / 8, 16, 256),
+			 extensions);
 }
 
 static const char access_rules[] = "# TYPE DATABASE USER ADDRESS METHOD\n"

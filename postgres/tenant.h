@@ -35,7 +35,7 @@ struct request {
 typedef int verb_fn(struct request *q, json_t **out, struct err *err);
 verb_fn verb_provision, verb_deprovision, verb_change, verb_rotate, verb_reset, verb_sessions;
 verb_fn verb_credentials, verb_repair, verb_extensions, verb_scratch;
-verb_fn verb_info, verb_health, verb_watch, verb_settings;
+verb_fn verb_info, verb_health, verb_watch, verb_settings, verb_statistics;
 verb_fn verb_service;
 
 long long limit_of(const struct request *q, const char *name, long long otherwise);
@@ -61,5 +61,6 @@ int database_make(struct request *q, PGconn *c, struct err *err);
 int database_furnish(struct request *q, struct err *err);
 int scratch_drop_all(struct request *q, PGconn *c, struct err *err);
 bool extension_allowed(const char *name);
+char *extensions_text(void); /* all of them, with commas; owned */
 
 #endif

@@ -163,6 +163,11 @@
 #define LIM_CHECK_ATTEMPTS  100
 #define LIM_CHECK_WAIT_S    60
 #define LIM_CHECK_HEAD	    KiB(16) /* read of an answer */
+/* tunnels to databases */
+#define LIM_TUNNELS	      256
+#define LIM_TUNNELS_ONE	      32 /* of one account */
+#define LIM_TUNNEL_CONNECT_MS 10000
+#define LIM_TUNNEL_IDLE_MS    (60 * 60 * 1000)
 /* logs (Dev Center: Logging) */
 #define LIM_LOG_LINE	   10000
 #define LIM_LOG_HISTORY	   1500

@@ -281,6 +281,9 @@ const struct config_key config_keys[] = {
 	INT("backups.keep_manual", backups_manual, "10", "backups", 1, 1000,
 	    "The same for backups that were made by hand."),
 
+	INT("postgres.watch", postgres_watch_s, "300", "s", 1, 86400,
+	    "How often sizes of databases are looked at, and former passwords ended."),
+
 	INT("router.workers", router_workers, "0", "threads", 0, 256,
 	    "Router threads. 0: one a core."),
 	{0},

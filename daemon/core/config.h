@@ -29,7 +29,7 @@ struct config {
 	int64_t dyno_memory_mb, dyno_memory_factor_pct, dyno_pids, boot_timeout_s, stop_timeout_s;
 	int64_t crash_backoff_s, log_history_lines, disk_reserve_mb, release_timeout_s,
 		memory_sample_s, source_mb, source_user_mb;
-	int64_t api_rate_limit;
+	int64_t api_rate_limit, postgres_watch_s;
 	int64_t backup_concurrency, backup_timeout_s, backup_mb, backups_scheduled, backups_manual;
 	bool dev, keep_dynos, allow_private_urls, allow_local_buildpacks;
 	bool log_runtime_metrics;

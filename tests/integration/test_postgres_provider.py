@@ -187,6 +187,7 @@ def test_use(db):
     assert 'permission denied' in db.refused('CREATE ROLE x')
     info = db.call('info')
     assert info['version'].startswith('15') and info['tables'] == 2 and info['connection_limit'] == 5 and not info['read_only']
+    assert 'citext,' in db.sql("SELECT current_setting('extwlist.extensions')").stdout
     assert info['bytes'] > 1 << 20 and 'hstore' in info['extensions'] and 'file_fdw' not in info['extensions']
     db.call('health')
 
@@ -303,6 +304,10 @@ def test_named_credentials(cluster):
     settings = a.call('settings', set={'log_statement': 'ddl', 'log_min_duration_statement': 200, 'log_lock_waits': True})
     assert settings['log_statement']['value'] == 'ddl' and settings['log_lock_waits']['value'] is True
     assert a.sql('SHOW log_min_duration_statement').stdout == '200ms\n'
+    assert settings['auto_explain'] == {**settings['auto_explain'], 'value': False, 'default': False}
+    assert a.call('settings', set={'auto_explain': True, 'auto_explain.log_format': 'json'})['auto_explain']['value'] is True
+    assert a.sql('SHOW auto_explain.sample_rate').stdout == '1\n'
+    a.call('statistics')
     for bad in ({'log_statement': "x'"}, {'fsync': False}, {'log_lock_waits': 1}, {'track_functions': 3}):
         with pytest.raises(Refused):
             a.call('settings', set=bad)
