@@ -241,6 +241,11 @@ int cli_each_remote(struct cli *c, const char *app, const char *url,
 		    int (*fn)(const char *name, const char *url, struct err *err), struct err *err);
 /* The release that a name stands for ("v12", "12", an id), the newest without a name. */
 int cli_get_release(struct cli *c, const char *name, json_t **out, struct err *err);
+/* A directory, packed (of a git checkout what git would see), or a tarball, as a source of the
+ * platform; shows that it does (cmd_builds.c). */
+int cli_source_upload(struct cli *c, const char *from, json_t **source, struct err *err);
+/* Sets blob.version: --version, else the commit that the directory (or NULL) is at. */
+void cli_source_version(struct cli *c, const char *dir, json_t *blob);
 /* Log lines of a session, streamed to stdout (cmd_logs.c). */
 struct cli_logs {
 	const char *dyno, *source; /* or NULL */

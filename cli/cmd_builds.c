@@ -248,13 +248,23 @@ static int upload_dir(struct cli *c, const char *dir, json_t **source, struct er
 	return rc;
 }
 
-/* The commit that a directory is at, unless something else was said. */
-static void add_version(struct cli *c, const char *dir, json_t *blob)
+int cli_source_upload(struct cli *c, const char *from, json_t **source, struct err *err)
+{
+	int rc;
+
+	cli_action(c, "Uploading %s", from);
+	rc = is_dir(from) ? upload_dir(c, from, source, err) : upload(c, from, source, err);
+	if (rc == 0)
+		cli_action_done(c, "%s", "");
+	return rc;
+}
+
+void cli_source_version(struct cli *c, const char *dir, json_t *blob)
 {
 	const char *given = cli_opt(&c->args, "version");
 	AUTO(buf_clear) struct buf out = {0};
 
-	if (!given && dir &&
+	if (!given && dir && is_dir(dir) &&
 	    cli_run((const char *const[]){"git", "-C", dir, "rev-parse", "HEAD", NULL}, &out) == 0)
 		given = (out.data[strcspn(out.data, "\n")] = 0, out.data);
 	if (given)
@@ -267,20 +277,15 @@ static int cmd_builds_create(struct cli *c, struct err *err)
 		   *url = cli_opt(&c->args, "source-url");
 	json_auto_t *source = NULL, *body = NULL, *build = NULL;
 	json_t *blob = json_object();
-	int rc = 0;
 
 	body = json_pack("{so}", "source_blob", blob);
 	if (!url) {
-		cli_action(c, "Uploading %s", from);
-		rc = is_dir(from) ? upload_dir(c, from, &source, err)
-				  : upload(c, from, &source, err);
-		if (rc < 0)
+		if (cli_source_upload(c, from, &source, err) < 0)
 			return -1;
-		cli_action_done(c, "%s", "");
 		url = cli_js(source, "source_blob.get_url");
 	}
 	json_object_set_new(blob, "url", json_string(url));
-	add_version(c, source && is_dir(from) ? from : NULL, blob);
+	cli_source_version(c, source ? from : NULL, blob);
 	if (cli_api(c, "POST", body, &build, err, "/apps/%s/builds", c->app) < 0)
 		return -1;
 	if (!cli_json(c))

@@ -31,6 +31,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(keys, "SSH keys")                                      \
 	X(apps, "make, open, rename and remove apps")            \
 	X(info, "look at apps")                                  \
+	X(setup, "apps made of their app.json")                  \
 	X(transfers, "give apps to somebody else")               \
 	X(maintenance, "maintenance mode")                       \
 	X(access, "who may work on an app")                      \

@@ -12,6 +12,7 @@
 #include "daemon/release/push.h"
 #include "daemon/release/tarballs.h"
 #include "daemon/svc/svc.h"
+#include "daemon/setup/setup.h"
 #include "proto/limits.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ struct paasd {
 	struct pusher pusher;
 	struct promoter promoter;
 	struct tarballs *tarballs;
+	struct setups *setups;
 	struct thread *tidier;
 	uv_signal_t sigs[2];
 	bool stopping;
@@ -307,6 +309,36 @@ static int repo_ref(void *arg, const char *app_id, const char *ref, char commit[
 	return rc < 0 ? -1 : 0;
 }
 
+/* --- setups make and remove apps as the API does --- */
+
+static int op_create_app(void *arg, const char *user_id, const char *name, api_app_also *also,
+			 void *also_arg, struct err *err)
+{
+	struct paasd *p = arg;
+
+	return api_app_create(p->api, user_id, name, also, also_arg, err);
+}
+
+static int op_destroy_app(void *arg, const char *user_id, const char *app_id, struct err *err)
+{
+	struct paasd *p = arg;
+
+	return api_app_destroy(p->api, user_id, app_id, err);
+}
+
+static int open_setups(struct paasd *p, struct err *err)
+{
+	const struct setups_deps deps = {.cfg = &p->cfg,
+					 .store = p->store,
+					 .log = p->log,
+					 .releases = p->releases,
+					 .builds = p->builds,
+					 .pusher = &p->pusher,
+					 .ops = {p, op_create_app, op_destroy_app}};
+
+	return setups_open(&deps, &p->setups, err);
+}
+
 /* --- start --- */
 
 static int open_store(struct paasd *p, struct err *err)
@@ -425,6 +457,8 @@ static int open_modules(struct paasd *p, struct err *err)
 	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
 	p->tarballs = tarballs_new(&p->pusher);
 	p->promoter = (struct promoter){p->store, p->releases, p->log};
+	if (open_setups(p, err) < 0)
+		return -1;
 	push_sweep_slugs(&p->pusher);
 	return 0;
 }
@@ -488,6 +522,7 @@ static void begin_stop(struct paasd *p)
 	if (p->stopping)
 		return;
 	p->stopping = true;
+	setups_stop(p->setups);
 	builds_stop(p->builds); /* so that pushes end */
 	api_logs_stop(p->api);
 	http_server_stop(p->http, 5000, http_stopped, p);
@@ -519,6 +554,7 @@ static void open_api(struct paasd *p)
 		.pusher = &p->pusher,
 		.promoter = &p->promoter,
 		.tarballs = p->tarballs,
+		.setups = p->setups,
 		.tls = cert_desk_source(p->certs),
 	};
 
@@ -566,7 +602,7 @@ static void tidy(void *arg)
 
 	if (push_recover(&p->pusher, repo_ref, p, &err) < 0 ||
 	    promotions_recover(&p->promoter, &err) < 0 || api_finish_destroys(p->api, &err) < 0 ||
-	    api_uploads_start(p->api, &err) < 0)
+	    setups_start(p->setups, &err) < 0 || api_uploads_start(p->api, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
 	loop_post(p->loop, listen_api, p);
 }
@@ -627,6 +663,7 @@ static void close_all(struct paasd *p)
 	if (p->http)
 		http_server_free(p->http);
 	git_close(p->git);
+	setups_free(p->setups);
 	api_free(p->api);
 	tarballs_free(p->tarballs);
 	cron_free(p->cron);

@@ -155,6 +155,7 @@
 #define LIM_SETUPS_WAITING   64
 #define LIM_SETUP_SAID	     MiB(4) /* kept of what a running one says */
 #define LIM_SETUP_KEEP_MS    (30 * 24 * 3600 * 1000LL)
+#define LIM_SETUP_ADDON_MS   (20 * 60 * 1000)
 #define LIM_POSTDEPLOY_S     3600
 #define LIM_POSTDEPLOY_TEXT  KiB(256) /* kept of its output: the last */
 #define LIM_PREDESTROY_S     600

@@ -278,8 +278,8 @@ void api_audit(struct api_req *q, const char *action, const char *fmt, ...)
 				      .app = q->app.id[0] ? q->app.name : NULL,
 				      .action = action,
 				      .detail = detail,
-				      .request_id = http_request_id(q->x),
-				      .peer = http_peer(q->x)};
+				      .request_id = q->x ? http_request_id(q->x) : NULL,
+				      .peer = q->x ? http_peer(q->x) : NULL};
 	struct err err = {0};
 	va_list ap;
 

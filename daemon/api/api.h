@@ -12,6 +12,7 @@
 #include "daemon/http/server.h"
 #include "daemon/log/log.h"
 #include "daemon/release/release.h"
+#include "daemon/store/app.h"
 #include "daemon/tls/tls.h"
 
 struct api_deps { /* all borrowed */
@@ -31,6 +32,7 @@ struct api_deps { /* all borrowed */
 	struct tls_source *tls;
 	struct drains *drains;
 	struct hooks *hooks;
+	struct setups *setups;
 };
 
 struct api;
@@ -49,6 +51,13 @@ int api_git_login(struct store *st, const char *token, char user_id[37], char em
 		  struct err *err);
 int api_git_app(struct store *st, const char *user_id, const char *name, bool write,
 		char app_id[37], struct err *err);
+/* An app as POST /apps makes it (name NULL = made up) and DELETE destroys it, for parts of the
+ * platform that do so by themselves. also: part of the transaction that makes its row; may run more
+ * than once. Blocking. An app that is gone already is destroyed. */
+typedef int api_app_also(struct tx *tx, const struct store_app *app, void *arg, struct err *err);
+int api_app_create(struct api *a, const char *user_id, const char *name, api_app_also *also,
+		   void *also_arg, struct err *err);
+int api_app_destroy(struct api *a, const char *user_id, const char *app_id, struct err *err);
 /* Finishes destroying the apps that a crash left marked. Idempotent; blocking. */
 int api_finish_destroys(struct api *a, struct err *err);
 void api_print_docs(void);   /* docs/api.md on stdout, from the route table */

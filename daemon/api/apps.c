@@ -15,6 +15,8 @@ struct apps_tx {
 	const char *name, *stack;
 	int maintenance;
 	struct store_ids slugs;
+	api_app_also *also; /* part of the transaction that makes the row; or NULL */
+	void *also_arg;
 };
 
 static int read_apps(struct tx *tx, void *arg, struct err *err)
@@ -63,7 +65,9 @@ static int write_app(struct tx *tx, void *arg, struct err *err)
 	struct apps_tx *t = arg;
 
 	store_app_clear(&t->app);
-	return store_app_create(tx, t->name, t->q->user.id, t->stack, &t->app, err);
+	if (store_app_create(tx, t->name, t->q->user.id, t->stack, &t->app, err) < 0)
+		return -1;
+	return t->also ? t->also(tx, &t->app, t->also_arg, err) : 0;
 }
 
 static int check_stack(const struct api_req *q, const char *stack, struct err *err)
@@ -237,20 +241,27 @@ static int read_create(struct api_req *q, struct apps_tx *t, struct err *err)
 	return t->name ? check_name(q, t->name, err) : 0;
 }
 
+static int create(struct api_req *q, struct apps_tx *t, struct err *err)
+{
+	if (create_row(q, t, err) < 0)
+		return -1;
+	memcpy(q->app.id, t->app.id, sizeof q->app.id);
+	memcpy(q->app.name, t->app.name, sizeof q->app.name);
+	if (create_parts(q, &t->app, err) < 0) {
+		undo_create(q, t->app.id);
+		store_app_clear(&t->app);
+		return -1;
+	}
+	api_audit(q, "app.create", "%s", t->app.name);
+	return 0;
+}
+
 int api_apps_create(struct api_req *q, struct err *err)
 {
 	struct apps_tx t = {.q = q};
 
-	if (read_create(q, &t, err) < 0 || create_row(q, &t, err) < 0)
+	if (read_create(q, &t, err) < 0 || create(q, &t, err) < 0)
 		return -1;
-	memcpy(q->app.id, t.app.id, sizeof q->app.id);
-	memcpy(q->app.name, t.app.name, sizeof q->app.name);
-	if (create_parts(q, &t.app, err) < 0) {
-		undo_create(q, t.app.id);
-		store_app_clear(&t.app);
-		return -1;
-	}
-	api_audit(q, "app.create", "%s", t.app.name);
 	api_ok(q, 201, json_app(q, &t.app));
 	store_app_clear(&t.app);
 	return 0;
@@ -324,6 +335,77 @@ int api_apps_destroy(struct api_req *q, struct err *err)
 		return -1;
 	answer = json_app(q, &q->app);
 	return api_ok(q, 200, answer);
+}
+
+/* --- for parts of the platform that make and remove apps by themselves --- */
+
+static int read_user(struct tx *tx, void *arg, struct err *err)
+{
+	struct api_req *q = arg;
+	char id[37];
+
+	memcpy(id, q->user.id, sizeof id);
+	return store_user_get(tx, id, &q->user, err);
+}
+
+static int as_user(struct api *a, const char *user_id, struct api_req *q, struct err *err)
+{
+	*q = (struct api_req){.api = a, .d = &a->d};
+	snprintf(q->user.id, sizeof q->user.id, "%s", user_id);
+	return store_read(a->d.store, read_user, q, err);
+}
+
+int api_app_create(struct api *a, const char *user_id, const char *name, api_app_also *also,
+		   void *also_arg, struct err *err)
+{
+	struct api_req q;
+	struct apps_tx t = {.q = &q,
+			    .name = name,
+			    .stack = a->d.cfg->stack,
+			    .also = also,
+			    .also_arg = also_arg};
+	int rc = as_user(a, user_id, &q, err);
+
+	if (rc == 0 && name)
+		rc = check_name(&q, name, err);
+	if (rc == 0)
+		rc = create(&q, &t, err);
+	store_app_clear(&t.app);
+	store_user_clear(&q.user);
+	return rc;
+}
+
+/* Marks it unless it is marked already; an app that is gone is fine. */
+static int mark_once(struct tx *tx, void *arg, struct err *err)
+{
+	struct apps_tx *t = arg;
+	AUTO(store_app_clear) struct store_app app = {0};
+	struct err none = {0};
+
+	t->list.n = 0;
+	if (store_app_get(tx, t->app.id, &app, &none) < 0)
+		return none.code == ERR_NOT_FOUND ? 0 : (*err = none, -1);
+	t->list.n = 1; /* it is there */
+	snprintf(t->q->app.name, sizeof t->q->app.name, "%s", app.name);
+	return app.destroying ? 0 : mark_destroying(tx, t, err);
+}
+
+int api_app_destroy(struct api *a, const char *user_id, const char *app_id, struct err *err)
+{
+	struct api_req q;
+	struct apps_tx t = {.q = &q};
+	int rc = as_user(a, user_id, &q, err);
+
+	snprintf(t.app.id, sizeof t.app.id, "%s", app_id);
+	memcpy(q.app.id, t.app.id, sizeof q.app.id);
+	if (rc == 0)
+		rc = store_tx(a->d.store, mark_once, &t, err);
+	if (rc == 0 && t.list.n) {
+		api_audit(&q, "app.destroy", "%s", q.app.name);
+		rc = finish_destroy(&a->d, app_id, err);
+	}
+	store_user_clear(&q.user);
+	return rc;
 }
 
 static int read_every_app(struct tx *tx, void *arg, struct err *err)

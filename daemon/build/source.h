@@ -35,6 +35,7 @@ struct fetch {
 	const char *work; /* scratch of paasd's own, exists; not seen by scripts */
 	mono_ms deadline;
 	int cancel_fd;
+	char *commit; /* of 65: out, what a git repository was at; NULL = of no interest */
 };
 /* Blocks. -1: BUILD_FAILED with what the tool said, TIMEOUT, CANCELED, TOO_LARGE, IO. */
 int source_fetch(const struct source *s, const struct fetch *f, struct err *err);

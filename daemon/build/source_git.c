@@ -8,6 +8,7 @@
 #include "proto/limits.h"
 
 #include <ctype.h>
+#include <git2.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <arpa/inet.h>
@@ -266,6 +267,19 @@ static int clone(const struct git *g, const char *url, const char *ref, struct e
 	return access(file, F_OK) == 0 ? git_run(g, modules, err) : 0;
 }
 
+/* Of the clone, before its repository goes; what cannot be learned stays as it was. */
+static void learn_commit(const char *dir, char commit[65])
+{
+	git_repository *repo = NULL;
+	git_oid oid;
+
+	if (git_repository_open(&repo, dir) < 0)
+		return;
+	if (git_reference_name_to_id(&oid, repo, "HEAD") == 0)
+		git_oid_tostr(commit, GIT_OID_HEXSZ + 1, &oid);
+	git_repository_free(repo);
+}
+
 int source_fetch_git(const struct source *s, const struct fetch *f, struct err *err)
 {
 	AUTO(url_clear) struct url u = {0};
@@ -278,6 +292,8 @@ int source_fetch_git(const struct source *s, const struct fetch *f, struct err *
 	git_init(&g, f);
 	if (clone(&g, u.clean, s->ref, err) < 0)
 		return -1;
+	if (f->commit)
+		learn_commit(f->dir, f->commit);
 	if (fs_rmtree(meta, err) < 0 || fs_usage(f->dir, &bytes, &files, err) < 0)
 		return -1;
 	if (bytes > LIM_BUILDPACK)

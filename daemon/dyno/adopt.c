@@ -234,11 +234,6 @@ static bool is_found(const struct adoption *ad, const char *id)
 	return false;
 }
 
-bool end_is_kept(const char *type)
-{
-	return strcmp(type, "release") == 0 || strcmp(type, "scheduler") == 0;
-}
-
 void end_remember(struct dynos *d, const char *id, int exit_code)
 {
 	d->gone = xrealloc(d->gone, (size_t)(d->ngone + 1) * sizeof *d->gone);
@@ -358,8 +353,7 @@ static void adopt_one(struct dynos *d, struct found *f, struct dyno_release *rel
 	r->info.port = f->info.port;
 	r->info.checked = f->info.checked;
 	r->info.created_ms = f->info.created_ms;
-	r->oneoff = strcmp(r->info.type, "run") == 0 || strcmp(r->info.type, "release") == 0 ||
-		    strcmp(r->info.type, "scheduler") == 0;
+	r->oneoff = dyno_is_oneoff(r->info.type);
 	if (!r->oneoff) {
 		adopt_into(slot_get(a, r->info.type, r->info.num, true), r);
 	}

@@ -195,6 +195,31 @@ void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *a
 
 /* --- one-offs --- */
 
+/* A dyno of any other type is part of a formation. */
+static const struct {
+	const char *type;
+	bool end_kept;
+} oneoffs[] = {
+	{"run", false},	      {"release", true},	{"scheduler", true},
+	{"postdeploy", true}, {"pr-predestroy", false},
+};
+
+bool dyno_is_oneoff(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(oneoffs); i++)
+		if (strcmp(oneoffs[i].type, type) == 0)
+			return true;
+	return false;
+}
+
+bool end_is_kept(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(oneoffs); i++)
+		if (strcmp(oneoffs[i].type, type) == 0)
+			return oneoffs[i].end_kept;
+	return false;
+}
+
 static bool can_be_entered(const struct run *r, const char *app_id)
 {
 	return r && strcmp(r->info.app_id, app_id) == 0 && !r->launching && !r->ended &&

@@ -147,7 +147,8 @@ void dynos_forget(struct dynos *d, const char *app_id, void (*done)(void *arg), 
 
 /* --- one-offs, loop thread --- */
 struct oneoff_req {
-	const char *type; /* "run"; "release", "scheduler": see dynos_forget_end */
+	const char *type; /* "run", "pr-predestroy"; "release", "scheduler", "postdeploy": see
+			     dynos_forget_end */
 	int num;	  /* name is TYPE.NUM */
 	const char *id;	  /* uuid of the run when the caller must know it beforehand; NULL = new */
 	const char *into; /* id of a running dyno of the app: the command runs inside it, with the

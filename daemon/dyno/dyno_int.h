@@ -181,6 +181,7 @@ void end_remember(struct dynos *d, const char *id, int exit_code); /* for dynos_
 /* formation.c: what a run tells its slot */
 void slot_run_up(struct run *r);
 void slot_run_ended(struct run *r);
+bool dyno_is_oneoff(const char *type);
 struct run *dynos_find_run(struct dynos *d, const char *id); /* dyno.c */
 struct app *dynos_app(struct dynos *d, const char *app_id, bool make);
 struct slot *slot_get(struct app *a, const char *type, int num, bool make);

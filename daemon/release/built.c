@@ -434,8 +434,7 @@ int built_release_again(struct built *t, struct release_out *out, struct err *er
 	return rc;
 }
 
-/* http://NAME.localhost:8080/ as users reach it. */
-static void web_url(const struct config *cfg, const char *name, char *out, size_t cap)
+void built_web_url(const struct config *cfg, const char *name, char *out, size_t cap)
 {
 	const char *colon = strrchr(cfg->listen, ':');
 	const char *port = colon ? colon + 1 : "80";
@@ -480,7 +479,7 @@ static int launch(struct both *b, struct err *err)
 		tell(b, " !     Release failed: %s\n", err->msg);
 		return -1;
 	}
-	web_url(t->ps->cfg, t->app_name, url, sizeof url);
+	built_web_url(t->ps->cfg, t->app_name, url, sizeof url);
 	if (out.has_command)
 		tell(b, " !     Release command declared: this new release will not be available "
 			"until the command succeeds.\n");

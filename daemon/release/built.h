@@ -45,6 +45,8 @@ int built_run(struct built *t, struct build_req *req, struct err *err);
 void built_release(struct built *t, const struct built_ear *ear);
 /* Gives up what the build made. */
 void built_undo(struct built *t, const char *why);
+/* http://NAME.localhost:8080/ as users reach an app. */
+void built_web_url(const struct config *cfg, const char *name, char *out, size_t cap);
 /* As built_release, for a build of before a crash, without waiting: only ids need be set. */
 int built_release_again(struct built *t, struct release_out *out, struct err *err);
 

@@ -112,6 +112,7 @@ void releases_free(struct releases *r)
 		r->deps = d->next;
 		dep_unref(d);
 	}
+	commands_free(r);
 	apps_free(r);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);

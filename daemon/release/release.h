@@ -94,6 +94,27 @@ void release_oneoff(struct releases *r, const char *app_id, const struct oneoff_
  * releases_recover. */
 #define RELEASE_LISTENERS 4
 void releases_on_live(struct releases *r, void (*fn)(void *arg, const char *app_id), void *arg);
+/* A one-off whose end is awaited, in a dyno of the app's current release. */
+struct release_command {	 /* borrowed */
+	const char *app_id, *id; /* id: uuid of the dyno */
+	const char *type;	 /* "postdeploy", "pr-predestroy" */
+	const char *command;
+	unsigned ttl_s;
+	void (*out)(const char *p, size_t n, void *arg); /* may be NULL */
+	bool (*gone)(void *arg);			 /* true: waits no longer; may be NULL */
+	void *arg;					 /* of both */
+};
+/* Blocks until it has ended (0, *exit_code). -1: it did not start (NO_SLUG and the like), CANCELED:
+ * gone(); UNAVAILABLE: paasd is stopping, release_command_again() of the next one learns its end.
+ */
+int release_command_run(struct releases *r, const struct release_command *in, int *exit_code,
+			struct err *err);
+/* The same for one that an earlier paasd may have started by this id: nothing is started.
+ * *exit_code -1: it was lost, or never ran. */
+int release_command_again(struct releases *r, const struct release_command *in, int *exit_code,
+			  struct err *err);
+/* Its end has been written down elsewhere. */
+void release_command_forget(struct releases *r, const char *id);
 int release_restart(struct releases *r, const char *app_id, const char *name, struct err *err);
 int release_stop(struct releases *r, const char *app_id, const char *name, struct err *err);
 /* Sleep: after so long without a request every dyno of the app is stopped; the next request, which

@@ -99,7 +99,8 @@ struct releases {
 	struct slugs *sl;
 	struct launcher *la;
 	struct rapp *apps;
-	struct dep *deps; /* oldest first; guarded by lock for adding and removing */
+	struct command *commands; /* command.c; guarded by lock */
+	struct dep *deps;	  /* oldest first; guarded by lock for adding and removing */
 	/* Held from a release's commit to its place in the queue, and from reading an app's row to
 	 * telling the loop: what is newer comes later. */
 	/* by app: held from the commit of a formation to its way to the dynos */
@@ -146,6 +147,9 @@ void sleep_count_anew(struct rapp *a); /* from now on, whatever was before */
 void sleep_follow(struct rapp *a);     /* its dynos may have gone to sleep, or woken */
 void sleep_wake_op(void *arg, const char *app_id);
 void sleep_end(struct releases *r); /* clocks stop */
+
+/* command.c */
+void commands_free(struct releases *r); /* at the end: nobody waits any more */
 
 /* deploy.c */
 void dep_enqueue(void *dep);				 /* loop thread */

@@ -21,9 +21,9 @@ struct store_setup {
 	char *manifest;	       /* text of app.json; NULL = not read yet, "" = has none */
 	char *failure;	       /* may be NULL */
 	char *manifest_errors; /* JSON array of texts */
-	char *postdeploy_output, *success_url; /* may be NULL */
-	int postdeploy_exit;		       /* -1 = not known */
-	bool postdeploy_ran, keep, canceled;   /* ran: it has been started */
+	char *postdeploy_output, *success_url;		      /* may be NULL */
+	int postdeploy_exit;				      /* -1 = not known */
+	bool postdeploy_ran, postdeploy_done, keep, canceled; /* ran: it has been started */
 	wall_ms created_ms, updated_ms;
 };
 struct store_setups {
