@@ -35,6 +35,10 @@ enum cli_complete {
 	COMPLETE_LEVEL, /* of a webhook */
 	COMPLETE_PIPELINE,
 	COMPLETE_STAGE, /* of a pipeline */
+	COMPLETE_SERVICE,
+	COMPLETE_PLAN, /* its service: that is the plan by default */
+	COMPLETE_ADDON,
+	COMPLETE_ATTACHMENT,
 };
 
 struct cli_opt {

@@ -99,11 +99,30 @@ static int set_buildpack(struct cli *c, const char *app, const char *bp, struct 
 	return 0;
 }
 
+/* "heroku-postgresql,memcached:large" */
+static int add_addons(struct cli *c, const char *app, const char *list, struct err *err)
+{
+	json_auto_t *plans = cli_words(list);
+	size_t i;
+	json_t *plan;
+
+	json_array_foreach(plans, i, plan)
+	{
+		json_auto_t *body = json_pack("{sO}", "plan", plan);
+
+		cli_action(c, "Adding %s", json_string_value(plan));
+		if (cli_api(c, "POST", body, NULL, err, "/apps/%s/addons", app) < 0)
+			return -1;
+		cli_action_done(c, "%s", "");
+	}
+	return 0;
+}
+
 static int cmd_apps_create(struct cli *c, struct err *err)
 {
 	const char *name = c->args.npos ? c->args.pos[0] : cli_opt(&c->args, "app");
 	const char *region = cli_opt(&c->args, "region"), *stack = cli_opt(&c->args, "stack");
-	const char *bp = cli_opt(&c->args, "buildpack");
+	const char *bp = cli_opt(&c->args, "buildpack"), *addons = cli_opt(&c->args, "addons");
 	json_auto_t *body = create_body(c, name), *app = NULL;
 	AUTO(buf_clear) struct buf status = {0};
 
@@ -117,6 +136,8 @@ static int cmd_apps_create(struct cli *c, struct err *err)
 	if (stack)
 		buf_addf(&status, ", stack is %s", cli_js(app, "stack.name"));
 	cli_action_done(c, "%s", buf_str(&status));
+	if (addons && add_addons(c, cli_js(app, "name"), addons, err) < 0)
+		return -1;
 	if (bp && set_buildpack(c, cli_js(app, "name"), bp, err) < 0)
 		return -1;
 	if (!cli_opt(&c->args, "no-remote") && cli_git_inside()) {
@@ -276,14 +297,16 @@ const struct cli_cmd cli_cmds_apps[] = {
 		 "name. Without "
 		 "NAME the platform makes one up.",
 	 .args = ARGS({"NAME", COMPLETE_NONE, "name of app to create", false, false}),
-	 .opts = OPTS(VALUE('a', "app", "NAME", NONE, NULL),
-		      VALUE('r', "remote", "REMOTE", NONE,
-			    "the git remote to create (default: " CLI_DEFAULT_REMOTE ")"),
-		      VALUE('b', "buildpack", "BUILDPACK", NONE,
-			    "buildpack name or URL to use for this app"),
-		      SWITCH('n', "no-remote", "do not create a git remote"),
-		      VALUE('s', "stack", "STACK", NONE, "the stack to create the app on"),
-		      VALUE(0, "region", "REGION", NONE, "region for the app to run in")),
+	 .opts = OPTS(
+		 VALUE('a', "app", "NAME", NONE, NULL),
+		 VALUE('r', "remote", "REMOTE", NONE,
+		       "the git remote to create (default: " CLI_DEFAULT_REMOTE ")"),
+		 VALUE('b', "buildpack", "BUILDPACK", NONE,
+		       "buildpack name or URL to use for this app"),
+		 VALUE(0, "addons", "PLANS", NONE, "add-ons to make with it, separated by commas"),
+		 SWITCH('n', "no-remote", "do not create a git remote"),
+		 VALUE('s', "stack", "STACK", NONE, "the stack to create the app on"),
+		 VALUE(0, "region", "REGION", NONE, "region for the app to run in")),
 	 .run = cmd_apps_create,
 	 .examples =
 		 "apps:create\napps:create my-app\napps:create my-app-staging --remote staging"},

@@ -176,6 +176,10 @@ static const struct source sources[] = {
 	{COMPLETE_SIZE, "/dyno-sizes", "name", NULL},
 	{COMPLETE_REGION, "/regions", "name", NULL},
 	{COMPLETE_PIPELINE, "/pipelines", "name", NULL},
+	{COMPLETE_SERVICE, "/addon-services", "name", NULL},
+	{COMPLETE_PLAN, "/addon-services", "name", NULL},
+	{COMPLETE_ADDON, "/addons", "name", NULL},
+	{COMPLETE_ATTACHMENT, "/apps/%s/addon-attachments", "name", NULL},
 };
 
 static const struct {

@@ -48,6 +48,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(buildpacks, "what builds the code")                    \
 	X(domains, "host names of an app")                       \
 	X(certs, "certificates of an app")                       \
+	X(addons, "databases, caches and the like")              \
 	X(features, "switches of an app")                        \
 	X(labs, "experiments")                                   \
 	X(webhooks, "tell other programs what happens")          \

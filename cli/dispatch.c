@@ -17,19 +17,19 @@ static int exit_status(const struct err *err)
 static const char *why_absent(const char *name)
 {
 	static const char
-		addons[] = "There are no add-ons on this platform yet.",
+		databases[] =
+			"There are no commands for this service here yet. See paasctl addons.",
 		ci[] = "There are no review apps and no CI on this platform yet.",
 		teams[] = "There are no teams here: the platform is the team. See paasctl users "
 			  "and paasctl access.",
 		images[] = "This platform builds code, not images. See paasctl builds:create.";
 	static const struct {
 		const char *topic, *why;
-	} absent[] = {{"addons", addons},
-		      {"pg", addons},
-		      {"psql", addons},
-		      {"redis", addons},
-		      {"data", addons},
-		      {"usage", addons},
+	} absent[] = {{"pg", databases},
+		      {"psql", databases},
+		      {"redis", databases},
+		      {"data", databases},
+		      {"usage", "Nothing is metered here. See paasctl addons."},
 		      {"reviewapps", ci},
 		      {"ci", ci},
 		      {"teams", teams},

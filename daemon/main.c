@@ -39,6 +39,7 @@ struct paasd {
 	struct releases *releases;
 	struct svcs *svcs;
 	struct cron *cron;
+	struct addons *addons;
 	struct git *git;
 	struct out *out;
 	struct drains *drains;
@@ -422,6 +423,18 @@ static int exec_part(struct config *c, int argc, char **argv)
 	return fail(&err);
 }
 
+static int open_addons(struct paasd *p, struct err *err)
+{
+	const struct addons_deps deps = {.cfg = &p->cfg,
+					 .store = p->store,
+					 .log = p->log,
+					 .releases = p->releases,
+					 .svcs = p->svcs,
+					 .out = p->out};
+
+	return addons_open(&deps, &p->addons, err);
+}
+
 static int open_modules(struct paasd *p, struct err *err)
 {
 	AUTO(auto_str) char *logs = xasprintf("%s/logs", p->cfg.state_dir);
@@ -454,6 +467,8 @@ static int open_modules(struct paasd *p, struct err *err)
 		     &p->svcs, err) < 0)
 		return -1;
 	p->cron = cron_new_on(p->loop, p->store, p->log, p->releases);
+	if (open_addons(p, err) < 0)
+		return -1;
 	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
 	p->tarballs = tarballs_new(&p->pusher);
 	p->promoter = (struct promoter){p->store, p->releases, p->log};
@@ -524,6 +539,7 @@ static void begin_stop(struct paasd *p)
 	p->stopping = true;
 	setups_stop(p->setups);
 	builds_stop(p->builds); /* so that pushes end */
+	addons_stop(p->addons);
 	api_logs_stop(p->api);
 	http_server_stop(p->http, 5000, http_stopped, p);
 }
@@ -546,6 +562,7 @@ static void open_api(struct paasd *p)
 		.launcher = p->launcher,
 		.releases = p->releases,
 		.cron = p->cron,
+		.addons = p->addons,
 		.builds = p->builds,
 		.slugs = p->slugs,
 		.git = p->git,
@@ -604,6 +621,7 @@ static void tidy(void *arg)
 	    promotions_recover(&p->promoter, &err) < 0 || api_finish_destroys(p->api, &err) < 0 ||
 	    setups_start(p->setups, &err) < 0 || api_uploads_start(p->api, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
+	addons_start(p->addons);
 	loop_post(p->loop, listen_api, p);
 }
 
@@ -667,6 +685,7 @@ static void close_all(struct paasd *p)
 	api_free(p->api);
 	tarballs_free(p->tarballs);
 	cron_free(p->cron);
+	addons_free(p->addons);
 	releases_free(p->releases);
 	svcs_free(p->svcs);
 	cert_desk_free(p->certs);

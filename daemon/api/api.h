@@ -5,6 +5,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "daemon/addon/addon.h"
 #include "daemon/build/build.h"
 #include "daemon/drain/drain.h"
 #include "daemon/git/git.h"
@@ -23,6 +24,7 @@ struct api_deps { /* all borrowed */
 	struct launcher *launcher;
 	struct releases *releases;
 	struct cron *cron;
+	struct addons *addons;
 	struct builds *builds;
 	struct slugs *slugs;
 	struct git *git;

@@ -293,6 +293,8 @@ int api_hook(struct api_req *q, struct tx *tx, const char *entity, enum hook_act
 	     const char *id, struct err *err);
 hook_render_fn api_render; /* arg is the struct api */
 /* In the file of their resource; q has d and app only. NULL when it is not there. */
+json_t *api_render_addon(struct api_req *q, struct tx *tx, const char *id);
+json_t *api_render_attachment(struct api_req *q, struct tx *tx, const char *id);
 json_t *api_render_build(struct api_req *q, struct tx *tx, const char *id);
 json_t *api_render_collab(struct api_req *q, struct tx *tx, const char *id);
 json_t *api_render_domain(struct api_req *q, struct tx *tx, const char *id);

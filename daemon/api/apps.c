@@ -153,7 +153,9 @@ static int finish_destroy(const struct api_deps *d, const char *app_id, struct e
 	int rc = -1;
 
 	snprintf(t.app.id, sizeof t.app.id, "%s", app_id);
+	/* Before the app's row, so that the add-ons know whose they were. */
 	if (release_app_destroy(d->releases, app_id, err) == 0 &&
+	    addons_forget_app(d->addons, app_id, err) == 0 &&
 	    git_repo_delete(d->git, app_id, err) == 0 &&
 	    build_forget_app(d->builds, app_id, err) == 0 &&
 	    store_read(d->store, read_slugs, &t, err) == 0 &&

@@ -9,10 +9,6 @@
 static const struct thing {
 	const char *part, *resource, *text;
 } things[] = {
-	{"addon-attachments", "add_on attachment", "add-on"},
-	{"addon-services", "addon_service", "add-on service"},
-	{"/plans", "plan", "plan"},
-	{"addons", "add_on", "add-on"},
 	{"telemetry-drains", "telemetry_drain", "telemetry drain"},
 };
 
@@ -50,12 +46,4 @@ int api_none_found(struct api_req *q, struct err *err)
 int api_none_made(struct api_req *q, struct err *err)
 {
 	return err_set(err, ERR_INVALID_PARAMS, "This platform has no %ss.", thing_of(q)->text);
-}
-
-int api_app_usage(struct api_req *q, struct err *err)
-{
-	(void)err;
-	return api_ok(
-		q, 200,
-		json_pack("{s:s, s:s, s:[]}", "id", q->app.id, "name", q->app.name, "addons"));
 }

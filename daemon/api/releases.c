@@ -9,6 +9,14 @@
 
 /* --- releases --- */
 
+static json_t *plans_of(const struct store_release *r)
+{
+	AUTO(json_decref) json_t *note = json_loads(r->addons, 0, NULL);
+	json_t *plans = json_object_get(note, "plans");
+
+	return plans ? json_incref(plans) : json_array();
+}
+
 static json_t *release_json(struct api_req *q, const struct store_release *r)
 {
 	AUTO(auto_str)
@@ -16,8 +24,10 @@ static json_t *release_json(struct api_req *q, const struct store_release *r)
 			    ? api_public_url(q, "/streams/releases/%s/%s", r->id, r->output_secret)
 			    : NULL;
 
-	return json_pack("{s:[], s:[], s:o, s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:i, s:b, s:o, s:b}",
-			 "addon_plan_names", "artifacts", "app", json_app_ref(&q->app),
+	AUTO(json_decref) json_t *plans = plans_of(r);
+
+	return json_pack("{s:O, s:[], s:o, s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:i, s:b, s:o, s:b}",
+			 "addon_plan_names", plans, "artifacts", "app", json_app_ref(&q->app),
 			 "created_at", json_time(r->created_ms), "description",
 			 json_text(r->description), "id", r->id, "updated_at",
 			 json_time(r->updated_ms), "slug", json_id_or_null(r->slug_id), "status",

@@ -7,6 +7,7 @@ static const struct {
 	const char *entity;
 	json_t *(*fn)(struct api_req *q, struct tx *tx, const char *id);
 } kinds[] = {
+	{"api:addon", api_render_addon},     {"api:addon-attachment", api_render_attachment},
 	{"api:build", api_render_build},     {"api:collaborator", api_render_collab},
 	{"api:domain", api_render_domain},   {"api:formation", api_render_formation},
 	{"api:release", api_render_release}, {"api:sni-endpoint", api_render_sni},

@@ -1,30 +1,38 @@
-/* Routes of add-ons, their attachments, services and plans. */
+/* Routes of add-ons, their attachments, services and plans. Which rights the add-on's app, or those
+ * that have it attached, must give is checked by handlers of the routes without :app
+ * (api_addon_get). */
+#include "daemon/api/addons.h"
 #include "daemon/api/route_words.h"
+
+#define O "/addons/:add_on"
+#define N "/addon-attachments/:add_on_attachment"
+#define S "/addon-services/:add_on_service"
 
 /* clang-format off */
 const struct api_route api_routes_addons[] = {
-	{ G, "/addons", NEED_USER, SCOPE_READ, api_none_list, 0, "Add-ons: none here" },
-	{ G, "/addons/:add_on", NEED_USER, SCOPE_READ, api_none_found, 0, "One add-on" },
-	{ G, "/addons/:add_on/addon-attachments", NEED_USER, SCOPE_READ, api_none_found, 0, "Attachments of an add-on" },
-	{ G, "/addons/:add_on/config", NEED_USER, SCOPE_READ, api_none_found, 0, "Settings of an add-on" },
-	{ G, "/users/:account/addons", NEED_USER, SCOPE_READ, api_none_list, 0, "Add-ons: none here" },
-	{ G, A "/addons", NEED_VIEW, SCOPE_READ, api_none_list, 0, "Add-ons of an app: none here" },
-	{ P, A "/addons", NEED_OPERATE, SCOPE_WRITE, api_none_made, 0, "Refused: there are no add-ons" },
-	{ G, A "/addons/:add_on", NEED_VIEW, SCOPE_READ, api_none_found, 0, "One add-on" },
-	{ T, A "/addons/:add_on", NEED_OPERATE, SCOPE_WRITE, api_none_found, 0, "One add-on" },
-	{ D, A "/addons/:add_on", NEED_OPERATE, SCOPE_WRITE, api_none_found, 0, "One add-on" },
-	{ P, "/actions/addons/resolve", NEED_USER, SCOPE_READ, api_none_found, 0, "Look up an add-on" },
-	{ P, "/actions/addon-attachments/resolve", NEED_USER, SCOPE_READ, api_none_found, 0, "Look up an attachment" },
-	{ G, "/addon-attachments", NEED_USER, SCOPE_READ, api_none_list, 0, "Attachments: none here" },
-	{ P, "/addon-attachments", NEED_USER, SCOPE_WRITE, api_none_made, 0, "Refused: there are no add-ons" },
-	{ G, "/addon-attachments/:add_on_attachment", NEED_USER, SCOPE_READ, api_none_found, 0, "One attachment" },
-	{ D, "/addon-attachments/:add_on_attachment", NEED_USER, SCOPE_WRITE, api_none_found, 0, "One attachment" },
-	{ G, A "/addon-attachments", NEED_VIEW, SCOPE_READ, api_none_list, 0, "Attachments of an app: none here" },
-	{ G, A "/addon-attachments/:add_on_attachment", NEED_VIEW, SCOPE_READ, api_none_found, 0, "One attachment" },
-	{ G, "/addon-services", NEED_USER, SCOPE_READ, api_none_list, 0, "Add-on services: none here" },
-	{ G, "/addon-services/:add_on_service", NEED_USER, SCOPE_READ, api_none_found, 0, "One add-on service" },
-	{ G, "/addon-services/:add_on_service/plans", NEED_USER, SCOPE_READ, api_none_found, 0, "Plans of an add-on service" },
-	{ G, "/addon-services/:add_on_service/plans/:plan", NEED_USER, SCOPE_READ, api_none_found, 0, "One plan" },
-	{ G, "/plans/:plan", NEED_USER, SCOPE_READ, api_none_found, 0, "One plan" },
+	{ G, "/addons", NEED_USER, SCOPE_READ, api_addons_list, 0, "List add-ons of the apps that one has a right to" },
+	{ G, O, NEED_USER, SCOPE_READ, api_addons_info, 0, "One add-on" },
+	{ G, O "/addon-attachments", NEED_USER, SCOPE_READ, api_addon_attachments, 0, "Attachments of an add-on" },
+	{ G, O "/config", NEED_USER, SCOPE_READ_PROTECTED, api_addon_config_get, 0, "Config of an add-on, without an attachment's name; takes operate on its app" },
+	{ G, O "/config/:name", NEED_USER, SCOPE_READ_PROTECTED, api_addon_config_part, 0, "The same of a credential: `credential:NAME`; an unknown one has nothing" },
+	{ G, "/users/:account/addons", NEED_USER, SCOPE_READ, api_addons_list, 0, "List add-ons" },
+	{ G, A "/addons", NEED_VIEW, SCOPE_READ, api_addons_of_app, 0, "Add-ons of an app, and those of others that it has attached" },
+	{ P, A "/addons", NEED_OPERATE, SCOPE_WRITE, api_addons_create, API_BODY | API_LONG, "Make an add-on; what its provider has within 20 seconds is provisioned in the answer", api_fields_addon_create },
+	{ G, A O, NEED_VIEW, SCOPE_READ, api_addons_of_app_info, 0, "One add-on of an app" },
+	{ T, A O, NEED_OPERATE, SCOPE_WRITE, api_addons_update, API_BODY | API_LONG, "Change an add-on's plan, or name", api_fields_addon_update },
+	{ D, A O, NEED_OPERATE, SCOPE_WRITE, api_addons_delete, API_LONG, "Remove an add-on with all that is in it", api_fields_addon_delete },
+	{ P, "/actions/addons/resolve", NEED_USER, SCOPE_READ, api_addons_resolve, API_BODY, "Look up add-ons", api_fields_addon_resolve },
+	{ P, "/actions/addon-attachments/resolve", NEED_USER, SCOPE_READ, api_attachments_resolve, API_BODY, "Look up attachments", api_fields_attachment_resolve },
+	{ G, "/addon-attachments", NEED_USER, SCOPE_READ, api_attachments_list, 0, "Attachments of the apps that one has a right to" },
+	{ P, "/addon-attachments", NEED_USER, SCOPE_WRITE, api_attachments_create, API_BODY, "Attach an add-on to an app: a release; takes operate on both apps", api_fields_attachment_create },
+	{ G, N, NEED_USER, SCOPE_READ, api_attachments_info, 0, "One attachment" },
+	{ D, N, NEED_USER, SCOPE_WRITE, api_attachments_delete, 0, "Detach: a release; takes operate on the app" },
+	{ G, A "/addon-attachments", NEED_VIEW, SCOPE_READ, api_attachments_of_app, 0, "Attachments of an app" },
+	{ G, A N, NEED_VIEW, SCOPE_READ, api_attachments_of_app_info, 0, "One attachment of an app, by id, name or config var" },
+	{ G, "/addon-services", NEED_USER, SCOPE_READ, api_addon_services, 0, "Add-on services" },
+	{ G, S, NEED_USER, SCOPE_READ, api_addon_service, 0, "One add-on service" },
+	{ G, S "/plans", NEED_USER, SCOPE_READ, api_addon_plans, 0, "Plans of an add-on service" },
+	{ G, S "/plans/:plan", NEED_USER, SCOPE_READ, api_addon_plan, 0, "One plan" },
+	{ G, "/plans/:plan", NEED_USER, SCOPE_READ, api_plan, 0, "One plan" },
 	{ 0 },
 };

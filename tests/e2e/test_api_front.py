@@ -444,28 +444,16 @@ def test_stacks_regions_and_sizes(owner, app):
 
 
 def test_what_there_is_none_of(owner, app):
-    for path in ('/addons', '/users/~/addons', '/addon-attachments', '/addon-services', f'/apps/{app}/addons', f'/apps/{app}/addon-attachments',
-                 f'/apps/{app}/telemetry-drains'):
-        assert owner('GET', path, want=200).json == [], path
+    assert owner('GET', f'/apps/{app}/telemetry-drains', want=200).json == []
     owner('GET', '/users/someone@example.com/addons', want=404)
-    usage = owner('GET', f'/apps/{app}/usage', want=200).json
-    assert usage['name'] == app and usage['addons'] == []
     found = {
-        'add_on': [('GET', '/addons/x'), ('GET', '/addons/x/addon-attachments'), ('GET', '/addons/x/config'), ('GET', f'/apps/{app}/addons/x'),
-                   ('PATCH', f'/apps/{app}/addons/x'), ('DELETE', f'/apps/{app}/addons/x'), ('POST', '/actions/addons/resolve')],
-        'add_on attachment': [('POST', '/actions/addon-attachments/resolve'), ('GET', '/addon-attachments/x'),
-                              ('DELETE', '/addon-attachments/x'), ('GET', f'/apps/{app}/addon-attachments/x')],
-        'addon_service': [('GET', '/addon-services/x'), ('GET', '/addon-services/x/plans')],
-        'plan': [('GET', '/plans/x')],
         'telemetry_drain': [('GET', '/telemetry-drains/x'), ('PATCH', '/telemetry-drains/x'), ('DELETE', '/telemetry-drains/x')],
     }
     for resource, requests in found.items():
         for method, path in requests:
             a = owner(method, path, None if method == 'GET' else {'a': 1}, want=404)
             assert a.json['resource'] == resource and a.message.startswith("Couldn't find that "), (method, path)
-    owner('GET', '/addon-services/x/plans/y', want=404)
-    for path in (f'/apps/{app}/addons', '/addon-attachments', '/telemetry-drains'):
-        assert 'This platform has no ' in owner('POST', path, {'plan': 'x'}, want=422).message
+    assert 'This platform has no ' in owner('POST', '/telemetry-drains', {'plan': 'x'}, want=422).message
 
 
 def test_current_status(c):

@@ -30,8 +30,9 @@ MIME = 'application/vnd.heroku+json; version=3'
 CLAIMS = {
     'pipelines': re.compile(r'/pipelines(/:pipeline(/(stage|pipeline-couplings|latest-\w+)(/.*)?)?)?$|'
                             r'.*/pipeline-(couplings|transfers|promotions|diff)(/|$)'),
-    'front': re.compile(r'.*/(domains|sni-endpoints|acm|addons|addon-[^/]+|plans|'
-                        r'app-transfers|telemetry-drains|buildpacks|filters|current-status|available-[^/]+|usage)(/|$)|/dyno-sizes/'),
+    'addons': re.compile(r'.*/(addons|addon-[^/]+|plans|usage)(/|$)'),
+    'front': re.compile(r'.*/(domains|sni-endpoints|acm|'
+                        r'app-transfers|telemetry-drains|buildpacks|filters|current-status|available-[^/]+)(/|$)|/dyno-sizes/'),
     'identity': re.compile(r'/(account|users|oauth|auth|invitations|join|audit|teams|organizations|spaces|'
                            r'enterprise-accounts)(/(?!rate-limits|:account/apps|app-transfers)|$)|'
                            r'/apps/:app/(features|invitations|pre-authorizations|collaborators|audit)(/|$)'),
