@@ -123,6 +123,8 @@ static int read_url(struct reader *r, const yaml_node_t *n, const char *key, voi
 {
 	const char *v = line(r, n, key);
 
+	if (v && !*v)
+		return 0;
 	if (v && strncmp(v, "https://", 8) != 0 && strncmp(v, "http://", 7) != 0)
 		return wrong(r, n, key, "wants a URL that starts with http:// or https://");
 	return v ? read_text(r, n, key, dst) : -1;

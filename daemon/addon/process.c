@@ -1,6 +1,7 @@
 /* Long-lived processes of services: one for all add-ons, or one of each (daemon/svc). */
 #include "daemon/addon/addon_int.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #define UP_MS 60000
@@ -64,6 +65,22 @@ static bool read_env(const json_t *env, struct spec *out)
 	return out->env != NULL;
 }
 
+/* "INT"; 0 when there is none, -1 when it is not known. */
+static int read_signal(const json_t *j)
+{
+	static const struct {
+		const char *name;
+		int num;
+	} signals[] = {{"TERM", SIGTERM}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"HUP", SIGHUP}};
+
+	if (!j || json_is_null(j))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(signals) && json_is_string(j); i++)
+		if (strcmp(signals[i].name, json_string_value(j)) == 0)
+			return signals[i].num;
+	return -1;
+}
+
 static int read_spec(const struct manifest *m, const json_t *j, struct spec *out, struct err *err)
 {
 	json_t *argv = json_object_get(j, "argv");
@@ -71,11 +88,15 @@ static int read_spec(const struct manifest *m, const json_t *j, struct spec *out
 	json_int_t memory = json_integer_value(json_object_get(j, "memory_mb"));
 
 	out->argv = texts(argv);
-	out->s = (struct svc_spec){
-		.kind = m->s.name, .home = m->s.dir, .port = (int)port, .memory_mb = memory};
-	if (!json_is_object(j) || !out->argv || json_array_size(argv) < 1 ||
-	    json_array_size(argv) > LIM_ADDON_ITEMS || port < 1 || port > 65535 || memory < 0 ||
-	    memory > 1048576 || !read_env(json_object_get(j, "env"), out) ||
+	out->s = (struct svc_spec){.kind = m->s.name,
+				   .home = m->s.dir,
+				   .port = (int)port,
+				   .memory_mb = memory,
+				   .stop_signal = read_signal(json_object_get(j, "stop_signal"))};
+	if (out->s.stop_signal < 0 || !json_is_object(j) || !out->argv ||
+	    json_array_size(argv) < 1 || json_array_size(argv) > LIM_ADDON_ITEMS || port < 1 ||
+	    port > 65535 || memory < 0 || memory > 1048576 ||
+	    !read_env(json_object_get(j, "env"), out) ||
 	    !read_files(json_object_get(j, "files"), out))
 		return err_set(err, ERR_UNAVAILABLE,
 			       "%s: the service that it asks for is not as docs/addons.md has it",

@@ -492,6 +492,28 @@ def test_two_at_once_and_kill(paas, c, fake):
     c('DELETE', f'/apps/{apps[1]}', want=200)
 
 
+def test_memcached(paas, c, app):
+    """The worked example: a process of its own for each add-on, which the app reaches; restarts; another plan."""
+    a = c('POST', f'/apps/{app}/addons', {'plan': 'memcached', 'name': 'the-cache'}, want=201).json
+    assert a['state'] == 'provisioned' and a['config_vars'] == ['MEMCACHED_SERVERS'] and a['provision_message'] == 'A cache of 64 MB'
+    where = config(c, app)['MEMCACHED_SERVERS']
+    settled(c, app)
+    talk = ('import os, socket\n'
+            'h, p = os.environ["MEMCACHED_SERVERS"].rsplit(":", 1)\n'
+            's = socket.create_connection((h, int(p)), 5)\n'
+            's.sendall(b"set a 0 0 5\\r\\nhello\\r\\nget a\\r\\nstats settings\\r\\nquit\\r\\n")\n'
+            'print(s.makefile().read())\n')
+    said = paas.ctl('run', '-a', app, '--', 'python3', '-c', talk, token=c.token).stdout
+    assert 'hello' in said and f'STAT maxbytes {64 << 20}' in said
+    c('PATCH', f'/apps/{app}/addons/the-cache', {'plan': 'large'}, want=200)
+    assert config(c, app)['MEMCACHED_SERVERS'] == where and releases(c, app)[0].startswith('Attach'), 'its place is the same: no release'
+    said = wait_for('the larger one', lambda: (lambda t: 'maxbytes' in t and t)(paas.ctl('run', '-a', app, '--', 'python3', '-c', talk, token=c.token).stdout))
+    assert f'STAT maxbytes {512 << 20}' in said
+    c('DELETE', f'/apps/{app}/addons/the-cache', want=200)
+    gone(c, 'the-cache')
+    assert not os.listdir(os.path.join(paas.state, 'services')), 'nothing of it is left'
+
+
 def test_webhooks_and_no_pending(c, fake):
     app = bare(c, 'hooked')
     c('POST', f'/apps/{app}/webhooks', {'url': 'https://nowhere.invalid/', 'include': ['api:addon', 'api:addon-attachment'], 'level': 'notify'}, want=201)
