@@ -1,6 +1,6 @@
 /* appjson.h - app.json: strict reading of every key (Dev Center: app.json Schema), overrides of an
- * environment, and our own keys that Heroku ignores: healthchecks, cron (docs/app-json.md). Needs
- * proto alone: paasctl checks files with it. Pure; any thread. */
+ * environment, and our own keys that Heroku ignores: healthchecks, cron (docs/app-json.md). Pure,
+ * and so is what it uses of core: paasctl checks files with it. Any thread. */
 #ifndef APPJSON_APPJSON_H
 #define APPJSON_APPJSON_H
 

@@ -1,9 +1,9 @@
 /* The keys that Heroku does not have, in Dokku's shape: health checks of web dynos, scheduled
  * commands; and the form in which they are kept with a slug. */
 #include "daemon/appjson/appjson_int.h"
+#include "daemon/core/cronexpr.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 /* --- healthchecks --- */
@@ -113,117 +113,17 @@ void aj_checks_clear(struct appjson *a)
 
 /* --- cron --- */
 
-/* A field of a cron expression: its range, and names that stand for numbers from min on. */
-struct field {
-	const char *what;
-	int min, max;
-	const char *names; /* three letters each */
-};
-
-static const struct field fields[] = {
-	{"minute", 0, 59, ""},
-	{"hour", 0, 23, ""},
-	{"day of the month", 1, 31, ""},
-	{"month", 1, 12, "janfebmaraprmayjunjulaugsepoctnovdec"},
-	{"day of the week", 0, 7, "sunmontuewedthufrisat"},
-};
-
-/* A number or a name; -1 when it is none, or out of range. */
-static int value_of(const struct field *f, const char **p)
-{
-	int n = 0, digits = 0;
-
-	for (size_t i = 0; f->names[i]; i += 3)
-		if (strncasecmp(*p, f->names + i, 3) == 0) {
-			*p += 3;
-			return f->min + (int)i / 3;
-		}
-	for (; isdigit((unsigned char)**p) && digits < 4; ++*p, digits++)
-		n = n * 10 + (**p - '0');
-	return digits && n >= f->min && n <= f->max ? n : -1;
-}
-
-/* "*", "5", "1-5", each with "/2" or without. */
-static bool item_ok(const struct field *f, const char **p)
-{
-	bool range = **p == '*';
-	int from, to, step = 0;
-
-	if (range) {
-		++*p;
-	} else {
-		if ((from = value_of(f, p)) < 0)
-			return false;
-		if (**p == '-') {
-			++*p;
-			range = true;
-			if ((to = value_of(f, p)) < from)
-				return false;
-		}
-	}
-	if (**p != '/')
-		return true;
-	for (++*p; isdigit((unsigned char)**p) && step < 1000; ++*p)
-		step = step * 10 + (**p - '0');
-	return range && step > 0 && step <= f->max;
-}
-
-/* From *p to a blank or the end: items with commas between. */
-static bool field_ok(const struct field *f, const char **p)
-{
-	while (item_ok(f, p)) {
-		if (**p != ',')
-			return !**p || **p == ' ';
-		++*p;
-	}
-	return false;
-}
-
-/* NULL when it is a cron expression, else the field that is wrong. */
-static const char *cron_wrong(const char *s)
-{
-	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-		s += strspn(s, " ");
-		if (!field_ok(&fields[i], &s))
-			return fields[i].what;
-	}
-	return s[strspn(s, " ")] ? "end" : NULL;
-}
-
-static bool is_time(const char *s, int fields_)
-{
-	int h = 0, m = 0, used = 0;
-
-	if (fields_ == 1)
-		return sscanf(s, "%2d%n", &m, &used) == 1 && isdigit((unsigned char)*s) &&
-		       !s[used] && m < 60;
-	return sscanf(s, "%2d:%2d%n", &h, &m, &used) == 2 && isdigit((unsigned char)*s) &&
-	       !s[used] && h < 24 && m >= 0 && m < 60;
-}
-
-/* The scheduler's own words (Dev Center: Heroku Scheduler). */
-static bool is_words(const char *s)
-{
-	return strcmp(s, "every 10 minutes") == 0 ||
-	       (strncmp(s, "hourly:", 7) == 0 && is_time(s + 7, 1)) ||
-	       (strncmp(s, "daily:", 6) == 0 && is_time(s + 6, 2));
-}
-
 static void cron_schedule(struct aj_reader *r, const json_t *v, void *field)
 {
 	AUTO(auto_str) char *s = NULL;
-	const char *wrong;
+	struct cronexpr unused;
+	struct err err = {0};
 
 	aj_line(r, v, &s);
 	if (!s)
 		return;
-	wrong = is_words(s) ? NULL : cron_wrong(s);
-	if (wrong || strlen(s) > 200)
-		aj_problem(
-			r,
-			"is no schedule (%s): write \"every 10 minutes\", \"hourly:30\", "
-			"\"daily:06:30\" or a cron expression of five fields, as \"30 6 * * 1-5\"",
-			wrong ? wrong : "too long");
+	if (cronexpr_parse(s, &unused, &err) < 0)
+		aj_problem(r, "is no schedule: %.230s", err.msg);
 	else
 		aj_set(field, s);
 }

@@ -286,11 +286,12 @@ int setup_deploy(struct setups *s, const struct setup_deploy *in, char build_id[
 		 struct err *err)
 {
 	const char *commit = json_string_value(json_object_get(in->source, "commit"));
+	AUTO(json_decref) json_t *shown = setup_source_shown(in->source);
 	const struct built_new new = {.app_id = in->app_id,
 				      .user_id = in->user_id,
 				      .user_email = in->user_email,
 				      .row = {.source = "tarball",
-					      .source_url = source_url(in->source),
+					      .source_url = source_url(shown),
 					      .version = in->version ? in->version : commit}};
 	struct fetched f = {.s = s, .source = in->source};
 	struct build_req req = {.export_source = export_fetch,

@@ -168,9 +168,10 @@ static int check_vars(const json_t *vars, struct err *err)
 	return 0;
 }
 
-static json_t *overrides_of(const struct setup_new *in)
+/* The source, too: its address may have a password in it. */
+static json_t *overrides_of(const struct setup_new *in, const json_t *source)
 {
-	json_t *o = json_object();
+	json_t *o = json_pack("{s:O}", "source", source);
 
 	if (in->fixed)
 		json_object_set_new(o, "fixed", json_deep_copy(in->fixed));
@@ -250,6 +251,7 @@ int setup_start(struct setups *s, const struct setup_new *in, char id[37], struc
 	struct start st = {.s = s, .in = in};
 	AUTO(json_decref) json_t *overrides = NULL;
 	AUTO(json_decref) json_t *source = NULL;
+	AUTO(json_decref) json_t *shown = NULL;
 	AUTO(auto_str) char *text = NULL;
 	AUTO(auto_str) char *dir = NULL;
 	struct live *l;
@@ -266,8 +268,9 @@ int setup_start(struct setups *s, const struct setup_new *in, char id[37], struc
 	source = keep_source(s, in, st.id, err);
 	if (!source)
 		return -1;
-	st.source = text = json_dumps(source, JSON_COMPACT);
-	st.overrides = overrides = overrides_of(in);
+	shown = setup_source_shown(source);
+	st.source = text = json_dumps(shown, JSON_COMPACT);
+	st.overrides = overrides = overrides_of(in, source);
 	if (s->d.ops.create_app(s->d.ops.arg, in->user_id, in->name, write_setup, &st, err) < 0) {
 		struct undo_tx u = {st.id, err->msg};
 

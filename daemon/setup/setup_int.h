@@ -56,6 +56,8 @@ void setup_sources_init(struct setups *s);
 const struct setup_source_kind *setup_source_find(const struct setups *s, const json_t *source,
 						  struct err *err);
 /* Into dir, which is made; work: scratch, made and removed. commit as in setup_fetch. */
+/* Without secrets of its address: what is kept in the open. A new reference. */
+json_t *setup_source_shown(const json_t *source);
 int setup_source_fetch(struct setups *s, const json_t *source, const char *dir, const char *work,
 		       int cancel_fd, void (*say)(const char *line, void *arg), void *say_arg,
 		       char commit[65], struct err *err);

@@ -173,6 +173,18 @@ json_t *setup_source_url(const char *url, const char *checksum, struct err *err)
 			 hash ? hash + 1 : NULL);
 }
 
+json_t *setup_source_shown(const json_t *source)
+{
+	json_t *out = json_deep_copy(source);
+	const char *url = text_of(source, "url");
+	AUTO(auto_str) char *shown = url ? source_shown(url) : NULL;
+
+	if (shown)
+		json_object_set_new(out, "url", json_string(shown));
+	json_object_del(out, "path");
+	return out;
+}
+
 json_t *setup_source_tree(struct setups *s, const char *repo, const char *commit)
 {
 	size_t n = strlen(s->d.cfg->state_dir);

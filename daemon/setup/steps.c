@@ -85,7 +85,7 @@ int setup_step_source(struct job *j, struct err *err)
 {
 	AUTO(auto_str) char *tree = xasprintf("%s/%s/tree", j->s->dir, j->row.id);
 	AUTO(auto_str) char *work = xasprintf("%s/%s/work", j->s->dir, j->row.id);
-	AUTO(json_decref) json_t *source = json_loads(j->row.source, 0, NULL);
+	const json_t *source = json_object_get(j->overrides, "source");
 	AUTO(buf_clear) struct buf text = {0};
 	char commit[65] = "";
 	struct manifest_tx t = {.j = j};

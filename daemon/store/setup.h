@@ -16,7 +16,7 @@ struct store_setup {
 	enum store_status status;
 	char *environment;     /* NULL = none */
 	char *stack;	       /* asked for; NULL = app.json's */
-	char *source;	       /* JSON */
+	char *source;	       /* JSON, without secrets: overrides have the whole of it */
 	char *version;	       /* may be NULL */
 	char *manifest;	       /* text of app.json; NULL = not read yet, "" = has none */
 	char *failure;	       /* may be NULL */
@@ -39,7 +39,7 @@ struct store_setup_new { /* borrowed */
 	const char *id, *app_id, *app_name, *user_id;
 	const char *environment, *stack, *version; /* may be NULL */
 	const char *source;			   /* JSON */
-	const json_t *overrides;		   /* {fixed, env, stage, buildpacks}: sealed */
+	const json_t *overrides; /* {source, fixed, env, stage, buildpacks}: sealed */
 	bool keep;
 };
 int store_setup_insert(struct tx *tx, const struct store_setup_new *in, struct err *err);

@@ -80,9 +80,9 @@ CREATE TABLE app_setups (
 	step TEXT NOT NULL,                  -- of the setup machine: source, manifest, config, addons, build, scale, postdeploy, done
 	environment TEXT,                    -- of app.json: review, test
 	stack TEXT,                          -- asked for
-	source TEXT NOT NULL,                -- JSON: {kind, ...}, see daemon/setup/setup.h
+	source TEXT NOT NULL,                -- JSON: {kind, ...} without secrets, see daemon/setup/setup.h
 	version TEXT,
-	overrides BLOB NOT NULL,             -- sealed JSON: {fixed, env, stage, buildpacks}
+	overrides BLOB NOT NULL,             -- sealed JSON: {source, fixed, env, stage, buildpacks}
 	keep INTEGER NOT NULL DEFAULT 0,     -- 1 = the app stays when the setup fails
 	canceled INTEGER NOT NULL DEFAULT 0,
 	manifest TEXT,                       -- app.json as it came; '' = there is none

@@ -3,14 +3,16 @@ import io
 import json
 import os
 import re
+import sqlite3
 import tarfile
 
 import pytest
 
-from api_client import Client
-from platform_under_test import wait_for
+from api_client import Client, claimed_by
+from platform_under_test import Platform, wait_for
 from test_api_code import put, transfer, upload
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEB = 'web: exec python3 -m http.server $PORT\n'
 SHOW = 'web: env > env.txt; exec python3 -m http.server $PORT\n'
 
@@ -216,3 +218,38 @@ def test_paasctl_sets_up_a_directory(paas, tmp_path):
     assert paas.ctl('apps:setup', str(tmp_path), check=False).returncode == 4
     r = paas.ctl('app.json:check', '.', cwd=folder, check=False)
     assert r.returncode == 2 and r.stdout == './app.json:1:2: nme is no known key; did you mean name?\n'
+
+
+def test_of_a_git_repository(tmp_path):
+    """By branch, tag or commit; the commit is the release's. From where it comes is logged without its password."""
+    p = Platform(ROOT, '--set', 'allow_private_urls=true')
+    try:
+        p.start()
+        folder = str(tmp_path / 'code')
+        os.mkdir(folder)
+        p.git('init', '-q', '-b', 'main', cwd=folder)
+        p.login()
+        p.create('origin', folder)
+        first = p.commit(folder, **{'Procfile': WEB, 'app.json': '{"scripts": {"postdeploy": "echo first"}}'})
+        p.commit(folder, **{'app.json': '{"scripts": {"postdeploy": "echo second; exit 4"}}'})
+        p.git('push', '-q', 'paasd', 'main:topic', cwd=folder)
+        url = f'http://me:{p.token}@localhost:{p.port}/origin.git'
+        r = p.ctl('apps:setup', f'{url}#{first}', '--app', 'by-commit', '--json')
+        assert json.loads(r.stdout)['postdeploy'] == {'output': 'first\n', 'exit_code': 0}
+        assert any(f'Deploy {first[:8]}' == x['description'] for x in p.api('GET', '/apps/by-commit/releases')[1])
+        r = p.ctl('apps:setup', f'{url}#topic', check=False)
+        assert r.returncode == 6 and 'The postdeploy script exited with status 4' in r.stderr and 'second' in r.stdout
+        r = p.ctl('apps:setup', f'{url}#nowhere', check=False)
+        assert r.returncode == 6 and 'no branch, tag or commit nowhere' in r.stderr
+        assert p.token not in p.tail_log(10 ** 6) and p.token not in json.dumps(p.api('GET', '/apps/by-commit/builds')[1])
+        for row in sqlite3.connect(os.path.join(p.state, 'paasd.db')).execute('SELECT * FROM app_setups'):
+            assert not any(p.token in str(v) for v in row)
+        assert [a['name'] for a in p.api('GET', '/apps')[1]] == ['by-commit', 'origin']
+    finally:
+        p.close()
+
+
+def test_every_route_has_answered(c, request):
+    if len(request.session.items) < 8:
+        pytest.skip('only some of the tests were asked for')
+    assert claimed_by('setups') - c.seen == set()

@@ -1,18 +1,18 @@
 #!/bin/bash
 # Who may include whom (docs/architecture.md): prints each forbidden #include, exits 1 if there is one.
 #   main > api > review > {setup pg} > {addon cron pipeline} > {release svc} > {git build dyno route drain hook provider}
-#     > {store http slug log sandbox tls out} > {core appjson} > proto
+#     > {store http slug log sandbox tls out appjson} > core > proto
 # Modules inside one pair of braces never include each other; of another module only its public header
 # (module/module.h, or a store aggregate); the other programs use proto, core, and the HTTP parser.
-# appjson needs proto alone, so that cli can check a file without a platform (docs/decisions/0003).
+# appjson is pure, so that cli can check a file without a platform (docs/decisions/0003-app-json.md).
 set -eu
 cd "$(dirname "$0")/../.."
 
 level() {
 	case $1 in
 	proto) echo 0 ;;
-	core | appjson) echo 1 ;;
-	store | http | slug | log | sandbox | tls | out) echo 2 ;;
+	core) echo 1 ;;
+	store | http | slug | log | sandbox | tls | out | appjson) echo 2 ;;
 	git | build | dyno | route | drain | hook | provider) echo 3 ;;
 	release | svc) echo 4 ;;
 	addon | cron | pipeline) echo 5 ;;
