@@ -114,6 +114,21 @@ def test_command_line(paas, app):
     assert 'no scheduled jobs' in paas.ctl('scheduler', '-a', APP).stdout
 
 
+def test_app_json(paas, app, c):
+    """Jobs of app.json follow the release, also back to one that has none."""
+    paas.commit(app, **{'app.json': json.dumps({'cron': [{'command': 'echo of app.json', 'schedule': 'daily:06:30', 'timezone': 'Asia/Tokyo'}]})})
+    paas.push(app)
+    j = wait_for('the job', lambda: jobs(paas).get('echo of app.json'))
+    assert j['manifest'] and j['next_run_at'].endswith('T21:30:00Z')
+    c('PATCH', f'/apps/{APP}/scheduler/jobs/{j["id"]}', {'schedule': '@daily'}, want=422)
+    c('DELETE', f'/apps/{APP}/scheduler/jobs/{j["id"]}', want=422)
+    assert c('PATCH', f'/apps/{APP}/scheduler/jobs/{j["id"]}', {'enabled': False}, want=200).json['next_run_at'] is None
+    paas.ctl('scheduler:run', j['id'], '-a', APP)
+    ended(paas, j['id'], 'succeeded')
+    paas.ctl('rollback', '-a', APP)
+    wait_for('its end', lambda: not jobs(paas))
+
+
 def start_at(paas, second, minutes=0):
     """paasd with its clock ahead, at that second of a minute."""
     paas.ahead = getattr(paas, 'ahead', 0)
@@ -125,7 +140,7 @@ def start_at(paas, second, minutes=0):
 
 def test_restart_in_the_middle(paas, app, c):
     """A run that goes on while paasd restarts is one run, and its end is recorded; so is that of one that ended meanwhile."""
-    for name, command in (('on', 'echo begun; sleep 4; exit 7'), ('over', 'sleep 0.7; exit 6')):
+    for name, command in (('on', 'echo begun; sleep 2.5; exit 7'), ('over', 'sleep 0.7; exit 6')):
         c('POST', f'/apps/{APP}/scheduler/jobs', {'command': command, 'schedule': '@yearly', 'name': name}, want=201)
         c('POST', f'/apps/{APP}/scheduler/jobs/{name}/actions/run', want=201)
     wait_for('both', lambda: [r['state'] for r in runs(paas)[:2]] == ['running', 'running'])
