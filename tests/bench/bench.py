@@ -143,7 +143,7 @@ def bench_platform(names):
     return rows
 
 
-ON_PLATFORM = ('push', 'api', 'logs', 'memory', 'promote')
+ON_PLATFORM = ('push', 'api', 'logs', 'memory', 'promote', 'sleep')
 ALONE = {'router': bench_router, 'git': bench_git, 'dyno': bench_dyno, 'http': bench_http, 'cli': bench_cli}
 NAMES = ON_PLATFORM + tuple(ALONE)
 

@@ -1,4 +1,5 @@
 """What a whole paasd takes: from push to serving, logs, the API, memory."""
+import datetime
 import os
 import re
 import subprocess
@@ -318,4 +319,63 @@ def bench_api(d, seconds=2, rounds=3):
                 f'static file of nginx ({len(body)} bytes)', median([t[i] for t in theirs])) for i, q in enumerate(('p50', 'p99'))]
 
 
-BENCHES = {'push': bench_push, 'promote': bench_promote, 'api': bench_api, 'logs': bench_logs, 'memory': bench_memory}
+# --- apps that sleep -----------------------------------------------------------------------------
+
+SLEEPERS = 40
+
+
+def in_dynos(paasd):
+    """All processes below the launcher: shims, inits, apps."""
+    def below(pid):
+        return [p for c in children(pid) for p in [c, *below(c)]]
+
+    return [p for launcher in children(paasd) if exe(launcher) == 'paas-launcher' for p in below(launcher)]
+
+
+def boot_ms(d, name):
+    """From "starting" to "up" of the newest web dyno, as the app's log has them."""
+    def last_up():
+        lines = re.findall(r'^(\S+) heroku\[web\.1\]: State changed from \w+ to (starting|up|down)$', d.p.logs(name), re.M)
+        return lines[-2:] if [to for _, to in lines[-2:]] == ['starting', 'up'] else None
+
+    begin, up = (datetime.datetime.fromisoformat(t) for t, _ in await_true('the line that says up', last_up, step=0.05))
+    return 1000 * (up - begin).total_seconds()
+
+
+def asleep(d, name):
+    await_true(f'{name} to sleep', lambda: {x['state'] for x in d.p.api('GET', f'/apps/{name}/dynos')[1]} == {'idle'})
+
+
+def wake(d, name):
+    """(until the answer, the web dyno's boot) in ms, of a request to an app that sleeps."""
+    asleep(d, name)
+    start = time.monotonic()
+    if not get(d.p.port, '/up', f'{name}.localhost', timeout=30):
+        raise RuntimeError('the request that wakes had no answer')
+    return 1000 * (time.monotonic() - start), boot_ms(d, name)
+
+
+def bench_sleep(d, rounds=10):
+    """What a request that wakes takes, and what many apps take that sleep."""
+    alone, names = in_dynos(d.p.proc.pid), [f'sleeper-{i:02d}' for i in range(SLEEPERS)]
+    for name in names:
+        d.p.create(name, d.folder, remote=name)
+        d.p.push(d.folder, remote=name, spec='HEAD:refs/heads/main')
+        d.p.api('PATCH', f'/apps/{name}/sleep', {'after': 1})
+    for name in names:
+        asleep(d, name)
+    await_true('the last process to end', lambda: len(in_dynos(d.p.proc.pid)) <= len(alone))
+    left = [p for p in in_dynos(d.p.proc.pid) if p not in alone]
+    pss = sum(memory_kb(p)[0] for p in left)
+    took = [wake(d, names[0]) for _ in range(rounds)]
+    more = [answer - boot for answer, boot in took]
+    s = 'apps that sleep'
+    return [Row(s, 'the request that wakes one, until its answer', median([t[0] for t in took]), 'ms', 'boot of the web dyno',
+                median([t[1] for t in took])),
+            Row(s, 'the same, beyond the boot', median(more), 'ms', limit=50, note=f'at most {max(more):.1f} ms'),
+            Row(s, f'processes of {SLEEPERS} that sleep', len(left), '', limit=0),
+            Row(s, f'memory of {SLEEPERS} that sleep: PSS of their processes', pss / 1024, 'MB', limit=0.5)]
+
+
+BENCHES = {'push': bench_push, 'promote': bench_promote, 'api': bench_api, 'logs': bench_logs, 'memory': bench_memory,
+           'sleep': bench_sleep}
