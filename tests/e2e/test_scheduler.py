@@ -129,6 +129,13 @@ def test_app_json(paas, app, c):
     wait_for('its end', lambda: not jobs(paas))
 
 
+def test_the_add_on_of_that_name(paas, app):
+    """What people know from elsewhere works, and tells how jobs are added here."""
+    out = paas.ctl('addons:create', 'scheduler', '-a', APP)
+    assert 'paasctl scheduler:add' in out.stdout + out.stderr
+    paas.ctl('addons:destroy', 'scheduler', '-a', APP, '--confirm', APP)
+
+
 def start_at(paas, second, minutes=0):
     """paasd with its clock ahead, at that second of a minute."""
     paas.ahead = getattr(paas, 'ahead', 0)
