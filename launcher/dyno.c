@@ -171,8 +171,8 @@ static int check_spec(const struct host *h, const struct launch_spec *s, struct 
 	return check_net(h, s, err);
 }
 
-static int open_bind(struct host *h, const struct plan *p, const struct launch_bind *b,
-		     struct err *err)
+static int open_folder(struct host *h, const struct plan *p, const struct launch_bind *b,
+		       struct err *err)
 {
 	AUTO(auto_fd) int fd = open_source(h, b->src, b->flags & BIND_RO, err);
 	bool map = (b->flags & BIND_IDMAP) && h->idmap && h->sandbox;
@@ -191,6 +191,18 @@ static int open_bind(struct host *h, const struct plan *p, const struct launch_b
 	}
 	return h->sandbox ? ln_idmap_tree(h, fd, b->flags & BIND_RO, map ? p->app_uid : 0, err)
 			  : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static int open_bind(struct host *h, const struct plan *p, const struct launch_bind *b,
+		     struct err *err)
+{
+	const char *rel = NULL;
+
+	if (!(b->flags & BIND_VOLUME))
+		return open_folder(h, p, b, err);
+	if (allowed(h, b->src, false, &rel) != h->state_fd || strncmp(rel, "volumes/", 8) != 0)
+		return err_set(err, ERR_FORBIDDEN, "%s is no volume", b->src);
+	return ln_volume_tree(h, rel + 8, b->flags & BIND_RO, p->app_uid, p->app_gid, err);
 }
 
 /* The dyno's own folder, for the copy or the changes of /app. */
@@ -696,7 +708,7 @@ int ln_dyno_rmtree(struct host *h, const char *path, struct err *err)
 	char *slash;
 	AUTO(auto_fd) int parent = -1;
 
-	if (!copy || !*copy || below(copy, "dynos"))
+	if (!copy || !*copy || below(copy, "dynos") || below(copy, "volumes"))
 		return err_set(err, ERR_FORBIDDEN, "%s may not be deleted", path);
 	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
 		copy[n - 1] = 0;

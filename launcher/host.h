@@ -18,7 +18,7 @@ enum {
 };
 
 /* What --without pretends to be missing, so that tests see what happens on such hosts. */
-enum { LACK_IDMAP = 1, LACK_UPPER = 2, LACK_NFT = 4, LACK_LIMITS = 8 };
+enum { LACK_IDMAP = 1, LACK_UPPER = 2, LACK_NFT = 4, LACK_LIMITS = 8, LACK_LOOP = 16 };
 
 struct host {
 	/* given */
@@ -115,6 +115,21 @@ int ln_idmap_userns(const struct host *h, unsigned uid, struct err *err);
 int ln_idmap_tree(const struct host *h, int fd, bool ro, unsigned uid, struct err *err);
 /* Whether idmapped lower layers and an upper layer on the state's file system work here. */
 void ln_idmap_probe(struct host *h);
+
+/* --- volume.c: STATE/volumes/ID, root's own; each a sparse file with a file system, mounted by
+ * loop for the moment of a bind, and as long as dynos have it --- */
+struct volume_info {
+	char quota[16]; /* as L_QUOTA */
+	uint64_t size, used;
+};
+/* Blocks for as long as making or growing a file system takes: in a forked child. size 0 = looks.
+ * NOT_FOUND, INVALID_PARAMS (smaller than it is), DISK_FULL. */
+int ln_volume(struct host *h, const char *id, uint64_t size, struct volume_info *out,
+	      struct err *err);
+int ln_volume_remove(struct host *h, const char *id, struct err *err);
+/* A detached clone of what the volume holds, the app's inside; as ln_idmap_tree. */
+int ln_volume_tree(struct host *h, const char *id, bool ro, unsigned uid, unsigned gid,
+		   struct err *err);
 
 /* --- filter.c --- */
 int ln_filter_make(struct err *err); /* memfd with the BPF program */

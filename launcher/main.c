@@ -15,7 +15,7 @@
 static const char usage[] =
 	"usage: paas-launcher --run DIR --state DIR [--runtime auto|sandbox|plain] [--owner USER]\n"
 	"                     [--shim PATH] [--host-port N]... [--ro DIR]... [--dns IP]\n"
-	"                     [--without idmap|upper|nft|limits]...\n"
+	"                     [--without idmap|upper|nft|limits|loop]...\n"
 	"       paas-launcher --cleanup --run DIR --state DIR\n"
 	"Creates and removes sandboxes for paasd. --cleanup ends every dyno of the instance and\n"
 	"removes all that it has on this host. --ro names a folder\n"
@@ -50,7 +50,8 @@ static int take_lack(struct host *h, const char *what, struct err *err)
 	} lacks[] = {{"idmap", LACK_IDMAP},
 		     {"upper", LACK_UPPER},
 		     {"nft", LACK_NFT},
-		     {"limits", LACK_LIMITS}};
+		     {"limits", LACK_LIMITS},
+		     {"loop", LACK_LOOP}};
 
 	for (size_t i = 0; i < ARRAY_LEN(lacks); i++)
 		if (strcmp(what, lacks[i].name) == 0) {

@@ -35,6 +35,7 @@ struct job {
 	struct start start; /* JOB_START */
 	int fd;		    /* JOB_CHILD: its error text, then the end */
 	pid_t child;
+	bool volume; /* JOB_CHILD: what it prints on success is the answer */
 	uint32_t ip; /* to be free again when the child has succeeded */
 	struct buf text;
 };
@@ -85,6 +86,21 @@ static void answer_err(struct conn *c, const char *id, const char *msg)
 	flush(c);
 }
 
+static void answer_volume(struct conn *c, const char *text)
+{
+	size_t mark = wire_begin(&c->out, LAUNCH_OK);
+	unsigned long long size = 0, used = 0;
+	char quota[16] = "";
+
+	sscanf(text, "%15s %llu %llu", quota, &size, &used);
+	wire_str(&c->out, L_QUOTA, quota);
+	wire_u64(&c->out, L_SIZE, size);
+	wire_u64(&c->out, L_USED, used);
+	wire_end(&c->out, mark);
+	c->busy = false;
+	flush(c);
+}
+
 static struct conn *conn_of(struct server *s, const struct job *j)
 {
 	struct conn *c = &s->conns[j->conn];
@@ -109,16 +125,36 @@ static struct job *new_job(struct server *s, struct conn *c)
 /* --- work in a child
  * ------------------------------------------------------------------------------ */
 
-typedef int child_fn(struct host *h, const char *arg, struct err *err);
+/* What it writes to out before success is for the answer. */
+typedef int child_fn(struct host *h, const char *arg, int out, struct err *err);
 
-static int child_remove(struct host *h, const char *id, struct err *err)
+static int child_remove(struct host *h, const char *id, int out, struct err *err)
 {
 	return ln_dyno_remove(h, id, err);
 }
 
-static int child_rmtree(struct host *h, const char *path, struct err *err)
+static int child_rmtree(struct host *h, const char *path, int out, struct err *err)
 {
 	return ln_dyno_rmtree(h, path, err);
+}
+
+/* arg: "ID SIZE" */
+static int child_volume(struct host *h, const char *arg, int out, struct err *err)
+{
+	struct volume_info i;
+	char id[37];
+
+	snprintf(id, sizeof id, "%.36s", arg);
+	if (ln_volume(h, id, strtoull(arg + 36, NULL, 10), &i, err) < 0)
+		return -1;
+	dprintf(out, "%s %llu %llu", i.quota, (unsigned long long)i.size,
+		(unsigned long long)i.used);
+	return 0;
+}
+
+static int child_volume_remove(struct host *h, const char *id, int out, struct err *err)
+{
+	return ln_volume_remove(h, id, err);
 }
 
 static _Noreturn void child_main(struct host *h, child_fn *fn, const char *arg, int out)
@@ -132,7 +168,7 @@ static _Noreturn void child_main(struct host *h, child_fn *fn, const char *arg, 
 	close(h->lock_fd);
 	if (h->slot_fd >= 0)
 		close(h->slot_fd);
-	if (fn(h, arg, &err) == 0)
+	if (fn(h, arg, out, &err) == 0)
 		_exit(0);
 	dprintf(out, "%s %s", err.id, err.msg);
 	_exit(1);
@@ -169,6 +205,13 @@ static void end_child(struct server *s, struct job *j)
 	if (j->child > 0 && waitpid(j->child, &status, 0) == j->child && status != 0 &&
 	    !j->text.len)
 		buf_adds(&j->text, "internal_server_error the helper process died");
+	if (j->volume && status == 0 && j->child > 0) {
+		if (c)
+			answer_volume(c, buf_str(&j->text));
+		buf_clear(&j->text);
+		j->kind = JOB_FREE;
+		return;
+	}
 	if (!j->text.len && j->ip)
 		ln_net_ip_mark(s->h, j->ip, false);
 	if (j->text.len)
@@ -345,8 +388,10 @@ static void in_child(struct server *s, struct conn *c, child_fn *fn, const char 
 		answer_err(c, "service_unavailable", "too much to do at once");
 	else if (fn == child_remove)
 		remove_dyno(s, j, arg);
-	else
+	else {
+		j->volume = fn == child_volume;
 		run_child(s, j, fn, arg);
+	}
 }
 
 static void shut_down(struct server *s, struct conn *c, bool everything)
@@ -375,8 +420,8 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 {
 	struct wire_frame again = *f;
 	struct wire_field v;
-	char id[37] = "", path[4096] = "";
-	uint64_t flags = 0;
+	char id[37] = "", path[4096] = "", volume[80];
+	uint64_t flags = 0, size = 0;
 
 	while (f->type != LAUNCH_CREATE && f->type != LAUNCH_ENTER && wire_next(&again, &v) == 1) {
 		if (v.key == L_ID)
@@ -385,6 +430,8 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 			wire_copy_str(&v, path, sizeof path);
 		else if (v.key == L_FLAGS)
 			flags = wire_get_u64(&v);
+		else if (v.key == L_SIZE)
+			size = wire_get_u64(&v);
 	}
 	switch (f->type) {
 	case LAUNCH_HELLO:
@@ -399,6 +446,13 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 		return;
 	case LAUNCH_RMTREE:
 		in_child(s, c, child_rmtree, path);
+		return;
+	case LAUNCH_VOLUME:
+		snprintf(volume, sizeof volume, "%-36s %llu", id, (unsigned long long)size);
+		in_child(s, c, child_volume, volume);
+		return;
+	case LAUNCH_VOLUME_REMOVE:
+		in_child(s, c, child_volume_remove, id);
 		return;
 	case LAUNCH_LIST:
 		list(s, c);

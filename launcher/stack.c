@@ -313,8 +313,8 @@ int ln_stack_open(struct host *h, struct err *err)
 			return -1;
 	if (mount("box", LN_BOX, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=64k") < 0)
 		return err_errno(err, "mount %s", LN_BOX);
-	if (mkdir(LN_BOX "/root", 0755) < 0)
-		return err_errno(err, "create %s/root", LN_BOX);
+	if (mkdir(LN_BOX "/root", 0755) < 0 || mkdir(LN_BOX "/volume", 0700) < 0)
+		return err_errno(err, "create folders in %s", LN_BOX);
 	return make(h, "", LN_BOX "/host", err);
 }
 

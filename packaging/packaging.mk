@@ -3,7 +3,7 @@ BUILD_DEPS := gcc make pkg-config git libuv1-dev libgit2-dev libsqlite3-dev libc
               libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev libssl-dev libidn2-dev libpq-dev
 # Of the bundled add-on services. Debian's own cluster and service are neither made nor started for them.
 ADDON_DEPS := postgresql
-RUN_DEPS   := nftables iproute2 ca-certificates curl xz-utils zstd unzip jq file procps locales tzdata
+RUN_DEPS   := nftables iproute2 e2fsprogs ca-certificates curl xz-utils zstd unzip jq file procps locales tzdata
 TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests python3-jsonschema clang clang-format libclang-rt-dev shellcheck cppcheck \
               node-llhttp slirp4netns util-linux openssl openssh-client chromium chromium-driver python3-selenium python3-pygit2 python3-dulwich jgit-cli \
               ruby ruby-rails ruby-bundler bundler puma ruby-sqlite3 ruby-pg \

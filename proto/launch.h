@@ -18,9 +18,12 @@ enum launch_frame {
 	LAUNCH_LIST = 5,   /* -> LAUNCH_OK with one L_ID for every sandbox that holds a resource */
 	LAUNCH_SHUTDOWN =
 		6, /* L_FLAGS 1 = also every dyno, bridge, nft table: leave nothing. Exits. */
-	LAUNCH_ENTER = 7, /* a launch_spec with L_INTO -> as CREATE: runs the command inside the
-			     sandbox of a dyno that runs, as its user, under its limits. No slug, no
-			     binds. It ends with that dyno; L_ID names what LAUNCH_REMOVE ends. */
+	LAUNCH_ENTER = 7,  /* a launch_spec with L_INTO -> as CREATE: runs the command inside the
+			      sandbox of a dyno that runs, as its user, under its limits. No slug, no
+			      binds. It ends with that dyno; L_ID names what LAUNCH_REMOVE ends. */
+	LAUNCH_VOLUME = 8, /* L_ID, L_SIZE: makes that volume or lets it grow (0 = just looks)
+			      -> LAUNCH_OK {L_QUOTA, L_SIZE, L_USED} */
+	LAUNCH_VOLUME_REMOVE = 9, /* L_ID. Idempotent. */
 	LAUNCH_OK = 64,
 	LAUNCH_ERR = 65,  /* L_ERR_ID, L_MSG */
 	LAUNCH_INFO = 66, /* L_RUNTIME, L_LIMITS, L_GATEWAY, L_NOTE* */
@@ -61,6 +64,10 @@ enum launch_key {
 			   everything else on the bridge stays refused */
 	L_ADDRESS = 31, /* u64 1..LAUNCH_ADDRESSES: a fixed address of the reserved range, which
 			   no dyno gets by chance; 0 = any of the others */
+	L_SIZE = 32,	/* u64 bytes that a volume may hold */
+	L_USED = 33,	/* u64 bytes that it holds */
+	L_QUOTA = 34,	/* str: what keeps it below its size: "image" = a file system of its own,
+			   "none"   = nothing: this host cannot */
 	L_IP = 40,	/* str IPv4 of the dyno as the router reaches it (127.0.0.1 under plain) */
 	L_PID = 41,	/* u64 pid of the shim */
 	L_ERR_ID = 42,	/* str wire id of errors.def */
@@ -91,7 +98,8 @@ enum launch_bind_flags {
 	BIND_OPTIONAL = 4,
 	BIND_HOST = 8, /* under the plain runtime, which cannot bind: not refused, the process uses
 			  src as it is and owns what is in it */
-	BIND_FLAGS = 15,
+	BIND_VOLUME = 16, /* src is a volume, STATE/volumes/ID: what it holds is bound */
+	BIND_FLAGS = 31,
 };
 
 /* Fixed addresses: the last LAUNCH_ADDRESSES + 2 of the instance's subnet, whose prefix is 17. */

@@ -161,7 +161,7 @@ static int take_volumes(struct tx *tx, const struct config *cfg, struct plan *p,
 		p->binds[p->nbinds] = (struct dyno_bind){
 			.src = xasprintf("%s/volumes/%s", cfg->state_dir, v->volume_id),
 			.dst = xstrdup(v->path),
-			.flags = BIND_IDMAP | (v->read_only ? BIND_RO : 0)};
+			.flags = BIND_VOLUME | (v->read_only ? BIND_RO : 0)};
 	}
 	return 0;
 }

@@ -201,6 +201,42 @@ int launcher_rmtree(struct launcher *l, const char *path, struct err *err)
 	return ask(l, &b, LAUNCH_OK, NULL, NULL, err);
 }
 
+static void take_volume(struct wire_frame *f, void *arg)
+{
+	struct launcher_volume *o = arg;
+	struct wire_field v;
+
+	while (wire_next(f, &v) == 1) {
+		if (v.key == L_QUOTA)
+			wire_copy_str(&v, o->quota, sizeof o->quota);
+		else if (v.key == L_SIZE)
+			o->size = wire_get_u64(&v);
+		else if (v.key == L_USED)
+			o->used = wire_get_u64(&v);
+	}
+}
+
+int launcher_volume(struct launcher *l, const char *id, uint64_t bytes, struct launcher_volume *out,
+		    struct err *err)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	size_t mark = wire_begin(&b, LAUNCH_VOLUME);
+
+	wire_str(&b, L_ID, id);
+	wire_u64(&b, L_SIZE, bytes);
+	wire_end(&b, mark);
+	*out = (struct launcher_volume){0};
+	return ask(l, &b, LAUNCH_OK, take_volume, out, err);
+}
+
+int launcher_volume_remove(struct launcher *l, const char *id, struct err *err)
+{
+	AUTO(buf_clear) struct buf b = {0};
+
+	simple(&b, LAUNCH_VOLUME_REMOVE, L_ID, id, 0);
+	return ask(l, &b, LAUNCH_OK, NULL, NULL, err);
+}
+
 struct id_list {
 	char (*ids)[37];
 	int n;

@@ -23,6 +23,15 @@ int launcher_create(struct launcher *l, const struct launch_spec *s, char ip[16]
 int launcher_remove(struct launcher *l, const char *id, struct err *err);
 int launcher_rmtree(struct launcher *l, const char *path, struct err *err);
 int launcher_list(struct launcher *l, char (**ids)[37], int *n, struct err *err);
+/* Volumes (STATE/volumes/ID). bytes: makes it, or lets it grow; 0 = looks. NOT_FOUND,
+ * INVALID_PARAMS (it is larger), CONFLICT (cannot grow while dynos use it). */
+struct launcher_volume {
+	char quota[16]; /* what enforces its size: "image", or "none" */
+	uint64_t size, used;
+};
+int launcher_volume(struct launcher *l, const char *id, uint64_t bytes, struct launcher_volume *out,
+		    struct err *err);
+int launcher_volume_remove(struct launcher *l, const char *id, struct err *err);
 int launcher_shutdown(struct launcher *l, bool everything, struct err *err);
 
 /* Runs a sandbox to its end (builds, release commands of tests): output bytes go to sink as they

@@ -13,15 +13,16 @@ import threading
 import time
 import uuid
 
-LAUNCH = dict(HELLO=1, CREATE=2, REMOVE=3, RMTREE=4, LIST=5, SHUTDOWN=6, ENTER=7, OK=64, ERR=65, INFO=66)
+LAUNCH = dict(HELLO=1, CREATE=2, REMOVE=3, RMTREE=4, LIST=5, SHUTDOWN=6, ENTER=7, VOLUME=8, VOLUME_REMOVE=9,
+              OK=64, ERR=65, INFO=66)
 L = dict(ID=1, APP_ID=2, NAME=3, APP_UID=4, STDIO=5, ARGV=6, ENV=7, CWD=8, SLUG=9, BIND=10, NET=11,
          PORT=12, MEM_QUOTA=13, MEM_MAX=14, PIDS_MAX=15, CPU_WEIGHT=16, CPU_PCT=17, ROWS=18, COLS=19,
          ON_DETACH=20, ATTACH_MS=21, TTL_S=22, KEEP_OUTPUT=23, LOG=24, METRICS_MS=25, RELEASE=26,
-         STACK=27, TMP_BYTES=28, INTO=29, REACH=30, ADDRESS=31, IP=40, PID=41, ERR_ID=42, MSG=43, PATH=44, FLAGS=45, RUNTIME=46,
+         STACK=27, TMP_BYTES=28, INTO=29, REACH=30, ADDRESS=31, SIZE=32, USED=33, QUOTA=34, IP=40, PID=41, ERR_ID=42, MSG=43, PATH=44, FLAGS=45, RUNTIME=46,
          LIMITS=47, GATEWAY=48, NOTE=49)
 LINES, PIPE, PTY = 0, 1, 2
 KEEP, HANGUP, KILL = 0, 1, 2
-BIND_RO, BIND_IDMAP, BIND_OPTIONAL, BIND_HOST = 1, 2, 4, 8
+BIND_RO, BIND_IDMAP, BIND_OPTIONAL, BIND_HOST, BIND_VOLUME = 1, 2, 4, 8, 16
 
 SHIM = dict(SUPERVISE=1, ATTACH=2, STDIN=3, STDIN_EOF=4, RESIZE=5, SIGNAL=6, STATE=32, OUTPUT=33,
             BOUND=34, MEM=35, EXIT=36, DETACHED=37)
@@ -154,6 +155,14 @@ class Launcher(Conn):
 
     def rmtree(self, path):
         self.ask("RMTREE", [(L["PATH"], path)])
+
+    def volume(self, id, size=0):
+        """(what enforces its size, size, bytes used)."""
+        d = dict(self.ask("VOLUME", [(L["ID"], id), (L["SIZE"], size)]))
+        return d[L["QUOTA"]].decode(), number(d[L["SIZE"]]), number(d[L["USED"]])
+
+    def volume_remove(self, id):
+        self.ask("VOLUME_REMOVE", [(L["ID"], id)])
 
     def list(self):
         return sorted(v.decode() for k, v in self.ask("LIST") if k == L["ID"])

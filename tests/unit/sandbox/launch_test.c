@@ -205,7 +205,7 @@ static void bad_fields_are_refused(void **state)
 	refuse(L_BIND, "1\0/a\0/b", 7);
 	refuse(L_BIND, "1\0/a\0/b\0c", 9);
 	refuse(L_BIND, "x\0/a\0/b\0", 8);
-	refuse(L_BIND, "16\0/a\0/b\0", 9);
+	refuse(L_BIND, "32\0/a\0/b\0", 9);
 	refuse(L_BIND, "", 0);
 	refuse(L_PORT, port, sizeof port);
 	refuse(L_PORT, huge, sizeof huge);
