@@ -335,6 +335,7 @@ static int open_setups(struct paasd *p, struct err *err)
 					 .releases = p->releases,
 					 .builds = p->builds,
 					 .pusher = &p->pusher,
+					 .addons = p->addons,
 					 .ops = {p, op_create_app, op_destroy_app}};
 
 	return setups_open(&deps, &p->setups, err);
@@ -619,9 +620,12 @@ static void tidy(void *arg)
 
 	if (push_recover(&p->pusher, repo_ref, p, &err) < 0 ||
 	    promotions_recover(&p->promoter, &err) < 0 || api_finish_destroys(p->api, &err) < 0 ||
-	    setups_start(p->setups, &err) < 0 || api_uploads_start(p->api, &err) < 0)
+	    api_uploads_start(p->api, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
 	addons_start(p->addons);
+	err = (struct err){0};
+	if (setups_start(p->setups, &err) < 0)
+		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not all setups could be taken up\"");
 	loop_post(p->loop, listen_api, p);
 }
 

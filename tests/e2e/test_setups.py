@@ -10,11 +10,35 @@ import pytest
 
 from api_client import Client, claimed_by
 from platform_under_test import Platform, wait_for
-from test_api_code import put, transfer, upload
+from test_addons import Fake, make_service
+from test_api_code import transfer, upload
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEB = 'web: exec python3 -m http.server $PORT\n'
 SHOW = 'web: env > env.txt; exec python3 -m http.server $PORT\n'
+
+
+@pytest.fixture(scope='module')
+def here(tmp_path_factory):
+    return str(tmp_path_factory.mktemp('fake'))
+
+
+@pytest.fixture(scope='module')
+def paas(here):
+    """With a service whose provider does what it is told."""
+    make_service(here + '/services', here, 'fake', 'FAKE')
+    p = Platform(ROOT, '--set', f'addons_dir={here}/services', '--set', 'addon.retry=1', '--set', 'addon.provision_timeout=4')
+    try:
+        p.start()
+        p.login()
+        yield p
+    finally:
+        p.close()
+
+
+@pytest.fixture
+def fake(here):
+    return Fake(here)
 
 
 @pytest.fixture(scope='module')
@@ -125,7 +149,7 @@ def test_manifest_errors(paas, c):
     assert [e.split(':')[0] for e in s['manifest_errors']] == ['stack', 'env.A', 'env.B']
     assert s['manifest_errors'][1] == 'env.A: a value is required (the key)'
     s = failed(paas, c, begin(paas, c, tarball(None)), '^app.json not found$')
-    s = failed(paas, c, begin(paas, c, tarball({'addons': ['no-such-service:plan']})), 'errors')
+    s = failed(paas, c, begin(paas, c, tarball({'addons': ['fke:plan']})), 'errors')
     assert s['manifest_errors'][0].startswith('addons')
 
 
@@ -167,6 +191,39 @@ def test_who_may_look(paas, c):
     mine = begin(paas, other, tarball({'scripts': {'postdeploy': 'exit 0'}}, WEB))
     assert end(other, mine)['status'] == 'succeeded'
     assert other('GET', '/apps/' + mine['app']['id']).json['owner']['email'] == 'setup-other@example.com'
+
+
+ADDONS = {'addons': ['fake', {'plan': 'fake:maxi', 'as': 'SECOND', 'options': {'color': 'red'}}],
+          'scripts': {'postdeploy': 'echo "$FAKE_URL and $SECOND_URL"'}}
+
+
+def test_add_ons(paas, c, fake):
+    """Each with its plan, name and options, before the build; a refusal takes all along, its add-ons too."""
+    s = end(c, begin(paas, c, tarball(ADDONS, WEB + 'release: test -n "$SECOND_URL"\n')))
+    assert s['status'] == 'succeeded', s
+    assert re.fullmatch(r'fake://own:1@h/1 and fake://own:1@h/2\n', s['postdeploy']['output'])
+    assert fake.calls('provision')[-1]['addon']['options'] == {'color': 'red'}
+    c('DELETE', '/apps/' + s['app']['name'], want=200)
+    wait_for('its add-ons to go', lambda: not fake.there())
+    fake.mode(provision='refuse')
+    failed(paas, c, begin(paas, c, tarball(ADDONS, WEB)), '^Add-on fake: .*no more of these today')
+    assert not fake.there()
+    s = begin(paas, c, tarball({'addons': ['fake:none']}, WEB))
+    assert failed(paas, c, s, 'errors')['manifest_errors'][0].startswith('addons[0]: ')
+
+
+def test_killed_while_add_ons_are_made(paas, c, fake):
+    """None is made twice."""
+    fake.mode(provision='slow')
+    s = begin(paas, c, tarball(ADDONS, WEB))
+    wait_for('the first', lambda: fake.calls('provision') and fake.calls('provision')[-1]['how'] == 'slow')
+    paas.kill9()
+    paas.start()
+    assert end(c, s)['status'] == 'succeeded'
+    assert len(fake.there()) == 2
+    assert len(c('GET', f'/apps/{s["app"]["name"]}/addons').json) == 2
+    c('DELETE', '/apps/' + s['app']['name'], want=200)
+    wait_for('its add-ons to go', lambda: not fake.there())
 
 
 @pytest.mark.parametrize('where', ['build', 'release', 'postdeploy'])
