@@ -424,6 +424,18 @@ static int exec_part(struct config *c, int argc, char **argv)
 	return fail(&err);
 }
 
+static int op_add_addon(void *arg, const char *app_id, const char *user_id, const char *user_email,
+			const char *plan, struct err *err)
+{
+	struct paasd *p = arg;
+	struct addon_new in = {.by = {user_id, user_email}, .app_id = app_id, .plan = plan};
+	struct store_addon made = {0};
+	int rc = addon_create(p->addons, &in, &made, err);
+
+	store_addon_clear(&made);
+	return rc;
+}
+
 static int open_addons(struct paasd *p, struct err *err)
 {
 	const struct addons_deps deps = {.cfg = &p->cfg,
@@ -470,7 +482,8 @@ static int open_modules(struct paasd *p, struct err *err)
 	p->cron = cron_new_on(p->loop, p->store, p->log, p->releases);
 	if (open_addons(p, err) < 0)
 		return -1;
-	p->pusher = (struct pusher){&p->cfg, p->store, p->log, p->releases, p->builds, p->slugs};
+	p->pusher = (struct pusher){&p->cfg,   p->store, p->log,       p->releases,
+				    p->builds, p->slugs, op_add_addon, p};
 	p->tarballs = tarballs_new(&p->pusher);
 	p->promoter = (struct promoter){p->store, p->releases, p->log};
 	if (open_setups(p, err) < 0)

@@ -8,7 +8,7 @@ TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests
               node-llhttp slirp4netns util-linux openssl openssh-client chromium chromium-driver python3-selenium python3-pygit2 python3-dulwich jgit-cli \
               ruby ruby-rails ruby-bundler bundler puma ruby-sqlite3 ruby-pg \
               python3-venv python3-pip python3-flask python3-gunicorn python3-django python3-whitenoise \
-              python3-dj-database-url python3-psycopg2 redis-server \
+              python3-dj-database-url python3-psycopg2 redis-server memcached \
               zsh fish zbar-tools man-db
 # A node of the machine's own is as good as Debian's, whose packages would conflict with it.
 TEST_DEPS  += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)

@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-#define OPTIONS 64
+#define OPTIONS	     64
+#define OPTION_BYTES 4096
 
 /* --- create --- */
 
@@ -75,19 +76,43 @@ static int write_create(struct tx *tx, void *arg, struct err *err)
 			  err);
 }
 
+/* Options are texts; clients send true for "--key" alone, and may send numbers. */
+static json_t *option_text(const json_t *v)
+{
+	if (json_is_string(v))
+		return json_incref((json_t *)(uintptr_t)v);
+	if (json_is_boolean(v))
+		return json_string(json_is_true(v) ? "true" : "false");
+	if (json_is_integer(v)) {
+		char text[32];
+
+		snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
+		return json_string(text);
+	}
+	return NULL;
+}
+
 static int read_options(const json_t *options, char **out, struct err *err)
 {
+	AUTO(json_decref) json_t *texts = json_object();
 	const char *key;
 	json_t *v;
 
 	if (json_object_size(options) > OPTIONS)
 		return err_set(err, ERR_INVALID_PARAMS, "An add-on has at most %d options.",
 			       OPTIONS);
-	json_object_foreach(
-		(json_t *)(uintptr_t)options, key,
-		v) if (!json_is_string(v)) return err_set(err, ERR_INVALID_PARAMS,
-							  "Option %.60s must be a text.", key);
-	*out = options ? json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS) : xstrdup("{}");
+	json_object_foreach((json_t *)(uintptr_t)options, key, v)
+	{
+		json_t *text = option_text(v);
+
+		if (!text || json_string_length(text) > OPTION_BYTES)
+			return json_decref(text),
+			       err_set(err, ERR_INVALID_PARAMS,
+				       "Option %.60s must be a text of at most %d bytes.", key,
+				       OPTION_BYTES);
+		json_object_set_new(texts, key, text);
+	}
+	*out = json_dumps(texts, JSON_COMPACT | JSON_SORT_KEYS);
 	return 0;
 }
 

@@ -154,7 +154,7 @@ static int read_in_app(struct tx *tx, void *arg, struct err *err)
 			return 0;
 	}
 	if (store_attachment_find(tx, app_id, t->ref, &att, &e) < 0)
-		return err_not_found(err, "add_on");
+		return api_addon_none(err);
 	store_addon_clear(t->row);
 	return store_addon_find(tx, att.addon_id, t->row, err);
 }
@@ -191,7 +191,7 @@ static const struct api_field fields_attachment[] = {
 	{"name", F_LINE, .min = 1, .max = 60},
 	{0},
 };
-static const struct api_field field_option = {NULL, F_STRING, .max = 4096};
+static const struct api_field field_option = {NULL, F_ANY};
 const struct api_field api_fields_addon_create[] = {
 	{"plan", F_REF, F_REQUIRED, .text = "SERVICE:PLAN, or SERVICE for its default"},
 	{"attachment", F_OBJECT, .of = fields_attachment},
@@ -470,7 +470,5 @@ int api_addons_resolve(struct api_req *q, struct err *err)
 	json_decref(t.list);
 	if (rc < 0)
 		return -1;
-	err_set(err, ERR_NOT_FOUND, "Couldn't find that add on.");
-	err->resource = "add_on";
-	return -1;
+	return api_addon_none(err);
 }

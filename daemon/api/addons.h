@@ -13,8 +13,9 @@ json_t *api_attachment_json(struct api_req *q, struct tx *tx, const struct store
  * has it attached can be seen. */
 int api_addon_access(struct api_req *q, struct tx *tx, const struct store_addon *a, unsigned *perms,
 		     struct err *err);
-/* By id or name; NOT_FOUND when the caller may not see it, FORBIDDEN when need is missing on its
- * app. q->app becomes that app. In a transaction of its own. */
+int api_addon_none(struct err *err); /* NOT_FOUND, as clients know it */
+/* By id, name or APP::ATTACHMENT; NOT_FOUND when the caller may not see it, FORBIDDEN when need is
+ * missing on its app. q->app becomes that app. In a transaction of its own. */
 int api_addon_get(struct api_req *q, const char *ref, unsigned need, struct store_addon *out,
 		  struct err *err);
 /* Whether the caller may see the app. Inside a transaction. */

@@ -297,17 +297,41 @@ struct get {
 	struct store_addon *out;
 };
 
+/* APP::ATTACHMENT, of an app that the caller sees. */
+static int by_attachment(struct get *g, struct tx *tx, const char *mark, struct err *err)
+{
+	AUTO(auto_str) char *name = xstrndup(g->ref, (size_t)(mark - g->ref));
+	AUTO(store_app_clear) struct store_app app = {0};
+	AUTO(store_attachment_clear) struct store_attachment t = {0};
+
+	if (store_app_find(tx, name, &app, err) < 0 || !api_app_seen(g->q, tx, app.id) ||
+	    store_attachment_find(tx, app.id, mark + 2, &t, err) < 0)
+		return -1;
+	return store_addon_find(tx, t.addon_id, g->out, err);
+}
+
+int api_addon_none(struct err *err)
+{
+	err_set(err, ERR_NOT_FOUND, "Couldn't find that add on.");
+	err->resource = "add_on";
+	return -1;
+}
+
 static int read_addon(struct tx *tx, void *arg, struct err *err)
 {
 	struct get *g = arg;
+	const char *mark = strstr(g->ref, "::");
 	unsigned perms;
+	struct err none = {0};
 
 	store_addon_clear(g->out);
-	if (store_addon_find(tx, g->ref, g->out, err) < 0 ||
-	    api_addon_access(g->q, tx, g->out, &perms, err) < 0)
+	if ((mark ? by_attachment(g, tx, mark, &none)
+		  : store_addon_find(tx, g->ref, g->out, &none)) < 0)
+		return api_addon_none(err);
+	if (api_addon_access(g->q, tx, g->out, &perms, err) < 0)
 		return -1;
 	if (!perms || !g->out->app_id[0])
-		return err_not_found(err, "add_on");
+		return api_addon_none(err);
 	/* view by way of another app is no right on the one that owns it */
 	if (g->need > STORE_VIEW && !(perms & g->need))
 		return err_set(err, ERR_FORBIDDEN, "You do not have that permission on %s.",

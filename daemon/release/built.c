@@ -4,6 +4,7 @@
 #include "daemon/hook/hook.h"
 #include "daemon/release/built.h"
 #include "daemon/core/xlog.h"
+#include "daemon/store/addon.h"
 #include "daemon/store/app.h"
 #include "daemon/store/pipeline.h"
 #include "daemon/store/release.h"
@@ -468,12 +469,71 @@ static void wait_release(struct both *b, const struct release_out *out, const ch
 	     out->version, out->version);
 }
 
+/* --- add-ons that a buildpack asks for, first deploy only --- */
+
+struct asked {
+	const char *app_id;
+	struct store_attachments has;
+};
+
+static int read_attached(struct tx *tx, void *arg, struct err *err)
+{
+	struct asked *a = arg;
+
+	return store_attachments_list(tx, a->app_id, NULL, &a->has, err);
+}
+
+static bool has_service(const struct store_attachments *l, const char *plan)
+{
+	size_t n = strcspn(plan, ":");
+
+	for (int i = 0; i < l->n; i++)
+		if (strlen(l->v[i].service) == n && memcmp(l->v[i].service, plan, n) == 0)
+			return true;
+	return false;
+}
+
+static void add_one(struct both *b, const char *plan)
+{
+	struct built *t = b->t;
+	const struct pusher *ps = t->ps;
+	struct err err = {0};
+
+	if (!ps->cfg->addon_from_buildpacks || !ps->add_addon) {
+		tell(b,
+		     "       The buildpack suggests the add-on %.100s: paasctl addons:create "
+		     "%.100s -a "
+		     "%s\n",
+		     plan, plan, t->app_name);
+		return;
+	}
+	tell(b, "-----> Adding %.100s...\n", plan);
+	if (ps->add_addon(ps->add_addon_arg, t->app_id, t->user_id, t->user_email, plan, &err) < 0)
+		tell(b, " !     Could not add it: %s\n", err.msg);
+}
+
+/* None of them is worth failing a deploy for. */
+static void add_addons(struct both *b)
+{
+	struct asked a = {.app_id = b->t->app_id};
+	struct err none = {0};
+	char **plans = b->t->res.addons;
+
+	if (!plans || !*plans || store_read(b->t->ps->store, read_attached, &a, &none) < 0)
+		return;
+	for (; *plans; plans++)
+		if (!has_service(&a.has, *plans))
+			add_one(b, *plans);
+	store_attachments_clear(&a.has);
+}
+
 static int launch(struct both *b, struct err *err)
 {
 	struct built *t = b->t;
 	struct release_out out;
 	char url[300];
 
+	add_addons(b);
 	tell(b, "-----> Launching...\n");
 	if (built_release_again(t, &out, err) < 0) {
 		tell(b, " !     Release failed: %s\n", err->msg);

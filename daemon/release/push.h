@@ -14,6 +14,10 @@ struct pusher { /* all borrowed */
 	struct releases *releases;
 	struct builds *builds;
 	struct slugs *slugs;
+	/* Makes an add-on, blocking; NULL: there are none. For those that a buildpack asks for. */
+	int (*add_addon)(void *arg, const char *app_id, const char *user_id, const char *user_email,
+			 const char *plan, struct err *err);
+	void *add_addon_arg;
 };
 
 /* arg = struct pusher */

@@ -3,9 +3,8 @@ left over, clear errors; config vars that belong to attachments; who may what.""
 import json
 import os
 import shutil
-import stat
 import subprocess
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,12 +35,15 @@ HERE = %r
 told = json.load(sys.stdin)
 verb, addon = told['verb'], told['addon']
 with open(HERE + '/MODE') as f:
-    how = json.load(f).get(verb, 'ok')
+    modes = json.load(f)
+    how = modes.get(verb + ' ' + addon['name'], modes.get(verb, 'ok'))
 with open(HERE + '/CALLS', 'a') as f:
     f.write(json.dumps({'how': how, 'env': dict(os.environ), **told}) + '\n')
 print('a line of', verb, file=sys.stderr)
 n = addon['private'].get('n', 0) + 1
 where = HERE + '/there-' + addon['uuid']
+if verb == 'provision' and how in ('garbage', 'nothing', 'wrong'):
+    open(where, 'w').close()
 if how == 'later':
     print(json.dumps({'message': 'the machine is warming up'}))
     sys.exit(75)
@@ -133,7 +135,7 @@ def paas(here):
     # memcached from the checkout, as a sysadmin would copy it
     shutil.copytree(os.path.join(ROOT, 'addons', 'memcached'), here + '/services/memcached')
     p = Platform(ROOT, '--set', f'addons_dir={here}/services,{here}/none', '--set', f'addon.settings_dir={here}/settings',
-                 '--set', 'addon.retry=1', '--set', 'addon.provision_timeout=4')
+                 '--set', 'addon.retry=1', '--set', 'addon.from_buildpacks=true', '--set', 'build.allow_local_buildpacks=true', '--set', 'addon.provision_timeout=4')
     try:
         p.start()
         p.write_netrc(p.home, p.token)
@@ -212,10 +214,10 @@ def test_services_and_plans(c):
 
 def test_life_of_an_addon(paas, c, fake, app):
     """Made, used, changed, rotated, rolled back, destroyed: each change is a release, release phase for new ones only."""
-    a = c('POST', f'/apps/{app}/addons', {'plan': {'name': 'fake-too:mini'}, 'attachment': {}, 'config': {'k': 'v'}}, want=201).json
+    a = c('POST', f'/apps/{app}/addons', {'plan': {'name': 'fake-too:mini'}, 'attachment': {}, 'config': {'k': 'v', 'deep': True, 'n': 5}}, want=201).json
     assert a['state'] == 'provisioned' and a['config_vars'] == ['FAKE_URL'] and a['provision_message'] == 'provision is done'
     told = fake.calls('provision')[-1]
-    assert told['addon']['options'] == {'k': 'v'} and told['addon']['app']['name'] == app and told['addon']['limits'] == {'size': 1}
+    assert told['addon']['options'] == {'k': 'v', 'deep': 'true', 'n': '5'} and told['addon']['app']['name'] == app and told['addon']['limits'] == {'size': 1}
     assert told['settings'] == {'secret': 'of the administrator'} and set(told['env']) == {'PATH', 'LANG', 'HOME', 'ADDON_VERB', 'LC_CTYPE'} - {'LC_CTYPE'} | (set(told['env']) & {'LC_CTYPE'})
     assert config(c, app)['FAKE_URL'] == 'fake://own:1@h/1'
     r = settled(c, app)
@@ -278,6 +280,7 @@ def test_attachments(paas, c, fake):
     for ref in (t['id'], 'CACHE', 'CACHE_URL'):
         assert c('GET', f'/apps/{two}/addon-attachments/{ref}', want=200).json == t
     assert c('GET', f'/addon-attachments/{t["id"]}', want=200).json == t
+    assert c('GET', f'/addons/{two}::CACHE', want=200).json['name'] == 'db-a'
     assert t in c('GET', '/addon-attachments', want=200).json
     assert [x['app']['name'] for x in c('GET', '/addons/db-a/addon-attachments', want=200).json] == [two, one]
     assert [x['name'] for x in c('GET', f'/apps/{two}/addon-attachments', want=200).json] == ['CACHE']
@@ -340,7 +343,7 @@ def test_two_apps_in_one_name_space_and_limits(c, fake):
     other = bare(c, 'lim-two')
     assert 'another app' in c('POST', '/addon-attachments', {'addon': 'only', 'app': other}, want=422).message
     assert 'already taken' in c('POST', f'/apps/{other}/addons', {'plan': 'single', 'name': 'only'}, want=422).message
-    for bad in ({}, {'plan': ''}, {'plan': 5}, {'plan': 'fake', 'name': '-x'}, {'plan': 'fake', 'config': {'a': 1}},
+    for bad in ({}, {'plan': ''}, {'plan': 5}, {'plan': 'fake', 'name': '-x'}, {'plan': 'fake', 'config': {'a': [1]}},
                 {'plan': 'fake', 'attachment': {'name': 'a b'}}, {'plan': 'fake', 'attachment': {'colour': 'x'}}, {'plan': 'fake', 'x': 1}):
         c('POST', f'/apps/{app}/addons', bad, want=422)
     a = c('POST', f'/apps/{app}/addons', {'plan': 'nosuch'}, want=404)
@@ -385,38 +388,38 @@ def test_who_may_what(paas, c, fake):
         c('DELETE', f'/apps/{a}', want=200)
 
 
-def left_clean(c, fake, app):
-    assert c('GET', f'/apps/{app}/addons', want=200).json == [] and c('GET', f'/apps/{app}/addon-attachments', want=200).json == []
-    assert config(c, app) == {} and not [d for d in releases(c, app) if 'ttach' in d]
+def test_providers_that_do_not_provide(c, fake):
+    """All at once, as each is tried a few times with waits between."""
+    cases = {'refuse': (422, 'no more of these today', 1), 'garbage': (503, 'not JSON', 3),
+             'nothing': (503, 'its config is no object', 3), 'wrong': (503, 'which the manifest does not name', 3),
+             'later': (503, 'not done within 4 seconds; it said: the machine is warming up', None)}
+    fake.mode(**{f'provision bad-{how}': how for how in cases})
+    with ThreadPoolExecutor() as pool:
+        def make(how):
+            mine = c.with_token(c.token)
+            bare(mine, f'bad-{how}')
+            return mine.send('POST', f'/apps/bad-{how}/addons', {'plan': 'fake', 'name': f'bad-{how}'})
+        answers = dict(zip(cases, pool.map(make, cases)))
+    for how, (status, why, calls) in cases.items():
+        app, a = f'bad-{how}', answers[how]
+        assert a.status == status and why in a.data.decode(), (how, a)
+        assert calls is None or len([x for x in fake.calls('provision') if x['how'] == how]) == calls
+        assert c('GET', f'/apps/{app}/addons', want=200).json == [] and c('GET', f'/apps/{app}/addon-attachments', want=200).json == []
+        assert config(c, app) == {} and not [d for d in releases(c, app) if 'ttach' in d]
     wait_for('the provider to be rid of all', lambda: fake.there() == set(), 15)
-
-
-@pytest.mark.parametrize('how, status, why, calls', [
-    ('refuse', 422, 'no more of these today', 1),
-    ('garbage', 503, 'not JSON', 3),
-    ('nothing', 503, 'its config is no object', 3),
-    ('wrong', 503, 'which the manifest does not name', 3),
-    ('later', 503, 'not done within 4 seconds; it said: the machine is warming up', None),
-])
-def test_a_provider_that_does_not_provide(c, fake, how, status, why, calls):
-    app = bare(c, f'bad-{how}')
-    fake.mode(provision=how)
-    before = len(fake.calls('provision'))
-    a = c.send('POST', f'/apps/{app}/addons', {'plan': 'fake', 'name': f'bad-{how}-one'})
-    assert a.status == status and why in a.data.decode(), a
-    assert calls is None or len(fake.calls('provision')) - before == calls
-    left_clean(c, fake, app)
+    # whoever asks later learns why; of the refusal nothing is left: the name is free at once
+    assert c('GET', '/addons/bad-garbage', want=200).json['task']['failure'] == 'fake: provision answered something that is not JSON'
     fake.mode()
-    if how == 'refuse':  # nothing is left: the name is free at once
-        c('POST', f'/apps/{app}/addons', {'plan': 'fake', 'name': f'bad-{how}-one'}, want=201)
-    c('DELETE', f'/apps/{app}', want=200)
+    c('POST', '/apps/bad-refuse/addons', {'plan': 'fake', 'name': 'bad-refuse'}, want=201)
+    for how in cases:
+        c('DELETE', f'/apps/bad-{how}', want=200)
 
 
 def test_faults_of_change_and_rotation_leave_it_as_it_was(c, fake):
     app = bare(c, 'bad-change')
     c('POST', f'/apps/{app}/addons', {'plan': 'fake', 'name': 'steady'}, want=201)
     was = config(c, app)
-    for how, status in (('refuse', 422), ('garbage', 503)):
+    for how, status in (('refuse', 422),):
         fake.mode(change=how)
         a = c.send('PATCH', f'/apps/{app}/addons/steady', {'plan': 'fake:maxi'})
         assert a.status == status
@@ -492,6 +495,29 @@ def test_two_at_once_and_kill(paas, c, fake):
     c('DELETE', f'/apps/{apps[1]}', want=200)
 
 
+def test_a_buildpack_asks_for_addons(paas, c, fake, tmp_path_factory):
+    """bin/release's addons, on the first deploy; one that cannot be had does not fail it."""
+    top = tmp_path_factory.mktemp('asks')
+    pack, code = top / 'pack', top / 'code'
+    (pack / 'bin').mkdir(parents=True)
+    code.mkdir()
+    for name, text in (('detect', 'echo Asks'), ('compile', 'true'),
+                       ('release', "printf 'addons: [fake:maxi, nosuch]\\nconfig_vars: {FAKE_URL: of-the-buildpack}\\n'")):
+        (pack / 'bin' / name).write_text(f'#!/bin/sh\n{text}\n')
+        (pack / 'bin' / name).chmod(0o755)
+    bare(c, 'asks')
+    c('PUT', '/apps/asks/buildpack-installations', {'updates': [{'buildpack': str(pack)}]}, want=200)
+    (code / 'Procfile').write_text('worker: sleep 60\n')
+    paas.git('init', '-q', '-b', 'main', cwd=code)
+    paas.commit(str(code))
+    said = paas.git('push', f'{paas.url}/asks.git', 'main', cwd=code, token=c.token).stderr
+    assert 'Adding fake:maxi' in said and 'Could not add it: ' in said and '"nosuch"' in said, said
+    assert config(c, 'asks') == {'FAKE_URL': 'fake://own:1@h/2'}
+    assert [d.split()[0] for d in releases(c, 'asks')[:2]] == ['Deploy', 'Attach']
+    c('DELETE', '/apps/asks', want=200)
+    wait_for('the provider to be rid of all', lambda: fake.there() == set())
+
+
 def test_memcached(paas, c, app):
     """The worked example: a process of its own for each add-on, which the app reaches; restarts; another plan."""
     a = c('POST', f'/apps/{app}/addons', {'plan': 'memcached', 'name': 'the-cache'}, want=201).json
@@ -526,6 +552,38 @@ def test_webhooks_and_no_pending(c, fake):
                     ('addon-attachment', 'create'), ('addon-attachment', 'destroy')}
     assert all(e['data']['name'] in ('told-of', 'FAKE') for e in events) and 'fake://' not in json.dumps(events)
     c('DELETE', f'/apps/{app}', want=200)
+
+
+def test_paasctl(paas, c, fake):
+    def ctl(*args, check=True):
+        return paas.ctl(*args, token=c.token, check=check)
+    ctl('apps:create', 'by-ctl', '--addons', 'fake', '--no-remote')
+    assert 'fake:mini' in ctl('apps:info', '-a', 'by-ctl').stdout
+    bare(c, 'by-ctl-two')
+    assert 'memcached' in ctl('addons:services').stdout and 'size=2' in ctl('addons:plans', 'fake').stdout
+    r = ctl('addons:create', 'fake:maxi', '--as', 'SECOND', '--name', 'ctl-db', '--wait', '-a', 'by-ctl', '--', '--colour', 'red', '--deep')
+    assert 'Created ctl-db as SECOND_URL' in r.stdout and '$5/month' in r.stderr
+    assert fake.calls('provision')[-1]['addon']['options'] == {'colour': 'red', 'deep': 'true'}
+    r = ctl('addons:create', 'fake', '--as', 'SECOND', '-a', 'by-ctl', '--confirm', 'wrong', check=False)
+    assert r.returncode == 5 and 'overwrite' in r.stderr
+    info = ctl('addons:info', 'SECOND', '-a', 'by-ctl').stdout
+    assert '=== ctl-db' in info and 'SECOND_URL' in info and 'size=2' in info
+    assert 'as CACHE (CACHE_URL)' in ctl('addons:attach', 'ctl-db', '--as', 'CACHE', '-a', 'by-ctl-two').stderr
+    listed = ctl('addons', '-a', 'by-ctl').stdout
+    assert 'by-ctl-two::CACHE' in listed and 'ctl-db' in listed and 'ctl-db' in ctl('addons', '--all').stdout
+    ctl('addons:upgrade', 'ctl-db', 'mini')
+    assert ctl('addons:info', 'nosuch', check=False).returncode == 4
+    r = ctl('addons:destroy', 'ctl-db', '-a', 'by-ctl', '--confirm', 'by-ctl', check=False)
+    assert r.returncode == 2 and '--force' in r.stderr
+    ctl('addons:rename', 'ctl-db', 'ctl-new')
+    ctl('addons:wait', 'ctl-new')
+    ctl('addons:detach', 'CACHE', '-a', 'by-ctl-two')
+    assert ctl('addons:docs', 'memcached', '--show-url').stdout.strip() == 'https://docs.memcached.org/'
+    assert ctl('addons:open', 'ctl-new', '--show-url', check=False).returncode == 4
+    ctl('addons:destroy', 'ctl-new', '-a', 'by-ctl', '--confirm', 'by-ctl')
+    for a in ('by-ctl', 'by-ctl-two'):
+        c('DELETE', f'/apps/{a}', want=200)
+    wait_for('the provider to be rid of all', lambda: fake.there() == set())
 
 
 def test_every_route_of_addons_has_answered(c, request):

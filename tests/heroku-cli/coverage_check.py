@@ -21,7 +21,7 @@ from heroku_cli import SEEN, VERSION, manifest  # noqa: E402
 FORMS_AT_LEAST = 120
 DOC = os.path.join(ROOT, 'docs', 'heroku-cli.md')
 
-ADDONS = 'needs add-ons, which this platform does not have yet'
+DATA = 'needs commands of databases, which this platform does not have yet'
 REVIEWS = 'needs review apps and CI, which this platform does not have yet'
 TEAMS = 'needs teams: here people work together as collaborators of apps'
 VENDOR = 'asks a server of the vendor whose name is fixed in the CLI'
@@ -29,7 +29,7 @@ REGISTRY = "fetches programs from the vendor or the npm registry; nothing of the
 
 # Patterns of command ids: the reason. `!` takes back what an earlier pattern took.
 CANNOT = [
-    (ADDONS, ['addons:*', '!addons:services', 'pg:*', 'data:*', 'redis:*']),
+    (DATA, ['pg:*', 'data:*', 'redis:*']),
     (REVIEWS, ['reviewapps:*', 'ci', 'ci:*']),
     (TEAMS, ['members', 'members:*', 'orgs:open', 'access:update', 'apps:join', 'apps:lock', 'apps:unlock']),
     ('needs private spaces, which this platform does not have', ['spaces', 'spaces:*']),
@@ -85,7 +85,7 @@ def docs():
     out.append('| | |\n|---|---|')
     for topic, names in topics.items():
         out.append(f'| {topic} | {", ".join(f"`{n}`" for n in names)} |')
-    out.append('\n`addons`, `addons:services`, `clients`, `teams`, `orgs` and `telemetry` answer that there are none.\n')
+    out.append('\n`clients`, `teams`, `orgs` and `telemetry` answer that there are none.\n')
     out.append('## Commands that cannot work\n\nThey say so and change nothing.\n\n| command | why |\n|---|---|')
     for reason, patterns in CANNOT:
         names = [f'`{p}`' for p in patterns if not p.startswith('!')]

@@ -68,16 +68,11 @@ def test_completion(heroku):
 
 
 def test_what_there_is_none_of(heroku):
-    heroku('addons', *A).has('No add-ons for app')
-    heroku('addons', '--all').has('No add-ons')
-    heroku('addons:services')
     heroku('pipelines').has('My Pipelines')
 
 
 @pytest.mark.parametrize('command, says', [
-    (['addons:create', 'nosuch-service', *A], 'This platform has no add-ons'),
-    (['addons:plans', 'nothing'], "Couldn't find that add-on"),
-    (['addons:info', 'nothing', *A], "Couldn't find that add-on"), (['pg:psql', *A], f'{APP} has no databases'),
+    (['pg:psql', *A], f'{APP} has no databases'),
     (['pipelines:info', 'nothing'], 'Pipeline not found'), (['ci', '-p', 'nothing'], 'Pipeline not found'),
     (['reviewapps:enable', '-p', 'nothing'], "Couldn't find that pipeline"),
     (['spaces'], 'You do not have access to any spaces'), (['spaces:info', '-s', 'x'], "Couldn't find that space"),

@@ -1,0 +1,85 @@
+"""addons: with a service of a few lines of shell."""
+import pytest
+
+from heroku_cli import ROOT, Heroku
+from platform_under_test import Platform
+
+APP, OTHER = 'addon-app', 'addon-other'
+A = ['-a', APP]
+
+MANIFEST = '''name: shelf
+aliases: [bookshelf]
+human_name: A shelf
+docs_url: https://docs.example.com/shelf
+web_url: https://shelf.example.com/
+prefix: SHELF
+config_vars: [URL]
+plans: [{name: mini}, {name: maxi, price: 500}]
+abilities: [change, credentials]
+'''
+
+
+@pytest.fixture(scope='module')
+def paas(tmp_path_factory):
+    top = tmp_path_factory.mktemp('addons')
+    bin = top / 'shelf' / 'bin'
+    bin.mkdir(parents=True)
+    (top / 'shelf' / 'addon.yml').write_text(MANIFEST)
+    # the first call of each add-on says: not yet
+    for verb, text in (('provision', 'in=$(cat); case $in in *slow-one*) if mkdir %s/asked 2>/dev/null; then echo "{}"; exit 75; fi;; esac\n' % top +
+                        'echo \'{"config": {"URL": "shelf://one"}, "message": "Your shelf is empty"}\''),
+                       ('change', 'cat >/dev/null; echo \'{"message": "More boards"}\''),
+                       ('credentials', 'cat >/dev/null; echo \'{"config": {"URL": "shelf://reader"}}\''),
+                       ('deprovision', 'cat >/dev/null')):
+        (bin / verb).write_text(f'#!/bin/sh\n{text}\n')
+        (bin / verb).chmod(0o755)
+    p = Platform(ROOT, '--set', f'addons_dir={top}', '--set', 'addon.retry=2')
+    try:
+        p.start()
+        yield p
+    finally:
+        p.close()
+
+
+@pytest.fixture(scope='module')
+def heroku(paas):
+    for name in (APP, OTHER):
+        assert paas.api('POST', '/apps', {'name': name})[0] == 201
+    return Heroku(paas)
+
+
+def test_what_there_is(heroku):
+    heroku('addons', *A).has('No add-ons for app')
+    heroku('addons:services').has('shelf')
+    heroku('addons:plans', 'bookshelf').has('shelf:mini', 'free', 'shelf:maxi', '$5')
+    heroku('addons:docs', 'shelf', '--show-url').has('https://')
+    heroku('addons:create', 'nothing', *A, code=None).has("Couldn't find")
+
+
+def test_a_life(heroku):
+    r = heroku('addons:create', 'shelf:mini', '--name', 'my-shelf', *A, '--', '--boards', '5', '--deep')
+    r.has('Created my-shelf as SHELF_URL', 'free')
+    heroku('config:set', 'SHELF_URL=x', *A, code=2).has('SHELF_URL', 'my-shelf')
+    heroku('addons', *A).has('my-shelf', 'mini', 'free')
+    heroku('addons:open', 'SHELF', '--show-url', *A).has('https://shelf.example.com/')
+    heroku('addons:upgrade', 'my-shelf', 'shelf:maxi', *A).has('done')
+    heroku('addons:info', 'SHELF', *A).has('=== my-shelf', 'shelf:maxi')
+    heroku('addons:rename', 'my-shelf', 'our-shelf').has('our-shelf')
+    heroku('addons:attach', 'our-shelf', '--as', 'LENT', '-a', OTHER).has('Attaching our-shelf', 'done', 'v')
+    assert heroku('addons', '--json', '-a', OTHER).json[0]['plan']['name'] == 'shelf:maxi'
+    heroku('addons:destroy', 'our-shelf', '--confirm', APP, *A, code=1).has(OTHER)
+    heroku('addons:detach', 'LENT', '-a', OTHER).has('Detaching LENT', 'done')
+    heroku('addons:attach', f'{APP}::SHELF', '--credential', 'nobody', '-a', OTHER, code=None).has('nobody')
+    heroku('addons:destroy', 'our-shelf', '--force', '--confirm', APP, *A).has('done')
+    heroku('addons', '--all').has('No add-ons')
+    heroku('releases', *A).has('Detach SHELF (@ref:our-shelf)', 'Attach SHELF (@ref:my-shelf)')
+
+
+def test_waiting_and_names_that_are_taken(heroku):
+    heroku('addons:create', 'shelf', '--as', 'BOOKS', *A)
+    heroku('addons:create', 'shelf', '--as', 'BOOKS', *A, code=None).has('BOOKS')
+    heroku('addons:create', 'shelf', '--name', 'slow-one', '--wait', *A).has('slow-one')
+    heroku('addons:wait', *A)
+    heroku('addons:info', 'shelf', *A, code=None).has('Ambiguous identifier')
+    heroku('apps:create', 'addon-third', '--addons', 'shelf,shelf:maxi', '--no-remote').has('done')
+    heroku('apps:info', '-a', 'addon-third').has('Addons', 'shelf:maxi', 'shelf:mini')
