@@ -649,5 +649,33 @@ const struct cli_cmd cli_cmds_pipelines[] = {
 	 .opts = OPTS(OF_PIPELINE, CONFIG_STAGE),
 	 .run = cmd_config_unset,
 	 .examples = "pipelines:config:unset S3_BUCKET -p my-pipeline"},
+	{.name = "pipelines:connect",
+	 .help = "connect a pipeline to a repository at GitHub, GitLab, Gitea or Forgejo",
+	 .more = "The token is asked for, or read from standard input, or from "
+		 "PAASCTL_PROVIDER_TOKEN. It needs to read the repository, and to write statuses, "
+		 "comments and webhooks. The webhook is made where the token may; else its address "
+		 "and secret are shown once.",
+	 .args = ARGS({"REPOSITORY", COMPLETE_NONE, "OWNER/NAME", true, false}),
+	 .opts = OPTS(OF_PIPELINE,
+		      VALUE(0, "provider", "PROVIDER", NONE,
+			    "github (the default), gitlab, gitea or forgejo"),
+		      VALUE(0, "url", "URL", NONE, "address of your own server"),
+		      VALUE(0, "token", "-", NONE, "- reads the token from standard input"),
+		      SWITCH(0, "no-token", "a public repository, read only"),
+		      VALUE(0, "deploy-key", "FILE", NONE,
+			    "private SSH key to fetch with, instead of the token")),
+	 .run = cli_pipelines_connect,
+	 .examples = "pipelines:connect acme/shop -p shop\npipelines:connect acme/shop -p shop "
+		     "--provider gitea --url https://git.example.com --token - <token.txt"},
+	{.name = "pipelines:disconnect",
+	 .help = "disconnect a pipeline from its repository",
+	 .opts = OPTS(OF_PIPELINE),
+	 .run = cli_pipelines_disconnect,
+	 .examples = "pipelines:disconnect -p shop"},
+	{.name = "pipelines:repo",
+	 .help = "show the repository that a pipeline is connected to",
+	 .opts = OPTS(OF_PIPELINE, SWITCH(0, "look", "look now for what webhooks did not tell")),
+	 .run = cli_pipelines_repo,
+	 .examples = "pipelines:repo -p shop\npipelines:repo -p shop --look"},
 	{0},
 };

@@ -45,6 +45,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(releases, "versions of an app")                        \
 	X(builds, "how code becomes a release")                  \
 	X(pipelines, "from staging to production")               \
+	X(autodeploy, "branches that deploy themselves")         \
 	X(buildpacks, "what builds the code")                    \
 	X(domains, "host names of an app")                       \
 	X(certs, "certificates of an app")                       \

@@ -13,4 +13,9 @@ int cli_apps_by_id(struct cli *c, const json_t *ids, json_t **out, struct err *e
 int cli_pipelines_promote(struct cli *c, struct err *err);
 int cli_pipelines_diff(struct cli *c, struct err *err);
 
+/* cmd_repos.c */
+int cli_pipelines_connect(struct cli *c, struct err *err);
+int cli_pipelines_disconnect(struct cli *c, struct err *err);
+int cli_pipelines_repo(struct cli *c, struct err *err);
+
 #endif

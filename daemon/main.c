@@ -9,6 +9,8 @@
 #include "daemon/cron/cron.h"
 #include "daemon/dev.h"
 #include "daemon/pipeline/pipeline.h"
+#include "daemon/provider/provider.h"
+#include "daemon/release/autodeploy.h"
 #include "daemon/release/push.h"
 #include "daemon/release/tarballs.h"
 #include "daemon/svc/svc.h"
@@ -44,6 +46,8 @@ struct paasd {
 	struct out *out;
 	struct drains *drains;
 	struct hooks *hooks;
+	struct providers *providers;
+	struct autodeploys *autodeploys;
 	struct api *api;
 	struct http_server *http;
 	struct pusher pusher;
@@ -484,6 +488,9 @@ static int open_modules(struct paasd *p, struct err *err)
 		return -1;
 	p->pusher = (struct pusher){&p->cfg,   p->store, p->log,       p->releases,
 				    p->builds, p->slugs, op_add_addon, p};
+	if (providers_start(&p->cfg, p->out, p->store, &p->providers, err) < 0)
+		return -1;
+	p->autodeploys = autodeploys_new(&p->pusher, p->git, p->providers);
 	p->tarballs = tarballs_new(&p->pusher);
 	p->promoter = (struct promoter){p->store, p->releases, p->log};
 	if (open_setups(p, err) < 0)
@@ -552,6 +559,7 @@ static void begin_stop(struct paasd *p)
 		return;
 	p->stopping = true;
 	setups_stop(p->setups);
+	autodeploys_stop(p->autodeploys);
 	builds_stop(p->builds); /* so that pushes end */
 	addons_stop(p->addons);
 	api_logs_stop(p->api);
@@ -582,6 +590,8 @@ static void open_api(struct paasd *p)
 		.git = p->git,
 		.drains = p->drains,
 		.hooks = p->hooks,
+		.providers = p->providers,
+		.autodeploys = p->autodeploys,
 		.pusher = &p->pusher,
 		.promoter = &p->promoter,
 		.tarballs = p->tarballs,
@@ -639,6 +649,7 @@ static void tidy(void *arg)
 	err = (struct err){0};
 	if (setups_start(p->setups, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not all setups could be taken up\"");
+	providers_run(p->providers); /* what they find goes on from what was taken up */
 	loop_post(p->loop, listen_api, p);
 }
 
@@ -697,6 +708,8 @@ static void close_all(struct paasd *p)
 	thread_join(p->tidier);
 	if (p->http)
 		http_server_free(p->http);
+	providers_stop(p->providers);
+	autodeploys_free(p->autodeploys);
 	git_close(p->git);
 	setups_free(p->setups);
 	api_free(p->api);
@@ -724,6 +737,7 @@ static void close_all(struct paasd *p)
 	logd_stop(p->log);
 	drains_free(p->drains);
 	hooks_free(p->hooks);
+	providers_free(p->providers);
 	out_free(p->out);
 	store_close(p->store);
 	master_key_free(p->key);

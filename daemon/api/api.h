@@ -35,6 +35,8 @@ struct api_deps { /* all borrowed */
 	struct drains *drains;
 	struct hooks *hooks;
 	struct setups *setups;
+	struct providers *providers;
+	struct autodeploys *autodeploys;
 };
 
 struct api;

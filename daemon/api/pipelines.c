@@ -1,5 +1,6 @@
 /* Pipelines: made, renamed, given away; config vars of their stages. */
 #include "daemon/api/pipelines.h"
+#include "daemon/api/repos.h"
 #include "daemon/store/transfer.h"
 #include "proto/limits.h"
 #include "proto/names.h"
@@ -233,8 +234,11 @@ static int destroy_pipeline(struct tx *tx, void *arg, struct err *err)
 int api_pipelines_destroy(struct api_req *q, struct err *err)
 {
 	struct pipelines_tx t = {.q = q, .right = STORE_PIPELINE_OWNER};
-	int rc = store_tx(q->d->store, destroy_pipeline, &t, err);
+	int rc;
 
+	if (store_read(q->d->store, read_pipeline, &t, err) == 0)
+		api_repo_forget(q, t.one.id);
+	rc = store_tx(q->d->store, destroy_pipeline, &t, err);
 	if (rc == 0) {
 		api_audit(q, "pipeline.destroy", "%s", t.one.name);
 		api_ok(q, 200, pipeline_json(&t.one));

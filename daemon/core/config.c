@@ -198,6 +198,10 @@ const struct config_key config_keys[] = {
 	INT("audit.rows", audit_rows, "200000", "rows", 1000, 100000000,
 	    "Newest rows of the audit trail that are kept."),
 
+	INT("providers.interval", providers_period_s, "600", "s", 1, 86400,
+	    "How often repositories at git providers are looked at for what their webhooks did not "
+	    "tell."),
+
 	STR("log.level", log_level, "info", "Least level of the daemon's own log.",
 	    .choices = "debug|info|warn|error"),
 	INT("log.history", log_history_lines, "1500", "lines", 100, 100000,

@@ -39,6 +39,7 @@ struct config {
 	char *addon_settings_dir; /* administrator's settings of services */
 	int64_t addon_provision_timeout_s, addon_retry_s;
 	bool addon_from_buildpacks;
+	int64_t providers_period_s;
 };
 
 struct config_key {

@@ -67,4 +67,17 @@ int git_export(const char *repo_dir, const char *quarantine_dir, const char *com
 	       const char *dir, const struct config *cfg, void (*say)(const char *line, void *arg),
 	       void *say_arg, struct err *err);
 
+/* --- commits of another repository of this host, instead of a push ---
+ * The objects of commit come out of `from` (a bare repository that allows fetching by id); repo
+ * (PATH_MAX) gets the app's, where they are safe from clean-ups until git_import_end, and after it
+ * by the ref. -1: nothing is owed. Blocking; any thread but a loop. */
+int git_import_begin(struct git *g, const char *app_id, const char *from, const char *commit,
+		     char *repo, struct err *err);
+/* Whatever it was before; why is for the reflog. */
+int git_import_ref(struct git *g, const char *app_id, const char *ref, const char *commit,
+		   const char *why, struct err *err);
+void git_import_end(struct git *g, const char *app_id);
+/* The branch that a clone of it checks out: refs/heads/main unless it was changed. */
+int git_head_ref(const char *repo, char ref[256], struct err *err);
+
 #endif

@@ -67,8 +67,7 @@ bool pj_is(const json_t *o, const char *path, const char *text)
 	return v && strcmp(v, text) == 0;
 }
 
-/* At most max bytes, whole characters. */
-static char *cut(const char *v, size_t max)
+char *provider_cut(const char *v, size_t max)
 {
 	size_t n = strnlen(v, max + 1);
 
@@ -82,7 +81,7 @@ char *pj_dup(const json_t *o, const char *path)
 {
 	const char *v = pj_text(o, path);
 
-	return v ? cut(v, LIM_PROVIDER_TEXT) : NULL;
+	return v ? provider_cut(v, LIM_PROVIDER_TEXT) : NULL;
 }
 
 /* SHA-1, or SHA-256 where a server has such repositories. */
@@ -104,7 +103,8 @@ char *pj_branch_of_ref(const json_t *o, const char *path)
 {
 	const char *v = pj_text(o, path);
 
-	return v && strncmp(v, "refs/heads/", 11) == 0 ? cut(v + 11, LIM_GIT_REF_NAME) : NULL;
+	return v && strncmp(v, "refs/heads/", 11) == 0 ? provider_cut(v + 11, LIM_GIT_REF_NAME)
+						       : NULL;
 }
 
 void pj_id(const json_t *o, const char *path, char out[64])
@@ -240,7 +240,7 @@ static char *fork_of(const json_t *pr)
 
 	if (!head)
 		return xstrdup("");
-	return base && strcasecmp(head, base) == 0 ? NULL : cut(head, LIM_PROVIDER_TEXT);
+	return base && strcasecmp(head, base) == 0 ? NULL : provider_cut(head, LIM_PROVIDER_TEXT);
 }
 
 void provider_pull_read(const json_t *pr, struct provider_pull *out)

@@ -19,6 +19,7 @@ int64_t pj_int(const json_t *o, const char *path);	/* 0 when it is no integer */
 bool pj_true(const json_t *o, const char *path);
 bool pj_is(const json_t *o, const char *path, const char *text);
 char *pj_dup(const json_t *o, const char *path); /* cut at 1000 bytes; NULL when not there */
+char *provider_cut(const char *v, size_t max);	 /* at most max bytes, whole characters; owned */
 /* A commit's id, or NULL when it is none or all zeros. */
 char *pj_sha(const json_t *o, const char *path);
 /* What comes after refs/heads/, or NULL. */

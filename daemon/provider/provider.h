@@ -24,15 +24,20 @@ struct provider_ops {
 	/* A pull request as it is now: after a webhook about it. */
 	int (*pull)(void *arg, const struct store_repo *r, const struct provider_pull *p,
 		    struct err *err);
-	/* All open ones; others are closed. On the timer, after a start, and when asked for. */
+	/* All open ones: on the timer, after a start, and when asked for. One that is not among
+	 * them is closed, or was passed over as the list moved between two pages: before it is
+	 * given up, provider_pull_get. */
 	int (*pulls)(void *arg, const struct store_repo *r, const struct provider_pulls *open,
 		     struct err *err);
 	/* A branch has moved to sha (NULL = it is gone). */
 	int (*branch)(void *arg, const struct store_repo *r, const char *branch, const char *sha,
 		      struct err *err);
-	/* The checks of a commit have moved. */
+	/* The checks of a commit have moved; wanted: does it wait for them? */
 	int (*checks)(void *arg, const struct store_repo *r, const char *sha, enum provider_ci ci,
 		      struct err *err);
+	bool (*checks_wanted)(void *arg, const struct store_repo *r, const char *sha);
+	/* With pulls: time to look at whatever else there is. */
+	int (*timer)(void *arg, const struct store_repo *r, struct err *err);
 };
 
 /* Starts the threads; nothing is handed out before providers_run. */
@@ -86,8 +91,6 @@ int provider_checks(struct providers *p, const struct store_repo *r, const char 
  * path goes to mirror (PATH_MAX) and commit to commit. Heads of forks come through the repository's
  * own refs. cancel_fd readable: CANCELED; -1 = none. NOT_FOUND: no such ref. UNAVAILABLE, TIMEOUT,
  * TOO_LARGE. One fetch of a repository at a time; others wait. */
-int provider_fetch(struct providers *p, const struct store_repo *r, const char *ref, int cancel_fd,
-		   char *mirror, char commit[65], struct err *err);
 int provider_fetch_branch(struct providers *p, const struct store_repo *r, const char *branch,
 			  int cancel_fd, char *mirror, char commit[65], struct err *err);
 int provider_fetch_pull(struct providers *p, const struct store_repo *r, int64_t number,

@@ -448,25 +448,25 @@ void built_web_url(const struct config *cfg, const char *name, char *out, size_t
 			 strcmp(port, "80") ? ":" : "", strcmp(port, "80") ? port : "");
 }
 
-static void wait_release(struct both *b, const struct release_out *out, const char *url)
+static int wait_release(struct both *b, const struct release_out *out, const char *url,
+			struct err *err)
 {
-	struct err err = {0};
-
 	if (out->has_command)
 		tell(b, "Running release command...\n\n");
-	if (release_wait(b->t->ps->releases, out->id, say_both, b, NULL, &err) == 0) {
+	if (release_wait(b->t->ps->releases, out->id, say_both, b, NULL, err) == 0) {
 		tell(b, "%sWaiting for release.... done.\n       %s deployed\n",
 		     out->has_command ? "\n" : "", url);
-		return;
+		return 0;
 	}
-	if (strncmp(err.msg, "Release command", 15) == 0)
-		tell(b, "\n !     Release command failed: %s.\n", err.msg);
+	if (strncmp(err->msg, "Release command", 15) == 0)
+		tell(b, "\n !     Release command failed: %s.\n", err->msg);
 	else
-		tell(b, "\n !     Release v%d failed: %s.\n", out->version, err.msg);
+		tell(b, "\n !     Release v%d failed: %s.\n", out->version, err->msg);
 	tell(b,
 	     " !     v%d was not made current; what was serving before goes on serving.\n"
 	     " !     See `paasctl logs` and `paasctl releases:output v%d`.\n",
 	     out->version, out->version);
+	return -1;
 }
 
 /* --- add-ons that a buildpack asks for, first deploy only --- */
@@ -537,6 +537,7 @@ static int launch(struct both *b, struct err *err)
 	tell(b, "-----> Launching...\n");
 	if (built_release_again(t, &out, err) < 0) {
 		tell(b, " !     Release failed: %s\n", err->msg);
+		xlog_err(XLOG_ERROR, "build", err, "msg=\"no release made\" app=%s", t->app_name);
 		return -1;
 	}
 	built_web_url(t->ps->cfg, t->app_name, url, sizeof url);
@@ -544,19 +545,24 @@ static int launch(struct both *b, struct err *err)
 		tell(b, " !     Release command declared: this new release will not be available "
 			"until the command succeeds.\n");
 	tell(b, "       Released v%d\n", out.version);
-	wait_release(b, &out, url);
-	return 0;
+	return wait_release(b, &out, url, err);
+}
+
+int built_release_live(struct built *t, const struct built_ear *ear, struct err *err)
+{
+	struct both both = {t, ear};
+	int rc = launch(&both, err);
+
+	build_output_end(t->ps->builds, t->build_id);
+	push_collect_slugs(t->ps);
+	return rc;
 }
 
 void built_release(struct built *t, const struct built_ear *ear)
 {
-	struct both both = {t, ear};
-	struct err err = {0};
+	struct err told = {0};
 
-	if (launch(&both, &err) < 0)
-		xlog_err(XLOG_ERROR, "build", &err, "msg=\"no release made\" app=%s", t->app_name);
-	build_output_end(t->ps->builds, t->build_id);
-	push_collect_slugs(t->ps);
+	built_release_live(t, ear, &told);
 }
 
 /* --- undone --- */

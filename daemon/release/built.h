@@ -41,7 +41,9 @@ int built_start(struct pusher *ps, const struct built_new *in, struct built **ou
 /* req: source and the like; the rest is filled in here. The build's end is recorded; -1 with why,
  * which has been told. After 0 built_release or built_undo must follow. */
 int built_run(struct built *t, struct build_req *req, struct err *err);
-/* Releases it and waits until that is live or has failed; ends the output. */
+/* Releases it and waits until that is live (0) or has failed (-1 with why); ends the output. */
+int built_release_live(struct built *t, const struct built_ear *ear, struct err *err);
+/* The same, for whom the ear has heard enough. */
 void built_release(struct built *t, const struct built_ear *ear);
 /* Gives up what the build made. */
 void built_undo(struct built *t, const char *why);

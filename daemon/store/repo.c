@@ -124,25 +124,6 @@ int store_repos_all(struct tx *tx, struct store_repos *out, struct err *err)
 	return 0;
 }
 
-static void fill_pipeline(struct stmt *s, void *out)
-{
-	struct store_repo_pipeline *p = out;
-
-	ROW_COPY(s, 0, p->id);
-	ROW_COPY(s, 1, p->owner_id);
-	ROW_COPY(s, 2, p->name);
-}
-
-int store_repo_pipeline_find(struct tx *tx, const char *id_or_name, const char *user_id,
-			     struct store_repo_pipeline *out, struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_REPO_PIPELINE_FIND);
-
-	stmt_text(s, 1, id_or_name);
-	stmt_text(s, 2, user_id);
-	return row_one(s, fill_pipeline, out, sizeof *out, "pipeline", err);
-}
-
 /* --- writing --- */
 
 static void bind_box(struct tx *tx, struct stmt *s, int i, const char *text)

@@ -40,14 +40,6 @@ int store_repo_set_hook(struct tx *tx, const char *id, const char *hook_id, stru
 int store_repo_looked(struct tx *tx, const char *id, const char *failure, struct err *err);
 int store_repo_delete(struct tx *tx, const char *id, struct err *err);
 
-/* --- pipelines, as far as connections need them --- */
-struct store_repo_pipeline {
-	char id[37], owner_id[37];
-	char name[64];
-};
-/* By id or name, for its owner and administrators; others: NOT_FOUND (resource "pipeline"). */
-int store_repo_pipeline_find(struct tx *tx, const char *id_or_name, const char *user_id,
-			     struct store_repo_pipeline *out, struct err *err);
 /* The repository of the pipeline that an app is in. NOT_FOUND (resource "repo"). */
 int store_repo_of_app(struct tx *tx, const char *app_id, struct store_repo *out, struct err *err);
 

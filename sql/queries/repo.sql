@@ -28,11 +28,6 @@ UPDATE repos SET failure = ?2, reconciled_ms = ?3 WHERE id = ?1
 -- name: repo_delete
 DELETE FROM repos WHERE id = ?1
 
--- name: repo_pipeline_find
--- ?2 user: the owner, or an administrator
-SELECT p.id, p.owner_id, p.name FROM pipelines p WHERE (p.id = ?1 OR p.name = ?1)
-AND (p.owner_id = ?2 OR EXISTS (SELECT 1 FROM users u WHERE u.id = ?2 AND u.admin)) ORDER BY p.id = ?1 DESC LIMIT 1
-
 -- name: repo_delivery_known
 SELECT 1 FROM repo_deliveries WHERE repo_id = ?1 AND delivery IN (?2, ?3) LIMIT 1
 

@@ -29,6 +29,7 @@ MIME = 'application/vnd.heroku+json; version=3'
 # Which test file makes each route answer as the schema says; test_api_resources.py takes the rest.
 CLAIMS = {
     'setups': re.compile(r'/app-setups(/|$)'),
+    'providers': re.compile(r'/pipelines/:pipeline/repo(/|$)|/hooks/|/apps/:app/auto-deploy$'),
     'pipelines': re.compile(r'/pipelines(/:pipeline(/(stage|pipeline-couplings|latest-\w+)(/.*)?)?)?$|'
                             r'.*/pipeline-(couplings|transfers|promotions|diff)(/|$)'),
     'addons': re.compile(r'.*/(addons|addon-[^/]+|plans|usage)(/|$)'),
