@@ -344,25 +344,32 @@ static int cmd_create(struct cli *c, struct err *err)
 	return 0;
 }
 
+static int wait_one(struct cli *c, const json_t *a, json_t *all, struct err *err)
+{
+	json_t *after = NULL;
+
+	if (wait_for(c, cli_js(a, "id"), cli_js(a, "name"), &after, err) < 0)
+		return -1;
+	return json_array_append_new(all, after);
+}
+
 static int cmd_wait(struct cli *c, struct err *err)
 {
-	json_auto_t *list = NULL;
+	json_auto_t *list = NULL, *addon = NULL, *all = json_array();
 	size_t i;
 	json_t *a;
 
 	if (c->args.npos) {
-		json_auto_t *addon = NULL;
-
-		if (resolve(c, c->args.pos[0], &addon, err) < 0)
+		if (resolve(c, c->args.pos[0], &addon, err) < 0 || wait_one(c, addon, all, err) < 0)
 			return -1;
-		return wait_for(c, cli_js(addon, "id"), cli_js(addon, "name"), NULL, err);
-	}
-	if (cli_find_app(c, err) < 0 ||
-	    cli_api(c, "GET", NULL, &list, err, "/apps/%s/addons", c->app) < 0)
+	} else if (cli_find_app(c, err) < 0 ||
+		   cli_api(c, "GET", NULL, &list, err, "/apps/%s/addons", c->app) < 0) {
 		return -1;
+	}
 	json_array_foreach(list, i, a) if (strcmp(cli_js(a, "state"), "provisioning") == 0 &&
-					   wait_for(c, cli_js(a, "id"), cli_js(a, "name"), NULL,
-						    err) < 0) return -1;
+					   wait_one(c, a, all, err) < 0) return -1;
+	if (cli_json(c))
+		cli_print_json(c, all);
 	return 0;
 }
 
@@ -650,7 +657,7 @@ const struct cli_cmd cli_cmds_addons[] = {
 	 .help = "wait until an add-on is provisioned",
 	 .args = ARGS({"ADDON", COMPLETE_ADDON, "name of the add-on; all of the app by default",
 		       false, false}),
-	 .flags = CLI_APP_OPTIONAL | CLI_NO_JSON,
+	 .flags = CLI_APP_OPTIONAL,
 	 .run = cmd_wait,
 	 .examples = "addons:wait -a my-app\naddons:wait memcached-calm-48211"},
 	{.name = "addons:open",

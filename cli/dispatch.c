@@ -25,9 +25,7 @@ static const char *why_absent(const char *name)
 		images[] = "This platform builds code, not images. See paasctl builds:create.";
 	static const struct {
 		const char *topic, *why;
-	} absent[] = {{"pg", databases},
-		      {"psql", databases},
-		      {"redis", databases},
+	} absent[] = {{"redis", databases},
 		      {"data", databases},
 		      {"usage", "Nothing is metered here. See paasctl addons."},
 		      {"reviewapps", ci},
