@@ -203,7 +203,7 @@ def test_the_life_of_a_service(lab):
     # gone without a trace
     assert p.do("remove", i["id"]) == {"bytes": 0} and p.do("remove", i["id"]) == {"bytes": 0}
     assert lab.inits() == [] and os.listdir(box.state + "/services") == []
-    assert not os.path.exists(box.state + "/logs/" + i["id"])
+    until(lambda: not os.path.exists(box.state + "/logs/" + i["id"]), "its log stays")  # the log thread's to do
     assert p.do("wait", i["id"], 100)["error"] == "not_found"
     if lab.kind != "plain":
         slot = "pd%02x" % box.slot()
