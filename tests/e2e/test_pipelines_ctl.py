@@ -1,6 +1,7 @@
 """The chapter with paasctl: two remotes, a pipeline, promotion, what differs; and what goes wrong on the way."""
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -123,6 +124,19 @@ def test_diff(paas, repo, ctl):
     targets = {d['target']['app']['name']: d for d in json.loads(ctl('pipelines:diff', '-r', 'staging', '--json').stdout)['targets']}
     assert targets['shop']['status'] == 'ahead' and len(targets['shop-eu']['commits']) == 2
     assert 'no stage downstream' in ctl('pipelines:diff', '-r', 'production', code=2).stderr
+
+
+def test_paasd_restarts_meanwhile(paas, repo, ctl):
+    paas.commit(repo, 'takes its time', Procfile=PROCFILE.replace('exit', 'sleep ${NAP:-0}; exit'))
+    ctl('config:set', 'NAP=1', '-a', 'shop')
+    paas.push(repo, 'staging')
+    p = subprocess.Popen([os.path.join(paas.bin, 'paasctl'), 'pipelines:promote', '-r', 'staging', '--to', 'shop'], cwd=repo, env=paas.env(),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for('the release command', lambda: 'migrating for shop' in paas.logs('shop', 3))
+    paas.kill9()
+    paas.start()
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 0 and out.endswith('Promotion successful\n') and 'shop: succeeded' in err, (out, err)
 
 
 def test_config_of_a_stage(ctl):
