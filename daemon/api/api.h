@@ -34,6 +34,7 @@ struct api_deps { /* all borrowed */
 	struct tls_source *tls;
 	struct drains *drains;
 	struct hooks *hooks;
+	struct pg_transfers *transfers;
 	struct setups *setups;
 	struct providers *providers;
 	struct autodeploys *autodeploys;
