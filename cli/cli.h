@@ -234,6 +234,8 @@ int cli_attach(struct cli *c, const char *attach_url, bool tty,
 	       void (*on_up)(struct cli *c, void *arg), void *arg, int *status, struct err *err);
 
 /* --- cmd_*.c --- */
+/* A backup by its public URL into fd, size octets (cmd_pg_backups.c). */
+int cli_backup_fetch(struct cli *c, const char *url, int fd, long long size, struct err *err);
 /* Shared by commands: APP of `info APP` stands for -a APP. */
 int cli_app_arg(struct cli *c, struct err *err);
 /* Calls fn for the repository's remotes of the app. */

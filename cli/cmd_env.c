@@ -200,7 +200,7 @@ static int link_to(const char *target, const char *name, struct err *err)
 
 static int cmd_parity_install(struct cli *c, struct err *err)
 {
-	static const char *const names[] = {"staging", "production"};
+	static const char *const names[] = {"staging", "production", "development", "pr_app"};
 	AUTO(auto_str) char *self = own_path();
 	const char *home = getenv("HOME");
 	AUTO(auto_str)
@@ -237,11 +237,12 @@ const struct cli_cmd cli_cmds_env[] = {
 	 .run = cmd_env,
 	 .examples = "env\nenv --shell fish | source"},
 	{.name = "parity:install",
-	 .help = "make the commands `staging` and `production`: paasctl for the git remotes of "
-		 "those names",
-	 .more = "They know deploy, console, migrate, tail and open; any other word is a command "
-		 "of paasctl. "
-		 "backup, restore and pr_app come with add-ons.",
+	 .help = "make the commands `staging`, `production`, `development` and `pr_app`: paasctl "
+		 "for "
+		 "git remotes and review apps",
+	 .more = "They know backup, restore, deploy, console, migrate, tail and open; any other "
+		 "word is a command of paasctl. `development restore production` fills the local "
+		 "database, `pr_app 42 console` is for the review app of pull request 42.",
 	 .args = ARGS({"DIR", COMPLETE_FILE, "where to (default: ~/.local/bin)", false, false}),
 	 .flags = CLI_OFFLINE | CLI_NO_KEY | CLI_NO_JSON,
 	 .run = cmd_parity_install,

@@ -59,6 +59,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(platform, "what the platform offers, how it is")       \
 	X(users, "accounts of the platform, for administrators") \
 	X(audit, "who did what")                                 \
+	X(backups, "backups and copies of databases")            \
 	X(env, "the Heroku CLI and Parity on this platform")     \
 	X(completion, "completion of words in shells")           \
 	X(misc, "paasctl itself")

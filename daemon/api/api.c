@@ -128,7 +128,8 @@ static bool takes(const struct api_route *r, const char *method)
 {
 	/* HEAD runs a GET; for a stream that would be to wait for its end, for nothing. */
 	if (strcmp(method, "HEAD") == 0)
-		return strcmp(r->method, "GET") == 0 && !(r->flags & API_STREAM);
+		return strcmp(r->method, "GET") == 0 &&
+		       (!(r->flags & API_STREAM) || (r->flags & API_HEAD));
 	return strcmp(r->method, method) == 0;
 }
 

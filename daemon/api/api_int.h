@@ -108,13 +108,14 @@ struct api_route {
 	 * over, as clients send empty objects. */
 	const struct api_field *body;
 };
-#define API_ON_LOOP 1u	/* runs on the loop and must not block */
-#define API_BODY    2u	/* a JSON object is required */
-#define API_LONG    4u	/* runs for minutes: own pool */
-#define API_UPLOAD  16u /* the handler reads the body itself */
-#define API_FILE    32u /* a file goes in or out: own pool */
-#define API_STREAM  8u	/* the answer has no end of its own: no HEAD */
-#define API_HTML    64u /* HTML for people in a browser (page.h) */
+#define API_ON_LOOP 1u	 /* runs on the loop and must not block */
+#define API_BODY    2u	 /* a JSON object is required */
+#define API_LONG    4u	 /* runs for minutes: own pool */
+#define API_UPLOAD  16u	 /* the handler reads the body itself */
+#define API_FILE    32u	 /* a file goes in or out: own pool */
+#define API_STREAM  8u	 /* the answer has no end of its own: no HEAD */
+#define API_HEAD    128u /* HEAD all the same: the handler sees to it */
+#define API_HTML    64u	 /* HTML for people in a browser (page.h) */
 
 /* Tables of routes, each in a file of its own; all are looked through in this order. */
 extern const struct api_route api_routes_addons[], api_routes_data[], api_routes_storage[],

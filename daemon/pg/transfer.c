@@ -152,9 +152,7 @@ static void retain(struct pg_transfers *t, struct store_pgt *row)
 	const struct config *cfg = t->d.cfg;
 	bool scheduled = row->schedule_id[0] != 0;
 	int64_t keep = scheduled ? cfg->backups_scheduled : cfg->backups_manual;
-	int of_plan =
-		t->d.place.keep ? t->d.place.keep(t->d.place.arg, row->addon_id, scheduled) : -1;
-	struct row_tx r = {.row = row, .keep = of_plan > 0 ? of_plan : (int)keep};
+	struct row_tx r = {.row = row, .keep = (int)keep};
 	struct err err = {0};
 
 	if (store_tx(t->d.store, tx_surplus, &r, &err) < 0)

@@ -27,12 +27,13 @@ struct pg_place {
 	void *arg;
 	/* The add-on's URL as this host reaches it; owned by the caller. */
 	int (*url)(void *arg, const char *addon_id, char **url, struct err *err);
-	/* name: lower case letters, digits and _, below 32. url: only of CREATE. */
+	/* name: lower case letters, digits and _, below 32. url: only of CREATE. UNAVAILABLE: the
+	 * server does not answer now. */
 	int (*scratch)(void *arg, const char *addon_id, enum pg_scratch what, const char *name,
 		       char **url, struct err *err);
-	/* How many backups the add-on's plan keeps; -1 = as the settings say. */
-	int (*keep)(void *arg, const char *addon_id, bool scheduled);
 };
+struct addons;
+struct pg_place pg_place_of_addons(struct addons *a); /* borrowed (transfer_place.c) */
 
 struct pg_transfers;
 struct pg_transfers_deps { /* borrowed */

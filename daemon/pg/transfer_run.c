@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 
 #define SAVE_MS	   1000
 #define LOOK_EVERY MiB(16) /* octets between looks at the disk */
+#define RETRY_MS   1000
+#define SERVER_MS  60000 /* for a server to come back */
 
 /* --- progress --- */
 
@@ -421,11 +424,37 @@ static int compare(struct job *j, const struct pgurl *db, const char *want, stru
 
 /* --- scratch databases --- */
 
+/* 0 after a while; -1 when it is not worth to wait on: the transfer is canceled, or the engine
+ * stops. */
+static int wait_a_while(const struct job *j, enum pg_scratch what)
+{
+	struct pollfd f = {.fd = what == PG_SCRATCH_CREATE ? j->cancel_fd : -1, .events = POLLIN};
+	bool stopping;
+
+	if (poll(&f, 1, RETRY_MS) > 0)
+		return -1;
+	pthread_mutex_lock(&j->t->lock);
+	stopping = j->t->stopping;
+	pthread_mutex_unlock(&j->t->lock);
+	return stopping ? -1 : 0;
+}
+
+/* A server that was killed is back soon: what is left on it must go, what is ready must be used. */
 static int scratch(struct job *j, enum pg_scratch what, char **url, struct err *err)
 {
 	const struct pg_place *p = &j->t->d.place;
+	mono_ms until = clock_mono_ms() + SERVER_MS;
 
-	return p->scratch(p->arg, j->row.addon_id, what, j->scratch, url, err);
+	for (;;) {
+		struct err e = {0};
+
+		if (p->scratch(p->arg, j->row.addon_id, what, j->scratch, url, &e) == 0)
+			return 0;
+		*err = e;
+		if ((e.code != ERR_UNAVAILABLE && e.code != ERR_TIMEOUT) ||
+		    clock_mono_ms() > until || wait_a_while(j, what) < 0)
+			return -1;
+	}
 }
 
 static void drop_scratch(struct job *j)

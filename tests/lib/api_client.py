@@ -30,6 +30,7 @@ MIME = 'application/vnd.heroku+json; version=3'
 CLAIMS = {
     'setups': re.compile(r'/app-setups(/|$)'),
     'providers': re.compile(r'/pipelines/:pipeline/repo(/|$)|/hooks/|/apps/:app/auto-deploy$'),
+    'backups': re.compile(r'/client/v11/(apps/:app/transfers|databases/:add_on/(backups|restores|transfers|transfer-schedules))(/|$)'),
     'pipelines': re.compile(r'/pipelines(/:pipeline(/(stage|pipeline-couplings|latest-\w+)(/.*)?)?)?$|'
                             r'.*/pipeline-(couplings|transfers|promotions|diff)(/|$)'),
     'addons': re.compile(r'.*/(addons|addon-[^/]+|plans|usage)(/|$)'),
