@@ -8,6 +8,7 @@
 #include "daemon/core/xlog.h"
 #include "daemon/cron/cron.h"
 #include "daemon/dev.h"
+#include "daemon/pg/transfer.h"
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/provider/provider.h"
 #include "daemon/release/autodeploy.h"
@@ -42,6 +43,7 @@ struct paasd {
 	struct svcs *svcs;
 	struct cron *cron;
 	struct addons *addons;
+	struct pg_transfers *transfers;
 	struct git *git;
 	struct out *out;
 	struct drains *drains;
@@ -452,6 +454,13 @@ static int open_addons(struct paasd *p, struct err *err)
 	return addons_open(&deps, &p->addons, err);
 }
 
+static int open_transfers(struct paasd *p, struct err *err)
+{
+	const struct pg_transfers_deps deps = {&p->cfg, p->store, pg_place_of_addons(p->addons)};
+
+	return pg_transfers_open(&deps, &p->transfers, err);
+}
+
 static int open_modules(struct paasd *p, struct err *err)
 {
 	AUTO(auto_str) char *logs = xasprintf("%s/logs", p->cfg.state_dir);
@@ -484,7 +493,7 @@ static int open_modules(struct paasd *p, struct err *err)
 		     &p->svcs, err) < 0)
 		return -1;
 	p->cron = cron_new_on(p->loop, p->store, p->log, p->releases);
-	if (open_addons(p, err) < 0)
+	if (open_addons(p, err) < 0 || open_transfers(p, err) < 0)
 		return -1;
 	p->pusher = (struct pusher){&p->cfg,   p->store, p->log,       p->releases,
 				    p->builds, p->slugs, op_add_addon, p};
@@ -561,6 +570,7 @@ static void begin_stop(struct paasd *p)
 	setups_stop(p->setups);
 	autodeploys_stop(p->autodeploys);
 	builds_stop(p->builds); /* so that pushes end */
+	pg_transfers_stop(p->transfers);
 	addons_stop(p->addons);
 	api_logs_stop(p->api);
 	http_server_stop(p->http, 5000, http_stopped, p);
@@ -585,6 +595,7 @@ static void open_api(struct paasd *p)
 		.releases = p->releases,
 		.cron = p->cron,
 		.addons = p->addons,
+		.transfers = p->transfers,
 		.builds = p->builds,
 		.slugs = p->slugs,
 		.git = p->git,
@@ -646,6 +657,7 @@ static void tidy(void *arg)
 	    api_uploads_start(p->api, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
 	addons_start(p->addons);
+	pg_transfers_start(p->transfers);
 	err = (struct err){0};
 	if (setups_start(p->setups, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not all setups could be taken up\"");
@@ -715,6 +727,7 @@ static void close_all(struct paasd *p)
 	api_free(p->api);
 	tarballs_free(p->tarballs);
 	cron_free(p->cron);
+	pg_transfers_free(p->transfers);
 	addons_free(p->addons);
 	releases_free(p->releases);
 	svcs_free(p->svcs);

@@ -194,6 +194,12 @@ static int read_one(struct tx *tx, void *arg, struct err *err)
 }
 
 /* All at once: clients look for the newest, and do not page. */
+static int whole_list(struct api_req *q, json_t *list)
+{
+	http_set(q->x, "Accept-Ranges", "none");
+	return api_ok(q, 200, list);
+}
+
 int api_dbtransfers_list(struct api_req *q, struct err *err)
 {
 	struct rows_tx t = {.q = q};
@@ -205,7 +211,7 @@ int api_dbtransfers_list(struct api_req *q, struct err *err)
 	for (int i = 0; i < t.list.n; i++)
 		json_array_append_new(list, transfer_json(q, &t.list.v[i]));
 	store_pgts_clear(&t.list);
-	return api_ok(q, 200, list);
+	return whole_list(q, list);
 }
 
 int api_dbtransfers_info(struct api_req *q, struct err *err)
@@ -574,7 +580,7 @@ int api_schedules_list(struct api_req *q, struct err *err)
 		json_array_append_new(list, schedule_json(&s.list.v[i]));
 	store_pgt_schedules_clear(&s.list);
 	new_clear(&s.t);
-	return api_ok(q, 200, list);
+	return whole_list(q, list);
 }
 
 int api_schedules_create(struct api_req *q, struct err *err)

@@ -369,19 +369,25 @@ int pg_transfers_open(const struct pg_transfers_deps *d, struct pg_transfers **o
 		return -1;
 	}
 	sweep(t);
-	t->nworkers = (int)d->cfg->backup_concurrency;
+	*out = t;
+	return 0;
+}
+
+void pg_transfers_start(struct pg_transfers *t)
+{
+	t->nworkers = (int)t->d.cfg->backup_concurrency;
 	t->workers = xcalloc((size_t)t->nworkers, sizeof(struct thread *));
 	for (int i = 0; i < t->nworkers; i++)
 		t->workers[i] = thread_new("transfer", worker, t);
 	t->clock = thread_new("backups", clock_thread, t);
-	*out = t;
-	return 0;
 }
 
 void pg_transfers_stop(struct pg_transfers *t)
 {
 	struct job *j;
 
+	if (!t)
+		return;
 	pthread_mutex_lock(&t->lock);
 	t->stopping = true;
 	LIST_FOREACH (j, &t->jobs, link)
@@ -389,15 +395,16 @@ void pg_transfers_stop(struct pg_transfers *t)
 	pthread_cond_broadcast(&t->work);
 	pthread_cond_broadcast(&t->clock_wake);
 	pthread_mutex_unlock(&t->lock);
-	for (int i = 0; i < t->nworkers; i++)
-		thread_join(STEAL(t->workers[i]));
-	thread_join(STEAL(t->clock));
 }
 
 void pg_transfers_free(struct pg_transfers *t)
 {
 	if (!t)
 		return;
+	pg_transfers_stop(t);
+	for (int i = 0; i < t->nworkers; i++)
+		thread_join(t->workers[i]);
+	thread_join(t->clock);
 	pthread_mutex_destroy(&t->lock);
 	pthread_cond_destroy(&t->work);
 	pthread_cond_destroy(&t->clock_wake);

@@ -41,12 +41,14 @@ struct pg_transfers_deps { /* borrowed */
 	struct store *store;
 	struct pg_place place;
 };
-/* Starts the threads; takes up what is not over, removes files that belong to nothing. */
+/* What a crash cut off waits again; files that belong to nothing go. */
 int pg_transfers_open(const struct pg_transfers_deps *d, struct pg_transfers **out,
 		      struct err *err);
-/* Cuts off what runs, to be taken up at the next start. */
+void pg_transfers_start(struct pg_transfers *t); /* the threads: once add-ons can be called */
+/* Cuts off what runs, to be taken up at the next start: before the databases go. Does not wait; any
+ * thread. NULL is fine, here and there. */
 void pg_transfers_stop(struct pg_transfers *t);
-void pg_transfers_free(struct pg_transfers *t); /* after stop; NULL is fine */
+void pg_transfers_free(struct pg_transfers *t); /* stops it and waits; before addons_free */
 
 int pg_transfer_new(struct pg_transfers *t, const struct store_pgt_new *in, struct store_pgt *out,
 		    struct err *err);
@@ -67,8 +69,8 @@ void pgt_time(wall_ms t, char out[PGT_TIME]); /* "2026-01-31 12:00:00 +0000", as
 /* INVALID_PARAMS: an hour or a time zone that is none; more than LIM_SCHEDULES. */
 int pg_schedule_set(struct pg_transfers *t, const char *addon_id, const char *name, int hour,
 		    const char *timezone, struct store_pgt_schedule *out, struct err *err);
-/* The first time after `after` at which clocks of the zone show HH:00: when the hour is skipped, the
- * moment at which they go on; when it comes twice, the first. INVALID_PARAMS. */
+/* The first time after `after` at which clocks of the zone show HH:00: when the hour is skipped,
+ * the moment at which they go on; when it comes twice, the first. INVALID_PARAMS. */
 int pg_schedule_next(const char *timezone, int hour, wall_ms after, wall_ms *out, struct err *err);
 /* Begins the backups whose time has come: each once, however long ago that was. */
 int pg_schedules_run(struct pg_transfers *t, wall_ms now, struct err *err);

@@ -32,7 +32,7 @@ struct pg_transfers {
 	pthread_cond_t work;	   /* there may be something to do */
 	pthread_cond_t clock_wake; /* the clock's thread is to end */
 	LIST_HEAD(, job) jobs;
-	bool stopping, stopped;
+	bool stopping;
 	struct thread **workers, *clock;
 	int nworkers;
 };

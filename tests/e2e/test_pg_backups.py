@@ -83,7 +83,7 @@ class Db:
         return self.done(self.begin())
 
     def scratch(self):
-        return self.sql("SELECT count(*) FROM pg_database WHERE datname ~ '^[so]' || substr(current_database(), 2)")
+        return self.sql("SELECT count(*) FROM pg_database WHERE datname ~ ('^[so]' || substr(current_database(), 2))")
 
 
 @pytest.fixture(scope='module')
@@ -152,8 +152,8 @@ def test_public_url(paas, c, db):
     code, head = curl(url, '-I')
     assert code == 200 and f'content-length: {len(dump)}'.encode() in head.lower() and b'accept-ranges: bytes' in head.lower()
     n = len(dump)
-    for given, want in ((f'0-4', dump[:5]), ('5-', dump[5:]), ('-7', dump[-7:]), (f'70000-{n * 2}', dump[70000:]), (f'{n - 1}-', dump[-1:])):
-        assert curl(url, '-r', given) == (206 if want else 416, want), given
+    for given, want in ((f'0-4', dump[:5]), ('5-', dump[5:]), ('-7', dump[-7:]), (f'{n // 2}-{n * 2}', dump[n // 2:]), (f'{n - 1}-', dump[-1:])):
+        assert curl(url, '-r', given) == (206, want), given
     assert curl(url, '-r', f'{n}-')[0] == 416
     base, expires, signature = url.rsplit('/', 2)
     later = str(int(expires) + 3600000)
@@ -300,11 +300,11 @@ def test_the_cluster_killed(paas, c, db):
     assert t['failure'] and files(paas) == there
     up_again(db)
     assert content(db) == before
-    db.sql('CREATE MATERIALIZED VIEW slow AS SELECT pg_sleep(2)')  # made again by each restore
+    db.sql('CREATE MATERIALIZED VIEW slow AS SELECT pg_sleep(1.5)::text')  # made again by each restore
     good = db.capture()
     pid = postmaster(db)
     r = db.begin('restores', {'backup_url': good['to_url']})
-    wait_for('the scratch database', lambda: db.scratch() == '1', 30)
+    wait_for('pg_restore', lambda: db.sql("SELECT count(*) FROM pg_stat_activity WHERE query ~ '^REFRESH'") == '1', 30)
     os.kill(pid, signal.SIGKILL)
     r = db.done(r, 'failed')
     assert 'was not touched' in r['failure']
