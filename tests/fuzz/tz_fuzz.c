@@ -1,4 +1,5 @@
-/* Any bytes as a file of a time zone: what is accepted can be asked for anything, and answers end. */
+/* Any bytes as a file of a time zone: what is accepted can be asked for anything, and answers end.
+ */
 #include "daemon/core/tz.h"
 #include "proto/auto.h"
 
