@@ -164,7 +164,7 @@ def test_the_life_of_a_service(lab):
     # a crash: it comes back by itself, with what it had
     sandbox = lab.inits()[0]
     os.kill(shim_of(lab), signal.SIGKILL)
-    until(lambda: lab.inits() and lab.inits()[0] != sandbox, "it is not started again")
+    until(lambda: [x for x in lab.inits() if x != sandbox], "it is not started again")
     j = p.wait(i["id"])
     assert j["restarts"] == 1 and (j["ip"], j["port"]) == (i["ip"], i["port"])
     assert lab.ask(i, "GET a") == ["+OK", "1"]
