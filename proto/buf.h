@@ -28,8 +28,8 @@ const char *buf_str(const struct buf *b); /* "" when empty */
 void *xmalloc(size_t n);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n);
-char *xstrdup(const char *s); /* NULL in, NULL out */
-char *xstrndup(const char *s, size_t n);
+char *xstrdup(const char *s);		 /* NULL in, NULL out */
+char *xstrndup(const char *s, size_t n); /* at most n bytes */
 char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
 
 #endif

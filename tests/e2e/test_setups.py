@@ -262,7 +262,10 @@ def test_a_postdeploy_that_is_lost_is_a_failure(paas, c):
 
 
 def test_paasctl_sets_up_a_directory(paas, tmp_path):
-    folder = paas.make_app('static', tmp_path / 'site')
+    folder = str(tmp_path / 'site')
+    os.mkdir(folder)
+    paas.git('init', '-q', '-b', 'main', cwd=folder)
+    paas.commit(folder, **{'Procfile': WEB, 'app.json': '{"name": "site"}'})
     r = paas.ctl('apps:setup', folder, '--app', 'by-dir', '--env', 'A=1')
     assert 'by-dir' in r.stdout and 'http://by-dir.' in r.stdout and '-----> ' in r.stdout
     assert paas.http('by-dir')[0] == 200
