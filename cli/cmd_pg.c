@@ -475,7 +475,7 @@ static int cmd_extensions(struct cli *c, struct err *err)
 		cli_print_json(c, all);
 		return 0;
 	}
-	json_array_foreach(all, i, name) cli_line("%s", json_string_value(name));
+	json_array_foreach(all, i, name) cli_line("%s", cli_js(name, "name"));
 	return 0;
 }
 

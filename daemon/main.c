@@ -12,6 +12,8 @@
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/provider/provider.h"
 #include "daemon/release/autodeploy.h"
+#include "daemon/pg/pg.h"
+#include "daemon/pg/tunnel.h"
 #include "daemon/release/push.h"
 #include "daemon/release/tarballs.h"
 #include "daemon/svc/svc.h"
@@ -44,6 +46,8 @@ struct paasd {
 	struct cron *cron;
 	struct addons *addons;
 	struct pg_transfers *transfers;
+	struct pg *pg;
+	struct pg_tunnels *tunnels;
 	struct git *git;
 	struct out *out;
 	struct drains *drains;
@@ -461,6 +465,15 @@ static int open_transfers(struct paasd *p, struct err *err)
 	return pg_transfers_open(&deps, &p->transfers, err);
 }
 
+static void open_pg(struct paasd *p)
+{
+	const struct pg_deps deps = {
+		.cfg = &p->cfg, .store = p->store, .log = p->log, .addons = p->addons};
+
+	p->pg = pg_new(&deps);
+	p->tunnels = pg_tunnels_new(p->loop);
+}
+
 static int open_modules(struct paasd *p, struct err *err)
 {
 	AUTO(auto_str) char *logs = xasprintf("%s/logs", p->cfg.state_dir);
@@ -495,6 +508,7 @@ static int open_modules(struct paasd *p, struct err *err)
 	p->cron = cron_new_on(p->loop, p->store, p->log, p->releases);
 	if (open_addons(p, err) < 0 || open_transfers(p, err) < 0)
 		return -1;
+	open_pg(p);
 	p->pusher = (struct pusher){&p->cfg,   p->store, p->log,       p->releases,
 				    p->builds, p->slugs, op_add_addon, p};
 	if (providers_start(&p->cfg, p->out, p->store, &p->providers, err) < 0)
@@ -571,6 +585,7 @@ static void begin_stop(struct paasd *p)
 	autodeploys_stop(p->autodeploys);
 	builds_stop(p->builds); /* so that pushes end */
 	pg_transfers_stop(p->transfers);
+	pg_stop(p->pg);
 	addons_stop(p->addons);
 	api_logs_stop(p->api);
 	http_server_stop(p->http, 5000, http_stopped, p);
@@ -596,6 +611,7 @@ static void open_api(struct paasd *p)
 		.cron = p->cron,
 		.addons = p->addons,
 		.transfers = p->transfers,
+		.tunnels = p->tunnels,
 		.builds = p->builds,
 		.slugs = p->slugs,
 		.git = p->git,
@@ -728,6 +744,8 @@ static void close_all(struct paasd *p)
 	tarballs_free(p->tarballs);
 	cron_free(p->cron);
 	pg_transfers_free(p->transfers);
+	pg_free(p->pg);
+	pg_tunnels_free(p->tunnels);
 	addons_free(p->addons);
 	releases_free(p->releases);
 	svcs_free(p->svcs);

@@ -112,6 +112,8 @@ static char *configuration(long long memory_mb, long long connections)
 			 "max_wal_size = 256MB\n"
 			 "checkpoint_timeout = 15min\n"
 			 "checkpoint_completion_target = 0.9\n"
+			 "recovery_init_sync_method = syncfs\n"
+			 "client_connection_check_interval = 10s\n"
 			 "ssl = on\n"
 			 "ssl_cert_file = 'server.crt'\n"
 			 "ssl_key_file = 'server.key'\n"

@@ -38,6 +38,7 @@ struct api_deps { /* all borrowed */
 	struct setups *setups;
 	struct providers *providers;
 	struct autodeploys *autodeploys;
+	struct pg_tunnels *tunnels;
 };
 
 struct api;

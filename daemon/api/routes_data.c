@@ -1,6 +1,10 @@
 /* Routes of the data API: PostgreSQL and Redis. */
 #include "daemon/api/data_transfers.h"
+#include "daemon/api/data_pg.h"
 #include "daemon/api/route_words.h"
+
+#define DB "/client/v11/databases/:add_on"
+#define PG "/postgres/v0/databases/:add_on"
 
 /* clang-format off */
 const struct api_route api_routes_data[] = {
@@ -17,5 +21,30 @@ const struct api_route api_routes_data[] = {
 	{ P, "/client/v11/databases/:add_on/transfer-schedules", NEED_USER, SCOPE_WRITE, api_schedules_create, API_BODY, "Back a database up every day, or change the time", api_fields_schedule },
 	{ D, "/client/v11/databases/:add_on/transfer-schedules/:schedule", NEED_USER, SCOPE_WRITE, api_schedules_delete, 0, "No more daily backups, by id or name" },
 	{ G, "/blobs/backups/:transfer/:expires/:secret", NEED_NONE, SCOPE_ANY, api_backup_get, API_FILE | API_STREAM | API_HEAD, "A backup, decrypted: a dump of pg_dump's custom format; takes Range" },
+	/* PostgreSQL: permissions are those on the app that owns the add-on, or has it attached */
+	{ G, DB, NEED_USER, SCOPE_READ_PROTECTED, api_pg_info, 0, "A database: size, connections, version" },
+	{ G, DB "/wait_status", NEED_USER, SCOPE_READ, api_pg_wait, 0, "Whether it can be used yet" },
+	{ U, DB "/reset", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_reset, API_LONG, "Delete all data in it (operate)", api_fields_pg_reset },
+	{ P, DB "/connection_reset", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_sessions, 0, "End all connections (operate)" },
+	{ U, DB "/stats_reset", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_statistics, 0, "Its statistics begin again (operate)" },
+	{ G, DB "/extensions", NEED_USER, SCOPE_READ, api_pg_extensions, 0, "Extensions that it may have (an extension)" },
+	{ P, DB "/extensions", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_extensions_add, API_BODY | API_LONG, "Add extensions, also such that owners may not (operate; an extension)", api_fields_pg_extensions },
+	{ U, DB "/unfollow", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_follower, 0, "Refused: there are no replicas" },
+	{ G, DB "/links", NEED_USER, SCOPE_READ, api_pg_none_listed, 0, "Links to other databases: none" },
+	{ P, DB "/links", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_links, 0, "Refused: there are no links" },
+	{ D, DB "/links/:link", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_links, 0, "Refused: there are no links" },
+	{ P, DB "/upgrade/:step", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_upgrade, 0, "Refused: the administrator upgrades the server" },
+	{ G, DB "/upgrade/wait_status", NEED_USER, SCOPE_READ, api_pg_no_upgrade, 0, "Refused: the administrator upgrades the server" },
+	{ P, DB "/connection-pooling", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_pooling, 0, "Refused: there is no pooling on the server" },
+	{ G, PG "/credentials", NEED_USER, SCOPE_READ_PROTECTED, api_pg_credentials, 0, "Credentials, with passwords" },
+	{ P, PG "/credentials", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_credential_create, API_BODY | API_LONG, "Make a further one (operate; standard plans)", api_fields_pg_credential },
+	{ G, PG "/credentials/:credential", NEED_USER, SCOPE_READ_PROTECTED, api_pg_credential, 0, "One credential" },
+	{ D, PG "/credentials/:credential", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_credential_destroy, API_LONG, "Remove one (operate)" },
+	{ P, PG "/credentials/:credential/credentials_rotation", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_rotate, API_LONG, "A new password; the old one works for ten minutes (operate)", api_fields_pg_rotate },
+	{ P, PG "/credentials_rotation", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_rotate_all, API_LONG, "New passwords for all credentials (operate)", api_fields_pg_rotate },
+	{ P, PG "/repair-default", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_repair, API_LONG, "The default credential owns everything (operate)" },
+	{ G, PG "/config", NEED_USER, SCOPE_READ, api_pg_settings, 0, "Settings (standard plans)" },
+	{ T, PG "/config", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_settings_set, API_BODY, "Change settings (operate; standard plans)", api_fields_pg_settings },
+	{ G, "/addons/:add_on/tunnel", NEED_USER, SCOPE_READ_PROTECTED, api_pg_tunnel, API_STREAM, "A connection to the database (upgrade to `paas-tunnel`; operate; an extension)" },
 	{ 0 },
 };

@@ -24,6 +24,7 @@ PARAMS = {':account': '~', ':authorization': 'no-such', ':client': 'no-such', ':
           ':slug': 'no-such', ':source': 'no-such', ':expires': '1', ':secret': 'no-such', ':stack': 'no-such', ':region': 'no-such',
           ':domain': 'no-such', ':drain': 'no-such', ':webhook': 'no-such', ':event': 'no-such', ':delivery': 'no-such', ':sni_endpoint': 'no-such',
           ':add_on': 'no-such', ':transfer': '999', ':schedule': 'no-such', ':add_on_attachment': 'no-such', ':add_on_service': 'no-such', ':plan': 'no-such', ':pipeline': 'no-such',
+          ':credential': 'no-such', ':link': 'no-such', ':step': 'no-such',
           ':pipeline_coupling': 'no-such', ':pipeline_promotion': 'no-such', ':stage': 'review',
           ':app_transfer': 'no-such', ':telemetry_drain': 'no-such', ':dyno_size': 'no-such', ':buildpack': 'no%2Fsuch'}
 UNKNOWN = {'no_such_field': 1}

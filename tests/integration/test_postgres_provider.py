@@ -269,6 +269,10 @@ def test_rotation_keeps_both_passwords_for_a_while(cluster, db):
     db.call('rotate', forced=True)
     assert 'password authentication failed' in db.refused('SELECT 1', before)
     db.sql('DROP SCHEMA other CASCADE')
+    # Three at a time, the middle one ended.
+    db.call('rotate', forced=False)
+    db.call('rotate', forced=True)
+    db.sql('CREATE TABLE third (a int); ALTER TABLE t ADD c int; DROP TABLE third; ALTER TABLE t DROP c')
 
 
 def test_named_credentials(cluster):
