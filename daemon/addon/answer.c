@@ -13,10 +13,16 @@ void answer_clear(struct answer *an)
 	*an = (struct answer){0};
 }
 
+/* Owned; at most max bytes of it. */
+static char *cut(const char *s, size_t max)
+{
+	return xstrndup(s, strnlen(s, max));
+}
+
 char *answer_message(const json_t *j)
 {
 	const char *v = json_string_value(json_object_get(j, "message"));
-	char *text = v && *v ? xstrndup(v, LIM_ADDON_TEXT) : NULL;
+	char *text = v && *v ? cut(v, LIM_ADDON_TEXT) : NULL;
 
 	for (char *p = text; p && *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -62,7 +68,7 @@ static char *read_id(const json_t *v)
 {
 	if (json_is_integer(v))
 		return xasprintf("%lld", (long long)json_integer_value(v));
-	return json_is_string(v) ? xstrndup(json_string_value(v), 255) : NULL;
+	return json_is_string(v) ? cut(json_string_value(v), 255) : NULL;
 }
 
 int answer_read(const struct manifest *m, const json_t *j, bool all, struct answer *out,
@@ -85,7 +91,7 @@ int answer_read(const struct manifest *m, const json_t *j, bool all, struct answ
 	out->private = json_incref(private);
 	out->id = read_id(json_object_get(j, "id"));
 	out->message = answer_message(j);
-	out->web_url = url ? xstrndup(url, LIM_OUT_URL) : NULL;
+	out->web_url = url ? cut(url, LIM_OUT_URL) : NULL;
 	return 0;
 }
 
