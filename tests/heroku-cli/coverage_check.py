@@ -29,7 +29,11 @@ REGISTRY = "fetches programs from the vendor or the npm registry; nothing of the
 
 # Patterns of command ids: the reason. `!` takes back what an earlier pattern took.
 CANNOT = [
-    (DATA, ['pg:*', 'data:*', 'redis:*']),
+    (DATA, ['pg:backups', 'pg:backups:*', 'pg:copy', 'data:*', 'redis:*']),
+    ('databases have no replicas, links, pools or upgrades of their own here',
+     ['pg:unfollow', 'pg:links:create', 'pg:links:destroy', 'pg:connection-pooling:attach', 'pg:upgrade:*']),
+    ('is about the whole server, which apps share', ['pg:settings:log-connections', 'pg:settings:data-connector-details-logs']),
+    (VENDOR + '; `pg:outliers`, `pg:bloat` and the like answer', ['pg:diagnose']),
     (REVIEWS, ['reviewapps:*', 'ci', 'ci:*']),
     (TEAMS, ['members', 'members:*', 'orgs:open', 'access:update', 'apps:join', 'apps:lock', 'apps:unlock']),
     ('needs private spaces, which this platform does not have', ['spaces', 'spaces:*']),
