@@ -318,8 +318,8 @@ static int succeed(struct request *q, PGconn *c, const char *old, const char *ne
 		if (pgs_exec(c, err, "ALTER DEFAULT PRIVILEGES FOR ROLE %I GRANT ALL ON %s TO %I",
 			     new, kinds[i], old) < 0)
 			return -1;
-	/* Whatever the old one is a member of: groups of named credentials, and logins from before it
-	 * whose things it has not got yet. */
+	/* Whatever the old one is a member of: groups of named credentials, and logins from before
+	 * it whose things it has not got yet. */
 	if (pgs_query(c, &groups, err,
 		      "SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid "
 		      "JOIN pg_roles r ON r.oid = m.member "
