@@ -46,6 +46,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(builds, "how code becomes a release")                  \
 	X(pipelines, "from staging to production")               \
 	X(autodeploy, "branches that deploy themselves")         \
+	X(reviewapps, "an app for each branch")                  \
 	X(buildpacks, "what builds the code")                    \
 	X(domains, "host names of an app")                       \
 	X(certs, "certificates of an app")                       \

@@ -14,6 +14,7 @@
 #include "daemon/release/autodeploy.h"
 #include "daemon/pg/pg.h"
 #include "daemon/pg/tunnel.h"
+#include "daemon/review/review.h"
 #include "daemon/release/push.h"
 #include "daemon/release/tarballs.h"
 #include "daemon/svc/svc.h"
@@ -60,6 +61,7 @@ struct paasd {
 	struct promoter promoter;
 	struct tarballs *tarballs;
 	struct setups *setups;
+	struct reviews *reviews;
 	struct thread *tidier;
 	uv_signal_t sigs[2];
 	bool stopping;
@@ -337,6 +339,21 @@ static int op_destroy_app(void *arg, const char *user_id, const char *app_id, st
 	return api_app_destroy(p->api, user_id, app_id, err);
 }
 
+static int op_pipeline(void *arg, const char *user_id, const char *name, bool write, char id[37],
+		       struct err *err)
+{
+	struct paasd *p = arg;
+
+	return api_git_pipeline(p->store, user_id, name, write, id, err);
+}
+
+static void op_review(void *arg, const struct git_update *u, struct git_push *gp)
+{
+	struct paasd *p = arg;
+
+	review_pushed(p->reviews, u, gp);
+}
+
 static int open_setups(struct paasd *p, struct err *err)
 {
 	const struct setups_deps deps = {.cfg = &p->cfg,
@@ -349,6 +366,19 @@ static int open_setups(struct paasd *p, struct err *err)
 					 .ops = {p, op_create_app, op_destroy_app}};
 
 	return setups_open(&deps, &p->setups, err);
+}
+
+static int open_reviews(struct paasd *p, struct err *err)
+{
+	const struct reviews_deps deps = {.cfg = &p->cfg,
+					  .store = p->store,
+					  .log = p->log,
+					  .releases = p->releases,
+					  .setups = p->setups,
+					  .providers = p->providers,
+					  .git = p->git};
+
+	return reviews_open(&deps, &p->reviews, err);
 }
 
 /* --- start --- */
@@ -478,7 +508,8 @@ static int open_modules(struct paasd *p, struct err *err)
 {
 	AUTO(auto_str) char *logs = xasprintf("%s/logs", p->cfg.state_dir);
 	AUTO(auto_str) char *log_sock = xasprintf("%s/log.sock", p->cfg.run_dir);
-	const struct git_ops ops = {p, op_login, op_app, op_build, op_after, op_undo};
+	const struct git_ops ops = {p,	      op_login, op_app,	     op_build,
+				    op_after, op_undo,	op_pipeline, op_review};
 
 	if (fs_mkdirs(logs, 0700, err) < 0 || logd_start(logs, log_sock, &p->log, err) < 0)
 		return -1;
@@ -516,7 +547,7 @@ static int open_modules(struct paasd *p, struct err *err)
 	p->autodeploys = autodeploys_new(&p->pusher, p->git, p->providers);
 	p->tarballs = tarballs_new(&p->pusher);
 	p->promoter = (struct promoter){p->store, p->releases, p->log};
-	if (open_setups(p, err) < 0)
+	if (open_setups(p, err) < 0 || open_reviews(p, err) < 0)
 		return -1;
 	push_sweep_slugs(&p->pusher);
 	return 0;
@@ -581,6 +612,7 @@ static void begin_stop(struct paasd *p)
 	if (p->stopping)
 		return;
 	p->stopping = true;
+	reviews_stop(p->reviews);
 	setups_stop(p->setups);
 	autodeploys_stop(p->autodeploys);
 	builds_stop(p->builds); /* so that pushes end */
@@ -623,6 +655,7 @@ static void open_api(struct paasd *p)
 		.promoter = &p->promoter,
 		.tarballs = p->tarballs,
 		.setups = p->setups,
+		.reviews = p->reviews,
 		.tls = cert_desk_source(p->certs),
 	};
 
@@ -677,6 +710,9 @@ static void tidy(void *arg)
 	err = (struct err){0};
 	if (setups_start(p->setups, &err) < 0)
 		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not all setups could be taken up\"");
+	err = (struct err){0};
+	if (reviews_start(p->reviews, &err) < 0)
+		xlog_err(XLOG_ERROR, "main", &err, "msg=\"review apps could not be taken up\"");
 	providers_run(p->providers); /* what they find goes on from what was taken up */
 	loop_post(p->loop, listen_api, p);
 }
@@ -739,7 +775,9 @@ static void close_all(struct paasd *p)
 	providers_stop(p->providers);
 	autodeploys_free(p->autodeploys);
 	git_close(p->git);
+	reviews_wait(p->reviews); /* they use setups, whose ends they are told of */
 	setups_free(p->setups);
+	reviews_free(p->reviews);
 	api_free(p->api);
 	tarballs_free(p->tarballs);
 	cron_free(p->cron);

@@ -14,6 +14,7 @@
 #include "daemon/log/log.h"
 #include "daemon/release/release.h"
 #include "daemon/store/app.h"
+#include "daemon/review/review.h"
 #include "daemon/tls/tls.h"
 
 struct api_deps { /* all borrowed */
@@ -31,6 +32,7 @@ struct api_deps { /* all borrowed */
 	struct pusher *pusher;
 	struct promoter *promoter;
 	struct tarballs *tarballs;
+	struct reviews *reviews;
 	struct tls_source *tls;
 	struct drains *drains;
 	struct hooks *hooks;
@@ -64,6 +66,9 @@ typedef int api_app_also(struct tx *tx, const struct store_app *app, void *arg, 
 int api_app_create(struct api *a, const char *user_id, const char *name, api_app_also *also,
 		   void *also_arg, struct err *err);
 int api_app_destroy(struct api *a, const char *user_id, const char *app_id, struct err *err);
+/* The same for a pipeline's own repository; write: who may deploy one of its apps. */
+int api_git_pipeline(struct store *st, const char *user_id, const char *name, bool write,
+		     char id[37], struct err *err);
 /* Finishes destroying the apps that a crash left marked. Idempotent; blocking. */
 int api_finish_destroys(struct api *a, struct err *err);
 void api_print_docs(void);   /* docs/api.md on stdout, from the route table */

@@ -301,8 +301,7 @@ int api_pg_extensions(struct api_req *q, struct err *err)
 	json_t *list, *name;
 	size_t i;
 
-	if (find_ready(q, NEED_VIEW, true, &a, err) < 0 ||
-	    ask(q, &a, "info", NULL, &info, err) < 0)
+	if (find_ready(q, NEED_VIEW, true, &a, err) < 0 || ask(q, &a, "info", NULL, &info, err) < 0)
 		return -1;
 	list = json_array();
 	json_array_foreach(json_object_get(info, "extensions"), i, name)

@@ -1,5 +1,6 @@
 /* Who may fetch and push: the git module's questions. */
 #include "daemon/api/api_int.h"
+#include "daemon/store/pipeline.h"
 #include "proto/names.h"
 
 #include <stdio.h>
@@ -65,5 +66,32 @@ int api_git_app(struct store *st, const char *user_id, const char *name, bool wr
 		return err_set(err, ERR_FORBIDDEN, "You do not have the %s permission on %s.",
 			       write ? "deploy" : "view", name);
 	memcpy(app_id, g.id, 37);
+	return 0;
+}
+
+/* --- pipelines' own repositories --- */
+
+static int read_git_pipeline(struct tx *tx, void *arg, struct err *err)
+{
+	struct git_app *g = arg;
+	AUTO(store_pipeline_clear) struct store_pipeline p = {0};
+
+	if (store_pipeline_find(tx, g->name, &p, err) < 0)
+		return -1;
+	memcpy(g->id, p.id, sizeof g->id);
+	return store_pipeline_access(tx, g->user_id, p.id, &g->perms, err);
+}
+
+int api_git_pipeline(struct store *st, const char *user_id, const char *name, bool write,
+		     char id[37], struct err *err)
+{
+	struct git_app g = {.user_id = user_id, .name = name};
+
+	if (store_read(st, read_git_pipeline, &g, err) < 0 || g.perms == 0)
+		return err_not_found(err, "pipeline");
+	if (!(g.perms & (write ? STORE_PIPELINE_DEPLOY : STORE_PIPELINE_VIEW)))
+		return err_set(err, ERR_FORBIDDEN,
+			       "You do not have the deploy permission on an app of %s.", name);
+	memcpy(id, g.id, 37);
 	return 0;
 }

@@ -28,7 +28,6 @@ static const struct {
 	 "No mail is sent here: an administrator sets a new password."},
 	{"/oauth/tokens", "client",
 	 "There are no OAuth clients here; make a token: POST /oauth/authorizations."},
-	{"/review-apps", "review_app", "Couldn't find that review app."},
 	{"/test-runs", "test_run", "Couldn't find that test run."},
 };
 

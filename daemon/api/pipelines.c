@@ -1,6 +1,7 @@
 /* Pipelines: made, renamed, given away; config vars of their stages. */
 #include "daemon/api/pipelines.h"
 #include "daemon/api/repos.h"
+#include "daemon/review/review.h"
 #include "daemon/store/transfer.h"
 #include "proto/limits.h"
 #include "proto/names.h"
@@ -40,6 +41,8 @@ int api_pipeline_find(struct api_req *q, struct tx *tx, const char *id_or_name,
 		[STORE_PIPELINE_VIEW] = "view it",
 		[STORE_PIPELINE_MANAGE] =
 			"change what is in it: that takes the manage permission on one of its apps",
+		[STORE_PIPELINE_DEPLOY] = "deploy review apps in: that takes the deploy permission "
+					  "on one of its apps",
 		[STORE_PIPELINE_OWNER] = "do that: only its owner can",
 	};
 	unsigned rights = 0;
@@ -234,11 +237,15 @@ static int destroy_pipeline(struct tx *tx, void *arg, struct err *err)
 int api_pipelines_destroy(struct api_req *q, struct err *err)
 {
 	struct pipelines_tx t = {.q = q, .right = STORE_PIPELINE_OWNER};
-	int rc;
+	int rc = store_read(q->d->store, read_pipeline, &t, err);
 
-	if (store_read(q->d->store, read_pipeline, &t, err) == 0)
+	/* Its review apps are nobody's without it. */
+	if (rc == 0)
+		rc = review_end_all(q->d->reviews, t.one.id, LIM_REVIEW_END_MS, err);
+	if (rc == 0) {
 		api_repo_forget(q, t.one.id);
-	rc = store_tx(q->d->store, destroy_pipeline, &t, err);
+		rc = store_tx(q->d->store, destroy_pipeline, &t, err);
+	}
 	if (rc == 0) {
 		api_audit(q, "pipeline.destroy", "%s", t.one.name);
 		api_ok(q, 200, pipeline_json(&t.one));

@@ -1,5 +1,6 @@
 /* Repositories at git providers: connected to a pipeline, told of by webhooks, deployed from. */
 #include "daemon/api/repos.h"
+#include "daemon/review/review.h"
 #include "daemon/api/pipelines.h"
 #include "daemon/core/xlog.h"
 #include "daemon/provider/provider.h"
@@ -98,14 +99,15 @@ int api_repo_branch(struct api_req *q, struct err *err)
 	const char *branch = q->params[1];
 	char sha[65];
 
-	if (get_repo(&t, err) < 0)
+	if (get_repo(&t, err) < 0 && !(err->code == ERR_NOT_FOUND && t.pipeline.id[0]))
 		return -1;
-	if (provider_branch(q->d->providers, &t.repo, branch, sha, err) < 0) {
+	if (provider_branch_ok(branch, err) < 0 ||
+	    review_branch(q->d->reviews, t.pipeline.id, branch, sha, err) < 0) {
 		if (err->code != ERR_NOT_FOUND && err->code != ERR_INVALID_PARAMS)
 			return -1;
 		err_not_found(err, "branch");
 		snprintf(err->msg, sizeof err->msg, "%.100s has no branch %.200s.",
-			 t.repo.full_name, branch);
+			 t.repo.full_name ? t.repo.full_name : t.pipeline.name, branch);
 		return -1;
 	}
 	return api_ok(q, 200,

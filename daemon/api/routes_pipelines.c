@@ -13,7 +13,7 @@ const struct api_route api_routes_pipelines[] = {
 	{ P, "/pipelines", NEED_USER, SCOPE_WRITE, api_pipelines_create, API_BODY, "Make a pipeline", api_fields_pipeline_create },
 	{ G, L, NEED_USER, SCOPE_READ, api_pipelines_info, 0, "One pipeline" },
 	{ T, L, NEED_USER, SCOPE_WRITE, api_pipelines_update, API_BODY, "Rename a pipeline of one's own", api_fields_pipeline_update },
-	{ D, L, NEED_USER, SCOPE_WRITE, api_pipelines_destroy, 0, "Destroy a pipeline of one's own; its apps stay" },
+	{ D, L, NEED_USER, SCOPE_WRITE, api_pipelines_destroy, API_LONG, "Destroy a pipeline of one's own; its review apps go with it, its other apps stay" },
 	{ P, "/pipeline-transfers", NEED_USER, SCOPE_WRITE, api_pipelines_transfer, API_BODY, "Give a pipeline of one's own to another account, with the apps in it that are one's own", api_fields_pipeline_transfer },
 	{ G, L "/stage/:stage/config-vars", NEED_USER, SCOPE_READ_PROTECTED, api_stage_config_get, 0, "Config vars of the stage `review` or `test`, which their apps start from; takes the manage permission on one of the apps" },
 	{ T, L "/stage/:stage/config-vars", NEED_USER, SCOPE_WRITE_PROTECTED, api_stage_config_patch, API_BODY, "Change them", api_fields_config },

@@ -157,6 +157,9 @@ static int find_app(struct git_req *rq, struct err *err)
 
 	if (!name_is_app(rq->app_name))
 		return err_not_found(err, "app");
+	if (rq->review)
+		return ops->pipeline(ops->arg, rq->user_id, rq->app_name, rq->route->write,
+				     rq->app_id, err);
 	return ops->app(ops->arg, rq->user_id, rq->app_name, rq->route->write, rq->app_id, err);
 }
 
@@ -188,7 +191,8 @@ static void run(struct git_req *rq)
 	}
 	if (find_app(rq, &err) < 0) {
 		if (err.code == ERR_NOT_FOUND)
-			git_reply_text(rq->x, 404, " !     No such app as %s.", rq->app_name);
+			git_reply_text(rq->x, 404, " !     No such %s as %s.",
+				       rq->review ? "pipeline" : "app", rq->app_name);
 		else
 			git_reply_error(rq, &err);
 		return;
@@ -218,27 +222,44 @@ static void run_thread(void *arg)
 
 /* --- which --- */
 
-/* "/NAME.git/REST" or "/NAME/REST": the name's length, 0 when it is neither. */
-static size_t split_path(const char *path, const char **rest, bool *dotgit)
-{
-	const char *slash = path[0] == '/' ? strchr(path + 1, '/') : NULL;
-	size_t n = slash ? (size_t)(slash - path - 1) : 0;
+struct place { /* what a path names */
+	const char *name, *rest;
+	size_t n; /* of the name */
+	bool dotgit, review;
+};
 
-	if (n < 1)
-		return 0;
-	*rest = slash + 1;
-	*dotgit = n > 4 && !memcmp(path + 1 + n - 4, ".git", 4);
-	return *dotgit ? n - 4 : n;
+static const char review_prefix[] = "/review/";
+
+/* "/NAME.git/REST", "/NAME/REST", or either of these after /review. False when it is none. */
+static bool split_path(const char *path, struct place *out)
+{
+	size_t skip = strlen(review_prefix);
+	const char *slash;
+
+	*out = (struct place){.name = path + 1};
+	if (strncmp(path, review_prefix, skip) == 0 && strchr(path + skip, '/') &&
+	    strcmp(path + skip, "info/refs") != 0) {
+		out->review = true;
+		out->name = path + skip;
+	}
+	slash = path[0] == '/' ? strchr(out->name, '/') : NULL;
+	out->n = slash ? (size_t)(slash - out->name) : 0;
+	if (out->n < 1)
+		return false;
+	out->rest = slash + 1;
+	out->dotgit = out->n > 4 && !memcmp(out->name + out->n - 4, ".git", 4);
+	out->n -= out->dotgit ? 4 : 0;
+	return true;
 }
 
 /* Without .git only the discovery's path is ours, which the API does not have: it is redirected,
  * and clients stay with where that led. */
 bool git_wants(const char *path)
 {
-	const char *rest;
-	bool dotgit;
+	struct place at;
 
-	return split_path(path, &rest, &dotgit) && (dotgit || !strcmp(rest, "info/refs"));
+	return split_path(path, &at) && (at.dotgit || !strcmp(at.rest, "info/refs") ||
+					 (at.review && !strncmp(at.rest, "git-", 4)));
 }
 
 /* Exactly one service=, of plain letters: NULL when it is none of ours. */
@@ -315,7 +336,7 @@ static void redirect(struct http_x *x, const char *path, size_t n)
 }
 
 static struct git_req *request_new(struct git *g, struct http_x *x, const struct git_route *r,
-				   const char *name, size_t n)
+				   const struct place *at)
 {
 	struct git_req *rq = xcalloc(1, sizeof(*rq));
 
@@ -323,26 +344,32 @@ static struct git_req *request_new(struct git *g, struct http_x *x, const struct
 	rq->x = x;
 	rq->route = r;
 	rq->head_only = !strcmp(http_method(x), "HEAD");
-	if (n < sizeof(rq->app_name)) /* longer: stays "", no app's name, and ends as 404 */
-		memcpy(rq->app_name, name, n);
+	rq->review = at->review;
+	if (at->n < sizeof(rq->app_name)) /* longer: stays "", no app's name, and ends as 404 */
+		memcpy(rq->app_name, at->name, at->n);
 	return rq;
 }
 
 void git_handle(struct git *g, struct http_x *x)
 {
-	const char *path = http_path(x), *rest;
+	const char *path = http_path(x);
 	const struct git_route *r;
-	bool dotgit;
-	size_t n = split_path(path, &rest, &dotgit);
+	struct place at;
+	bool ours = split_path(path, &at);
 
-	assert(n);
-	if (!dotgit) {
-		redirect(x, path, n);
+	assert(ours);
+	(void)ours;
+	if (!at.dotgit && !at.review) {
+		redirect(x, path, at.n);
 		return;
 	}
-	r = route_request(x, rest);
+	r = route_request(x, at.rest);
 	if (!r)
 		return;
+	if (at.review && !g->ops.pipeline) {
+		git_reply_text(x, 404, "Not found.");
+		return;
+	}
 	pthread_mutex_lock(&g->lock);
 	bool ok = g->running < LIM_GIT_REQUESTS && !g->closing;
 
@@ -354,7 +381,7 @@ void git_handle(struct git *g, struct http_x *x)
 			       "Too many git requests at once. Please try again in a moment.");
 		return;
 	}
-	struct git_req *rq = request_new(g, x, r, path + 1, n);
+	struct git_req *rq = request_new(g, x, r, &at);
 
 	http_detach(x);
 	thread_start("git", run_thread, rq);

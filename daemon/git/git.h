@@ -1,6 +1,6 @@
 /* git.h - the receiving side of git over smart HTTP (docs/internals/git.md), bare repositories
- * under STATE/repos/APP-ID.git. Each request runs on its own thread (at most LIM_GIT_PUSHES
- * pushes). */
+ * under STATE/repos/APP-ID.git, or a pipeline's id. Each request runs on its own thread (at most
+ * LIM_GIT_PUSHES pushes). */
 #ifndef GIT_GIT_H
 #define GIT_GIT_H
 
@@ -45,12 +45,20 @@ struct git_ops {
 	void (*after)(void *arg, const struct git_update *u, struct git_push *p, void *token);
 	/* The ref could not be moved after all: give up what build() made. */
 	void (*undo)(void *arg, void *token);
+	/* A pipeline's own repository, by the pipeline's name: its id. As app; NULL = none are
+	 * served. */
+	int (*pipeline)(void *arg, const char *user_id, const char *name, bool write, char id[37],
+			struct err *err);
+	/* There, a branch has moved, or is gone (u->commit NULL); u->app_id and app_name are the
+	 * pipeline's. Blocks until its review app is what was asked for; tells the user. */
+	void (*review)(void *arg, const struct git_update *u, struct git_push *p);
 };
 
 int git_open(const struct config *cfg, const struct git_ops *ops, struct git **out,
 	     struct err *err);
 void git_close(struct git *g); /* waits for running requests */
-/* Is this path one of ours (/NAME.git/...)? */
+/* Is this path one of ours (/NAME.git/..., /review/PIPELINE/...)? The latter has no .git, as what
+ * has one is taken for an app by the Heroku CLI. */
 bool git_wants(const char *path);
 /* Takes the exchange over. Loop thread. */
 void git_handle(struct git *g, struct http_x *x);

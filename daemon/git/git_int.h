@@ -39,6 +39,7 @@ struct git_req { /* one request, on its thread */
 	struct http_x *x;
 	const struct git_route *route;
 	bool head_only;
+	bool review; /* of a pipeline's own repository: app_name and app_id are the pipeline's */
 	char app_name[LIM_APP_NAME + 1], app_id[ID_LEN], user_id[ID_LEN], email[256];
 	char repo[PATH_MAX];
 };

@@ -238,7 +238,7 @@ static struct push_cmd *choose_deploy(struct git_push *p, git_repository *r)
 	for (size_t i = 0; i < p->cmds.n; i++) {
 		struct push_cmd *c = &p->cmds.cmd[i];
 
-		if (c->why || push_cmd_deletes(c) || !git_ref_deploys(c->ref) ||
+		if (p->rq->review || c->why || push_cmd_deletes(c) || !git_ref_deploys(c->ref) ||
 		    !strcmp(c->old_id, c->new_id))
 			continue;
 		if (!found || git_refs_head_is(r, c->ref))
@@ -287,7 +287,7 @@ static struct git_update update_of(const struct git_push *p, const struct push_c
 		.user_id = p->rq->user_id,
 		.user_email = p->rq->email,
 		.ref = c->ref,
-		.commit = c->new_id,
+		.commit = push_cmd_deletes(c) ? NULL : c->new_id,
 		.repo_dir = p->rq->repo,
 		.quarantine_dir = p->quarantine[0] ? p->quarantine : NULL,
 	};
@@ -352,18 +352,35 @@ static struct push_cmd *check(struct git_push *p)
 	return deploy;
 }
 
+/* A pipeline's branches that have moved, or are gone. */
+static void tell_review(struct git_push *p)
+{
+	struct git_ops *ops = &p->rq->g->ops;
+
+	for (size_t i = 0; i < p->cmds.n; i++) {
+		struct push_cmd *c = &p->cmds.cmd[i];
+		struct git_update u = update_of(p, c);
+
+		if (!c->why && strncmp(c->ref, "refs/heads/", 11) == 0)
+			ops->review(ops->arg, &u, p);
+	}
+}
+
 static void decide(struct git_push *p)
 {
 	struct git_ops *ops = &p->rq->g->ops;
 	struct push_cmd *deploy = check(p);
 
-	tell_stored(p);
+	if (!p->rq->review)
+		tell_stored(p);
 	if (deploy)
 		build(p, deploy);
 	atomic_or_not(p);
 	if (any_left(p))
 		move_refs(p);
 	git_quarantine_drop(p);
+	if (p->rq->review)
+		tell_review(p);
 	if (!deploy || !deploy->built)
 		return;
 	if (deploy->why) {

@@ -52,7 +52,7 @@ void git_refs_check_names(struct git_push *p, git_repository *r)
 
 		if (!git_ref_ok(c->ref, push_cmd_deletes(c)))
 			c->why = "funny refname";
-		else if (push_cmd_deletes(c) && git_refs_head_is(r, c->ref))
+		else if (push_cmd_deletes(c) && !p->rq->review && git_refs_head_is(r, c->ref))
 			c->why = "deletion of the current branch prohibited";
 	}
 }

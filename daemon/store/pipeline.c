@@ -140,10 +140,11 @@ int store_pipeline_access(struct tx *tx, const char *user_id, const char *pipeli
 		return -1;
 	}
 	perms = stmt_col_null(s, 1) ? 0 : store_perms_parse(stmt_col_text(s, 1));
-	*rights = stmt_col_int(s, 0)	 ? STORE_PIPELINE_ALL
-		  : perms & STORE_MANAGE ? STORE_PIPELINE_VIEW | STORE_PIPELINE_MANAGE
-		  : perms		 ? STORE_PIPELINE_VIEW
-					 : 0;
+	*rights = (perms ? STORE_PIPELINE_VIEW : 0) |
+		  (perms & STORE_MANAGE ? STORE_PIPELINE_MANAGE : 0) |
+		  (perms & STORE_DEPLOY ? STORE_PIPELINE_DEPLOY : 0);
+	if (stmt_col_int(s, 0))
+		*rights = STORE_PIPELINE_ALL;
 	return 0;
 }
 

@@ -44,7 +44,8 @@ enum store_pipeline_right {
 	STORE_PIPELINE_VIEW = 1,   /* any right on one of its apps */
 	STORE_PIPELINE_MANAGE = 2, /* manage on one of its apps: add apps, config of stages */
 	STORE_PIPELINE_OWNER = 4,  /* rename, transfer, destroy, take out any app */
-	STORE_PIPELINE_ALL = 7,
+	STORE_PIPELINE_DEPLOY = 8, /* deploy on one of its apps: make review apps */
+	STORE_PIPELINE_ALL = 15,
 };
 /* The one source of what a user may do with a pipeline. Owner and admins: all. 0 = no right at
  * all, which the caller must answer like a pipeline that does not exist. NOT_FOUND. */

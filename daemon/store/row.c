@@ -62,3 +62,30 @@ int64_t row_int_or(struct stmt *s, int col, int64_t none)
 {
 	return stmt_col_null(s, col) ? none : stmt_col_int(s, col);
 }
+
+void row_seal_json(struct tx *tx, struct stmt *s, int i, const json_t *v)
+{
+	AUTO(auto_str)
+	char *text = v ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS) : xstrdup("{}");
+	AUTO(buf_clear) struct buf box = {0};
+
+	if (!text)
+		abort(); /* not an object, or no memory: a programming error */
+	secret_seal(tx_key(tx), text, strlen(text), &box);
+	explicit_bzero(text, strlen(text));
+	stmt_blob(s, i, box.data, box.len);
+}
+
+int row_open_json(struct tx *tx, struct stmt *s, int col, json_t **out, struct err *err)
+{
+	AUTO(buf_clear) struct buf text = {0};
+	size_t n;
+	const void *box = stmt_col_blob(s, col, &n);
+
+	if (secret_open(tx_key(tx), box, n, &text, err) < 0)
+		return -1;
+	*out = json_loadb(text.data, text.len, 0, NULL);
+	explicit_bzero(text.data, text.len);
+	return json_is_object(*out) ? 0
+				    : err_set(err, ERR_CORRUPT, "a sealed value is no JSON object");
+}

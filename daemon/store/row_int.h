@@ -4,6 +4,7 @@
 
 #include "daemon/store/store.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,10 @@ int row_change(struct tx *tx, struct stmt *s, const char *resource, struct err *
 void row_copy(struct stmt *s, int col, char *out, size_t cap);
 /* Column, or `none` for NULL. */
 int64_t row_int_or(struct stmt *s, int col, int64_t none);
+
+/* JSON objects that are sealed in the database; NULL is bound as {}. CORRUPT when it is none. */
+void row_seal_json(struct tx *tx, struct stmt *s, int i, const json_t *v);
+int row_open_json(struct tx *tx, struct stmt *s, int col, json_t **out, struct err *err);
 
 /* Binds `none` as NULL. */
 static inline void bind_int_or_null(struct stmt *s, int i, int64_t v, int64_t none)

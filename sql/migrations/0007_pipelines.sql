@@ -194,25 +194,37 @@ CREATE TABLE review_apps (
 	setup_id TEXT REFERENCES app_setups (id) ON DELETE SET NULL,
 	branch TEXT NOT NULL,
 	pr_number INTEGER,
-	fork TEXT,                           -- full name of the fork's repository; NULL = none
-	source TEXT NOT NULL CHECK (source IN ('provider', 'push', 'tarball')),
-	commit_id TEXT,                      -- wanted
+	fork TEXT NOT NULL DEFAULT '',       -- full name of the head's repository when it is another
+	source TEXT NOT NULL CHECK (source IN ('provider', 'push', 'url')),
+	source_url BLOB,                     -- of source url: sealed
+	commit_id TEXT,                      -- wanted; NULL = what the branch is at when it is looked at
+	arrived_ms INTEGER NOT NULL,         -- since when that is wanted
+	tried_commit TEXT,                   -- last one that a setup or deploy ended with, well or not
 	deployed_commit TEXT,
 	status TEXT NOT NULL CHECK (status IN ('pending', 'creating', 'created', 'deleting', 'deleted', 'errored')),
 	wanted INTEGER NOT NULL DEFAULT 1,   -- 0 = to be destroyed, whatever is under way
+	predestroyed INTEGER NOT NULL DEFAULT 0, -- pr-predestroy has been started
 	error_status TEXT, message TEXT,
 	wait_for_ci INTEGER NOT NULL DEFAULT 0,
 	creator_id TEXT REFERENCES users (id),
-	environment BLOB,                    -- sealed JSON: config vars of the request
-	deployment_id TEXT,                  -- at the provider: status and comment
-	comment_id TEXT,
+	environment BLOB NOT NULL,           -- sealed JSON: config vars of the request
+	tries INTEGER NOT NULL DEFAULT 0,
+	next_ms INTEGER,                     -- when the machine looks again; NULL = nothing to do
 	active_ms INTEGER NOT NULL,          -- last deploy, for staleness
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX review_apps_pipeline ON review_apps (pipeline_id);
 CREATE INDEX review_apps_app ON review_apps (app_id);
-CREATE UNIQUE INDEX review_apps_branch ON review_apps (pipeline_id, branch) WHERE status NOT IN ('deleted');
+CREATE INDEX review_apps_setup ON review_apps (setup_id);
+CREATE INDEX review_apps_due ON review_apps (next_ms) WHERE next_ms IS NOT NULL;
+CREATE UNIQUE INDEX review_apps_branch ON review_apps (pipeline_id, branch, fork) WHERE status <> 'deleted';
+
+CREATE VIEW review_rows AS
+SELECT r.id, r.pipeline_id, r.app_id, r.setup_id, r.creator_id, a.name AS app_name, r.branch, r.pr_number, r.fork, r.source, r.commit_id, r.tried_commit,
+	r.deployed_commit, r.status, r.wanted, r.predestroyed, r.wait_for_ci, r.error_status, r.message, r.tries, r.arrived_ms, r.active_ms,
+	r.created_ms, r.updated_ms, r.next_ms
+FROM review_apps r LEFT JOIN apps a ON a.id = r.app_id;
 
 CREATE TABLE sleeping_apps (                 -- apps that sleep when nobody asks for them
 	app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,

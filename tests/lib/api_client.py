@@ -33,6 +33,7 @@ CLAIMS = {
     'backups': re.compile(r'/client/v11/(apps/:app/transfers|databases/:add_on/(backups|restores|transfers|transfer-schedules))(/|$)'),
     'postgres': re.compile(r'/client/v11/databases/:add_on(/(wait_status|reset|connection_reset|stats_reset|extensions|unfollow|links|upgrade|'
                            r'connection-pooling)(/.*)?)?$|/postgres/v0/.*'),
+    'review': re.compile(r'.*/review-app(s|-config)?(/|$)'),
     'pipelines': re.compile(r'/pipelines(/:pipeline(/(stage|pipeline-couplings|latest-\w+)(/.*)?)?)?$|'
                             r'.*/pipeline-(couplings|transfers|promotions|diff)(/|$)'),
     'addons': re.compile(r'.*/(addons|addon-[^/]+|plans|usage)(/|$)'),

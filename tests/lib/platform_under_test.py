@@ -207,6 +207,11 @@ class Platform:
         return self.run('git', '-c', 'user.name=Dev', '-c', 'user.email=dev@example.com', *args,
                         env=self.env(token, HOME=home), **kw)
 
+    def spawn_git(self, *args, cwd=None):
+        """The same without waiting for its end."""
+        return subprocess.Popen(['git', '-c', 'user.name=Dev', '-c', 'user.email=dev@example.com', *args], cwd=cwd, env=self.env(HOME=self.home),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def login_home(self, token):
         home = os.path.join(self.dir, 'home-' + token[-8:])
         os.makedirs(home, exist_ok=True)

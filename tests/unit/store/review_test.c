@@ -1,0 +1,167 @@
+/* Rows of review apps: what is wanted, what is due, what goes. */
+#include "daemon/store/app.h"
+#include "daemon/store/pipeline.h"
+#include "daemon/store/review.h"
+#include "daemon/store/user.h"
+#include "tests/unit/test.h"
+
+#include <string.h>
+
+DEFINE_AUTO(json_t *, json_decref)
+
+static int open_setup(void **state)
+{
+	struct err err = {0};
+
+	codec_init();
+	return store_open(":memory:", NULL, (struct store **)state, &err);
+}
+
+static int open_teardown(void **state)
+{
+	store_close(*state);
+	return 0;
+}
+
+/* Scenarios run on the writer thread, where cmocka's jumps must not go: they use CHECK. */
+#define CHECK(x)                                                                            \
+	do {                                                                                \
+		if (!(x))                                                                   \
+			return err_set(err, ERR_INTERNAL, "line %d: %s [%s]", __LINE__, #x, \
+				       err->status ? err->msg : "");                        \
+		*err = (struct err){0};                                                     \
+	} while (0)
+#define FAILS(x, id) CHECK((x) < 0 && err->code == (id))
+
+struct seed {
+	struct store_user user;
+	struct store_pipeline pipe;
+};
+
+static void seed_clear(struct seed *s)
+{
+	store_user_clear(&s->user);
+	store_pipeline_clear(&s->pipe);
+}
+#define seed_clear_p seed_clear
+
+static int seed(struct tx *tx, struct seed *s, struct err *err)
+{
+	CHECK(store_user_create(tx, "a@x.test", NULL, NULL, false, &s->user, err) == 0);
+	CHECK(store_pipeline_create(tx, "pipe", s->user.id, &s->pipe, err) == 0);
+	return 0;
+}
+
+static int due(struct tx *tx, wall_ms at, struct err *err)
+{
+	AUTO(store_reviews_clear) struct store_reviews l = {0};
+	wall_ms next;
+
+	return store_reviews_due(tx, at, 10, &l, &next, err) < 0 ? -1 : l.n;
+}
+
+static int a_life(struct tx *tx, void *arg, struct err *err)
+{
+	AUTO(seed_clear) struct seed s = {0};
+	AUTO(store_review_clear) struct store_review v = {0};
+	AUTO(store_review_clear) struct store_review two = {0};
+	AUTO(json_decref) json_t *env = json_pack("{ss}", "A", "secret");
+	AUTO(json_decref) json_t *back = NULL;
+	AUTO(auto_str) char *url = NULL;
+	struct store_review_new in = {.branch = "feat", .source = REVIEW_PROVIDER, .pr_number = 4};
+	int n;
+
+	(void)arg;
+	CHECK(seed(tx, &s, err) == 0);
+	in.pipeline_id = s.pipe.id;
+	in.environment = env;
+	CHECK(store_review_insert(tx, &in, &v, err) == 0);
+	FAILS(store_review_insert(tx, &in, &two, err), ERR_CONFLICT);
+	in.fork = "other/repo"; /* has a branch of the same name */
+	CHECK(store_review_insert(tx, &in, &two, err) == 0);
+	CHECK(store_review_secrets(tx, v.id, &back, &url, err) == 0 && !url);
+	CHECK(json_equal(env, back));
+	CHECK(due(tx, clock_wall_ms(), err) == 2);
+	/* resting ends with a kick, and a rest after a kick that it did not see is none */
+	CHECK(store_review_rest(tx, &v, 0, false, err) == 0);
+	CHECK(due(tx, clock_wall_ms(), err) == 1);
+	CHECK(store_review_kick(tx, v.id, err) == 0);
+	CHECK(store_review_rest(tx, &v, 0, false, err) == 0);
+	CHECK(due(tx, clock_wall_ms(), err) == 2);
+	/* the same wish twice is one */
+	CHECK(store_review_want(tx, v.id, "c1", 4, err) == 0);
+	store_review_clear(&v);
+	CHECK(store_review_of_branch(tx, s.pipe.id, "feat", NULL, &v, err) == 0);
+	CHECK(strcmp(v.commit, "c1") == 0 && v.pr_number == 4);
+	CHECK(store_review_rest(tx, &v, 0, true, err) == 0);
+	CHECK(store_review_want(tx, v.id, "c1", 4, err) == 0);
+	CHECK(due(tx, clock_wall_ms(), err) == 1);
+	/* not wanted: nothing is wanted of it any more */
+	CHECK(store_review_end(tx, v.id, err) == 0);
+	CHECK(store_review_want(tx, v.id, "c2", 0, err) == 0);
+	FAILS(store_review_made(tx, v.id, "x", "y", err), ERR_CONFLICT);
+	CHECK(store_review_say(tx, v.id, REVIEW_DELETED, NULL, NULL, err) == 0);
+	FAILS(store_review_of_branch(tx, s.pipe.id, "feat", NULL, &two, err), ERR_NOT_FOUND);
+	in.fork = NULL; /* the branch may have another now */
+	store_review_clear(&two);
+	CHECK(store_review_insert(tx, &in, &two, err) == 0);
+	CHECK(store_reviews_count(tx, s.pipe.id, &n, err) == 0 && n == 0);
+	return 0;
+}
+
+static int staleness(struct tx *tx, void *arg, struct err *err)
+{
+	AUTO(seed_clear) struct seed s = {0};
+	AUTO(store_review_clear) struct store_review v = {0};
+	AUTO(store_review_config_clear) struct store_review_config c = {0};
+	struct store_review_new in = {.branch = "feat", .source = REVIEW_PUSH};
+	const wall_ms day = 86400000;
+	int n;
+
+	(void)arg;
+	CHECK(seed(tx, &s, err) == 0);
+	in.pipeline_id = s.pipe.id;
+	store_review_config_preset(&c, s.pipe.id);
+	c.destroy_stale = true;
+	CHECK(store_review_config_set(tx, &c, err) == 0);
+	CHECK(store_review_insert(tx, &in, &v, err) == 0);
+	CHECK(store_reviews_end_stale(tx, clock_wall_ms() + 9 * day, &n, err) == 0 && n == 0);
+	CHECK(store_review_say(tx, v.id, REVIEW_CREATED, NULL, NULL, err) == 0);
+	CHECK(store_reviews_end_stale(tx, clock_wall_ms() + 4 * day, &n, err) == 0 && n == 0);
+	c.destroy_stale = false;
+	CHECK(store_review_config_set(tx, &c, err) == 0);
+	CHECK(store_reviews_end_stale(tx, clock_wall_ms() + 9 * day, &n, err) == 0 && n == 0);
+	c.destroy_stale = true;
+	CHECK(store_review_config_set(tx, &c, err) == 0);
+	CHECK(store_reviews_end_stale(tx, clock_wall_ms() + 6 * day, &n, err) == 0 && n == 1);
+	CHECK(store_reviews_end_stale(tx, clock_wall_ms() + 6 * day, &n, err) == 0 && n == 0);
+	return 0;
+}
+
+static void run(void **state, tx_fn *fn)
+{
+	struct err err = {0};
+
+	if (store_tx(*state, fn, NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void test_a_life(void **state)
+{
+	run(state, a_life);
+}
+
+static void test_staleness(void **state)
+{
+	run(state, staleness);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_life, open_setup, open_teardown),
+		cmocka_unit_test_setup_teardown(test_staleness, open_setup, open_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
