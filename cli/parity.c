@@ -224,9 +224,7 @@ static int fill_local(const char *db, bool parallelize)
 	AUTO(auto_str) char *jobs = xasprintf("--jobs=%ld", parallelize && cores > 1 ? cores : 1);
 	int rc;
 
-	if ((rc = TOOL("dropdb", "--if-exists", db)) != 0 || (rc = TOOL("createdb", db)) != 0 ||
-	    (rc = TOOL("psql", "--quiet", "--no-psqlrc", "--dbname", db, "--command",
-		       "CREATE SCHEMA IF NOT EXISTS heroku_ext")) != 0)
+	if ((rc = TOOL("dropdb", "--if-exists", db)) != 0 || (rc = TOOL("createdb", db)) != 0)
 		return rc;
 	rc = TOOL("pg_restore", "--no-acl", "--no-owner", "--dbname", db, jobs, BACKUP);
 	if (rc != 0)

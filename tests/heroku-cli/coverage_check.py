@@ -29,7 +29,7 @@ REGISTRY = "fetches programs from the vendor or the npm registry; nothing of the
 
 # Patterns of command ids: the reason. `!` takes back what an earlier pattern took.
 CANNOT = [
-    (DATA, ['pg:backups', 'pg:backups:*', 'pg:copy', 'data:*', 'redis:*']),
+    (DATA, ['data:*', 'redis:*']),
     ('databases have no replicas, links, pools or upgrades of their own here',
      ['pg:unfollow', 'pg:links:create', 'pg:links:destroy', 'pg:connection-pooling:attach', 'pg:upgrade:*']),
     ('is about the whole server, which apps share', ['pg:settings:log-connections', 'pg:settings:data-connector-details-logs']),

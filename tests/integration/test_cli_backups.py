@@ -227,11 +227,11 @@ def test_parity_into_the_local_database(cli, parity, api):
     r = parity('development', 'restore', 'production')
     assert r.returncode == 0, r
     calls = parity.calls()
-    assert calls[:2] == ['dropdb --if-exists shop_dev', 'createdb shop_dev'] and 'CREATE SCHEMA' in calls[2]
-    assert calls[3] == 'pg_restore --no-acl --no-owner --dbname shop_dev --jobs=1 tmp/latest.backup'
-    assert 'ar_internal_metadata' in calls[4] and not os.path.exists(os.path.join(cli.cwd, 'tmp', 'latest.backup'))
+    assert calls[:2] == ['dropdb --if-exists shop_dev', 'createdb shop_dev']
+    assert calls[2] == 'pg_restore --no-acl --no-owner --dbname shop_dev --jobs=1 tmp/latest.backup'
+    assert 'ar_internal_metadata' in calls[3] and not os.path.exists(os.path.join(cli.cwd, 'tmp', 'latest.backup'))
     r = parity('development', 'restore-from', 'production', '--parallelize', '--database', 'other')
-    assert r.returncode == 0 and f'--dbname other --jobs={os.cpu_count()} ' in parity.calls()[3]
+    assert r.returncode == 0 and f'--dbname other --jobs={os.cpu_count()} ' in parity.calls()[2]
     with open(os.path.join(cli.cwd, 'config', 'database.yml'), 'w') as f:
         f.write('development:\n  database: <%= ENV["DB"] %>\n')
     r = parity('development', 'restore', 'production')
