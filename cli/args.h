@@ -39,6 +39,7 @@ enum cli_complete {
 	COMPLETE_PLAN, /* its service: that is the plan by default */
 	COMPLETE_ADDON,
 	COMPLETE_ATTACHMENT,
+	COMPLETE_VOLUME,
 };
 
 struct cli_opt {

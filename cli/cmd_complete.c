@@ -179,6 +179,7 @@ static const struct source sources[] = {
 	{COMPLETE_SERVICE, "/addon-services", "name", NULL},
 	{COMPLETE_PLAN, "/addon-services", "name", NULL},
 	{COMPLETE_ADDON, "/addons", "name", NULL},
+	{COMPLETE_VOLUME, "/volumes", "name", NULL},
 	{COMPLETE_ATTACHMENT, "/apps/%s/addon-attachments", "name", NULL},
 };
 

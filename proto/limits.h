@@ -14,6 +14,10 @@
 /* what an app shows to the world */
 #define LIM_PAGE_URL	  2048 /* of its own error page */
 #define LIM_VOLUMES	  100  /* of one user */
+#define LIM_APP_VOLUMES	  20   /* of one app; the launcher takes 64 binds */
+#define LIM_VOLUME_MIN_MB 16
+#define LIM_VOLUME_MAX_MB (1024 * 1024)
+#define LIM_VOLUME_PATH	  200
 #define LIM_DOMAINS	  1000 /* custom ones, of one app */
 #define LIM_SNI_ENDPOINTS 100  /* of one app */
 #define LIM_PIPELINE_APPS 500  /* of one pipeline */

@@ -30,6 +30,7 @@ struct api *api_new(const struct api_deps *deps)
 	a->streams = pool_new("stream", 8, 64);
 	a->transfers = pool_new("transfer", LIM_UPLOADS, 4 * LIM_UPLOADS);
 	pthread_mutex_init(&a->sweep_lock, NULL);
+	pthread_mutex_init(&a->volumes, NULL);
 	pthread_cond_init(&a->sweep_end, NULL);
 	a->replays = api_replays_new();
 	if (deps->cfg->api_rate_limit)
@@ -48,6 +49,7 @@ void api_free(struct api *a)
 	api_uploads_stop(a);
 	pthread_cond_destroy(&a->sweep_end);
 	pthread_mutex_destroy(&a->sweep_lock);
+	pthread_mutex_destroy(&a->volumes);
 	attach_tickets_free(a);
 	api_passwords_free(a);
 	api_logins_free(a->logins);

@@ -43,6 +43,7 @@ struct api {
 	pthread_mutex_t sweep_lock;
 	pthread_cond_t sweep_end;
 	bool closing;
+	pthread_mutex_t volumes; /* storage.c: making, growing and destroying, one at a time */
 };
 
 /* What a caller needs, one table (routes.c). Deny by default: a route that says nothing admits

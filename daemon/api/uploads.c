@@ -2,6 +2,7 @@
  * built, slugs (slugs.c). And the sweeping of what nobody fetched or sent. */
 #include "daemon/api/uploads.h"
 #include "daemon/api/identity.h"
+#include "daemon/api/storage.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/xlog.h"
 #include "daemon/release/push.h"
@@ -322,6 +323,7 @@ static void sweeper(void *arg)
 	struct api *a = arg;
 	struct timespec t;
 
+	api_volumes_sweep(a);
 	pthread_mutex_lock(&a->sweep_lock);
 	while (!a->closing) {
 		clock_gettime(CLOCK_REALTIME, &t);
@@ -331,6 +333,7 @@ static void sweeper(void *arg)
 		pthread_mutex_unlock(&a->sweep_lock);
 		sweep_sources(a, false);
 		api_identity_sweep(a);
+		api_volumes_sweep(a);
 		push_collect_slugs(a->d.pusher); /* also those that waited in vain for their blob */
 		pthread_mutex_lock(&a->sweep_lock);
 	}

@@ -1,6 +1,7 @@
 #include "daemon/store/transfer.h"
 #include "daemon/store/app.h"
 #include "daemon/store/row_int.h"
+#include "daemon/store/volume.h"
 
 void store_transfer_clear(struct store_transfer *t)
 {
@@ -126,7 +127,8 @@ int store_transfer_settle(struct tx *tx, const struct store_transfer *t, bool ac
 {
 	if (set_state(tx, t->id, accept ? "accepted" : "declined", err) < 0)
 		return -1;
-	if (accept && (set_owner(tx, t, err) < 0 || set_collaborator(tx, t, err) < 0))
+	if (accept && (set_owner(tx, t, err) < 0 || set_collaborator(tx, t, err) < 0 ||
+		       store_volumes_give(tx, t->app_id, t->owner_id, t->recipient_id, err) < 0))
 		return -1;
 	return 0;
 }

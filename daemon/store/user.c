@@ -208,9 +208,10 @@ static int owns_none(struct tx *tx, enum sql_id sql, const char *what, const cha
 
 static int owns_nothing(struct tx *tx, const char *id, struct err *err)
 {
-	return owns_none(tx, SQL_USER_APPS, "apps", id, err) < 0
+	return owns_none(tx, SQL_USER_APPS, "apps", id, err) < 0 ? -1
+	       : owns_none(tx, SQL_USER_PIPELINES, "pipelines", id, err) < 0
 		       ? -1
-		       : owns_none(tx, SQL_USER_PIPELINES, "pipelines", id, err);
+		       : owns_none(tx, SQL_USER_VOLUMES, "volumes", id, err);
 }
 
 static int user_exec(struct tx *tx, enum sql_id sql, const char *id, struct err *err)

@@ -16,7 +16,6 @@ const char *store_volume_state_name(enum store_volume_state s)
 void store_volume_clear(struct store_volume *v)
 {
 	free(v->name);
-	free(v->app_name);
 	free(v->user_email);
 	free(v->attached_name);
 	free(v->path);
@@ -27,26 +26,24 @@ ROW_DEFINE_LIST(store_volume, store_volumes)
 static void fill_volume(struct stmt *s, void *out)
 {
 	struct store_volume *v = out;
-	const char *state = stmt_col_text(s, 7);
+	const char *state = stmt_col_text(s, 5);
 
 	ROW_COPY(s, 0, v->id);
 	v->name = stmt_col_dup(s, 1);
-	ROW_COPY(s, 2, v->app_id);
-	v->app_name = stmt_col_dup(s, 3);
-	ROW_COPY(s, 4, v->user_id);
-	v->user_email = stmt_col_dup(s, 5);
-	v->size_mb = stmt_col_int(s, 6);
+	ROW_COPY(s, 2, v->user_id);
+	v->user_email = stmt_col_dup(s, 3);
+	v->size_mb = stmt_col_int(s, 4);
 	for (size_t i = 0; i < ARRAY_LEN(states); i++)
 		if (strcmp(state, states[i]) == 0)
 			v->state = (enum store_volume_state)i;
-	v->created_ms = stmt_col_int(s, 8);
-	v->updated_ms = stmt_col_int(s, 9);
-	ROW_COPY(s, 10, v->attachment_id);
-	ROW_COPY(s, 11, v->attached_id);
-	v->attached_name = stmt_col_dup(s, 12);
-	v->path = stmt_col_dup(s, 13);
-	v->read_only = row_int_or(s, 14, 0);
-	v->attached_ms = row_int_or(s, 15, 0);
+	v->created_ms = stmt_col_int(s, 6);
+	v->updated_ms = stmt_col_int(s, 7);
+	ROW_COPY(s, 8, v->attachment_id);
+	ROW_COPY(s, 9, v->attached_id);
+	v->attached_name = stmt_col_dup(s, 10);
+	v->path = stmt_col_dup(s, 11);
+	v->read_only = row_int_or(s, 12, 0);
+	v->attached_ms = row_int_or(s, 13, 0);
 }
 
 static int check_count(struct tx *tx, const char *user_id, struct err *err)
@@ -62,18 +59,17 @@ static int check_count(struct tx *tx, const char *user_id, struct err *err)
 		       LIM_VOLUMES);
 }
 
-static int insert(struct tx *tx, const char *id, const char *name, const char *app_id,
-		  const char *user_id, int64_t size_mb, struct err *err)
+static int insert(struct tx *tx, const char *id, const char *name, const char *user_id,
+		  int64_t size_mb, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_VOLUME_INSERT);
 	struct err why = {0};
 
 	stmt_text(s, 1, id);
 	stmt_text(s, 2, name);
-	stmt_text(s, 3, app_id);
-	stmt_text(s, 4, user_id);
-	stmt_int(s, 5, size_mb);
-	stmt_int(s, 6, clock_wall_ms());
+	stmt_text(s, 3, user_id);
+	stmt_int(s, 4, size_mb);
+	stmt_int(s, 5, clock_wall_ms());
 	if (stmt_exec(s, &why) == 0)
 		return 0;
 	if (why.code == ERR_CONFLICT)
@@ -82,14 +78,13 @@ static int insert(struct tx *tx, const char *id, const char *name, const char *a
 	return -1;
 }
 
-int store_volume_insert(struct tx *tx, const char *name, const char *app_id, const char *user_id,
-			int64_t size_mb, struct store_volume *out, struct err *err)
+int store_volume_insert(struct tx *tx, const char *name, const char *user_id, int64_t size_mb,
+			struct store_volume *out, struct err *err)
 {
 	char id[37];
 
 	uuid_new(id);
-	if (check_count(tx, user_id, err) < 0 ||
-	    insert(tx, id, name, app_id, user_id, size_mb, err) < 0)
+	if (check_count(tx, user_id, err) < 0 || insert(tx, id, name, user_id, size_mb, err) < 0)
 		return -1;
 	return store_volume_find(tx, id, out, err);
 }
@@ -143,14 +138,29 @@ int store_volume_delete(struct tx *tx, const char *id, struct err *err)
 	return stmt_exec(s, err);
 }
 
-static int adopt(struct tx *tx, const char *id, const char *app_id, struct err *err)
+static bool within(const char *path, const char *dir)
 {
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_VOLUME_OF_APP);
+	size_t n = strlen(dir);
 
-	stmt_text(s, 1, id);
-	stmt_text(s, 2, app_id);
-	stmt_int(s, 3, clock_wall_ms());
-	return row_change(tx, s, "volume", err);
+	return strncmp(path, dir, n) == 0 && (!path[n] || path[n] == '/');
+}
+
+static int check_place(struct tx *tx, const char *app_id, const char *path, struct err *err)
+{
+	AUTO(store_mounts_clear) struct store_mounts m = {0};
+
+	if (store_volume_mounts(tx, app_id, &m, err) < 0)
+		return -1;
+	if (m.n >= LIM_APP_VOLUMES)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "The app has %d volumes; it can have no more.", m.n);
+	for (int i = 0; i < m.n; i++)
+		if (within(path, m.v[i].path) || within(m.v[i].path, path))
+			return err_set(err, ERR_INVALID_PARAMS,
+				       "The app has another volume at %.200s: choose a path "
+				       "outside of it.",
+				       m.v[i].path);
+	return 0;
 }
 
 int store_volume_attach(struct tx *tx, const char *id, const char *app_id, const char *path,
@@ -160,7 +170,7 @@ int store_volume_attach(struct tx *tx, const char *id, const char *app_id, const
 	struct err why = {0};
 	char new_id[37];
 
-	if (adopt(tx, id, app_id, err) < 0)
+	if (check_place(tx, app_id, path, err) < 0)
 		return -1;
 	uuid_new(new_id);
 	s = stmt_use(tx, SQL_VOLUME_ATTACH);
@@ -174,10 +184,21 @@ int store_volume_attach(struct tx *tx, const char *id, const char *app_id, const
 		return 0;
 	if (why.code == ERR_CONFLICT)
 		return err_set(err, ERR_INVALID_PARAMS,
-			       "The volume is attached already, or another one is at %.200s.",
-			       path);
+			       "The volume is attached already. Detach it first.");
 	*err = why;
 	return -1;
+}
+
+int store_volumes_give(struct tx *tx, const char *app_id, const char *from_id, const char *to_id,
+		       struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_VOLUME_GIVE);
+
+	stmt_text(s, 1, app_id);
+	stmt_text(s, 2, from_id);
+	stmt_text(s, 3, to_id);
+	stmt_int(s, 4, clock_wall_ms());
+	return stmt_exec(s, err);
 }
 
 int store_volume_detach(struct tx *tx, const char *id, struct err *err)

@@ -154,14 +154,13 @@ CREATE INDEX job_runs_open ON job_runs (state) WHERE state IN ('starting', 'runn
 CREATE TABLE volumes (
 	id TEXT PRIMARY KEY,                 -- names its folder STATE/volumes/ID
 	name TEXT NOT NULL UNIQUE,
-	app_id TEXT REFERENCES apps (id) ON DELETE SET NULL, -- whose it is; survives the app, then of the user alone
-	user_id TEXT NOT NULL REFERENCES users (id),
+	user_id TEXT NOT NULL REFERENCES users (id), -- whose it is, whatever becomes of the app
 	size_mb INTEGER NOT NULL,            -- quota
 	state TEXT NOT NULL CHECK (state IN ('creating', 'available', 'destroying')),
 	created_ms INTEGER NOT NULL,
 	updated_ms INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX volumes_app ON volumes (app_id);
+CREATE INDEX volumes_user ON volumes (user_id);
 
 CREATE TABLE volume_attachments (
 	id TEXT PRIMARY KEY,

@@ -36,6 +36,7 @@ CLAIMS = {
     'review': re.compile(r'.*/review-app(s|-config)?(/|$)'),
     'pipelines': re.compile(r'/pipelines(/:pipeline(/(stage|pipeline-couplings|latest-\w+)(/.*)?)?)?$|'
                             r'.*/pipeline-(couplings|transfers|promotions|diff)(/|$)'),
+    'storage': re.compile(r'(/apps/:app)?/volumes(/|$)'),
     'addons': re.compile(r'.*/(addons|addon-[^/]+|plans|usage)(/|$)'),
     'front': re.compile(r'.*/(domains|sni-endpoints|acm|'
                         r'app-transfers|telemetry-drains|buildpacks|filters|current-status|available-[^/]+)(/|$)|/dyno-sizes/'),
