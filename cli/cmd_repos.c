@@ -120,14 +120,14 @@ int cli_pipelines_repo(struct cli *c, struct err *err)
 		cli_action(c, "Looking at the repository of %s", pipeline);
 		return cli_send(c, "POST", NULL, err, "/pipelines/%s/repo/actions/look", pipeline);
 	}
-	if (cli_api(c, "GET", NULL, &r, err, "/pipelines/%s/repo", pipeline) < 0) {
-		if (err->code == ERR_NOT_FOUND && strstr(err->msg, "not connected"))
-			buf_addf(&c->detail,
-				 "%s\nConnect it with: paasctl pipelines:connect OWNER/REPO -p %s "
-				 "--provider github",
-				 err->msg, pipeline);
+	if (cli_api(c, "GET", NULL, &r, err, "/pipelines/%s/repo", pipeline) < 0)
 		return -1;
-	}
+	if (!cli_json(c) && strcmp(cli_js(r, "provider"), "paasd") == 0)
+		cli_warn(c,
+			 "The pipeline is not connected to a git provider: branches are pushed to "
+			 "its own repository (paasctl reviewapps:remote -p %s).\nConnect it with: "
+			 "paasctl pipelines:connect OWNER/REPO -p %s --provider github",
+			 pipeline, pipeline);
 	return cli_show_fields(c, r, fields, pipeline);
 }
 

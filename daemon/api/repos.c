@@ -10,6 +10,11 @@
 
 #include <string.h>
 
+char *api_repo_own_name(const struct store_pipeline *p)
+{
+	return xasprintf("review/%s", p->name);
+}
+
 /* --- as JSON --- */
 
 static json_t *repo_json(const struct store_repo *r)
@@ -23,6 +28,20 @@ static json_t *repo_json(const struct store_repo *r)
 			 "id", r->pipeline_id, "provider", r->provider, "updated_at",
 			 json_time(r->updated_ms), "webhook", "created", r->hook_id != NULL, "url",
 			 r->hook_url);
+}
+
+/* Of a pipeline that is not connected: its own, which branches are pushed to. Clients that ask for
+ * the repository before they change the settings of review apps get a name to send along. */
+static json_t *own_json(struct api_req *q, const struct store_pipeline *p)
+{
+	AUTO(auto_str) char *base = api_public_url(q, "%s", "");
+	AUTO(auto_str) char *name = api_repo_own_name(p);
+
+	return json_pack("{s:s, s:o, s:b, s:n, s:s, s:b, s:s, s:n, s:i, s:{s:s}, s:s, s:o, s:n}",
+			 "base_url", base, "created_at", json_time(p->created_ms), "deploy_key",
+			 false, "failure", "full_name", name, "has_token", false, "id", p->id,
+			 "looked_at", "number", 0, "pipeline", "id", p->id, "provider", "paasd",
+			 "updated_at", json_time(p->updated_ms), "webhook");
 }
 
 static json_t *auto_json(const struct store_auto *d)
@@ -65,12 +84,18 @@ static int read_repo(struct tx *tx, void *arg, struct err *err)
 	return store_repo_of_pipeline(tx, t->pipeline.id, &t->repo, err);
 }
 
+/* The caller may see the pipeline, and it is not connected. */
+static bool not_connected(const struct err *err)
+{
+	return err->code == ERR_NOT_FOUND && err->resource && strcmp(err->resource, "repo") == 0;
+}
+
 static int get_repo(struct repo_tx *t, struct err *err)
 {
 	if (store_read(t->q->d->store, read_repo, t, err) == 0)
 		return 0;
-	/* Words that say what to do, where there is a pipeline. */
-	if (err->code == ERR_NOT_FOUND && t->pipeline.id[0])
+	/* Words that say what to do. */
+	if (not_connected(err))
 		snprintf(err->msg, sizeof err->msg,
 			 "The pipeline %s is not connected to a repository.", t->pipeline.name);
 	return -1;
@@ -80,7 +105,11 @@ int api_repo_info(struct api_req *q, struct err *err)
 {
 	AUTO(repo_tx_clear) struct repo_tx t = {.q = q, .right = STORE_PIPELINE_VIEW};
 
-	return get_repo(&t, err) < 0 ? -1 : api_ok(q, 200, repo_json(&t.repo));
+	if (get_repo(&t, err) == 0)
+		return api_ok(q, 200, repo_json(&t.repo));
+	if (!not_connected(err))
+		return -1;
+	return api_ok(q, 200, own_json(q, &t.pipeline));
 }
 
 int api_repo_look(struct api_req *q, struct err *err)
@@ -99,7 +128,7 @@ int api_repo_branch(struct api_req *q, struct err *err)
 	const char *branch = q->params[1];
 	char sha[65];
 
-	if (get_repo(&t, err) < 0 && !(err->code == ERR_NOT_FOUND && t.pipeline.id[0]))
+	if (get_repo(&t, err) < 0 && !not_connected(err))
 		return -1;
 	if (provider_branch_ok(branch, err) < 0 ||
 	    review_branch(q->d->reviews, t.pipeline.id, branch, sha, err) < 0) {

@@ -2,6 +2,7 @@
  * review-app-config). */
 #include "daemon/api/reviews.h"
 #include "daemon/api/pipelines.h"
+#include "daemon/api/repos.h"
 #include "daemon/review/review.h"
 #include "daemon/store/repo.h"
 #include "proto/limits.h"
@@ -225,7 +226,7 @@ static const struct api_field fields_target[] = {
 const struct api_field api_fields_review_config[] = {
 	{"pipeline", F_REF},
 	{"repo", F_LINE, .min = 1, .max = 250,
-	 .text = "as pipelines:connect has connected it; without one, branches are pushed here"},
+	 .text = "`full_name` of /pipelines/:pipeline/repo; another one is refused"},
 	{"automatic_review_apps", F_BOOL},
 	{"destroy_stale_apps", F_BOOL},
 	{"stale_days", F_INT, .min = 1, .max = 30},
@@ -238,6 +239,20 @@ const struct api_field api_fields_review_config[] = {
 	{0},
 };
 
+/* `repo`, when it is given, names the repository that the review apps are of. */
+static int check_repo(struct reviews_tx *t, const char *connected, struct err *err)
+{
+	const char *named = api_get_str(t->q->body, "repo");
+	AUTO(auto_str) char *own = api_repo_own_name(&t->pipeline);
+
+	if (!named || strcasecmp(named, connected ? connected : own) == 0)
+		return 0;
+	return err_set(err, ERR_INVALID_PARAMS,
+		       connected ? "The pipeline is connected to %s, not to %s."
+				 : "The pipeline's repository is %s: it is not connected to %s.",
+		       connected ? connected : own, named);
+}
+
 static int read_settings(struct tx *tx, struct reviews_tx *t, struct err *err)
 {
 	AUTO(store_repo_clear) struct store_repo repo = {0};
@@ -246,14 +261,13 @@ static int read_settings(struct tx *tx, struct reviews_tx *t, struct err *err)
 	if (api_pipeline_find(t->q, tx, t->q->params[0], t->right, &t->pipeline, err) < 0)
 		return -1;
 	if (store_repo_of_pipeline(tx, t->pipeline.id, &repo, &why) == 0) {
-		const char *named = api_get_str(t->q->body, "repo");
-
 		t->repo = repo.num;
-		if (named && strcasecmp(named, repo.full_name) != 0)
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "The pipeline is connected to %s, not to %s.",
-				       repo.full_name, named);
+	} else if (why.code != ERR_NOT_FOUND) {
+		*err = why;
+		return -1;
 	}
+	if (check_repo(t, repo.full_name, err) < 0)
+		return -1;
 	store_review_config_clear(&t->config);
 	if (store_review_config_get(tx, t->pipeline.id, &t->config, &why) == 0)
 		return 0;

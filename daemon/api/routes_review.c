@@ -19,7 +19,7 @@ const struct api_route api_routes_review[] = {
 	{ T, C, NEED_USER, SCOPE_WRITE, api_review_config_update, 0, "Change these settings, or make them", api_fields_review_config },
 	{ D, C, NEED_USER, SCOPE_WRITE, api_review_config_delete, 0, "Disable review apps; those that are there stay", api_fields_review_config },
 	/* repositories at git providers */
-	{ G, L "/repo", NEED_USER, SCOPE_READ, api_repo_info, 0, "The repository at a git provider that a pipeline is connected to" },
+	{ G, L "/repo", NEED_USER, SCOPE_READ, api_repo_info, 0, "The repository at a git provider that a pipeline is connected to; else its own, which branches are pushed to: provider `paasd`" },
 	{ P, L "/repo", NEED_USER, SCOPE_WRITE, api_repo_connect, API_BODY, "Connect it (an extension); takes the pipeline, or manage on one of its apps", api_fields_repo_connect },
 	{ D, L "/repo", NEED_USER, SCOPE_WRITE, api_repo_disconnect, 0, "Disconnect it; its webhook goes (an extension)" },
 	{ P, L "/repo/actions/look", NEED_USER, SCOPE_WRITE, api_repo_look, 0, "Look at its pull requests and branches now, not only on the timer (an extension)" },

@@ -371,8 +371,10 @@ def test_a_token_that_may_not_make_webhooks(paas, c, tmp_path):
                      env=paas.env(PAASCTL_PROVIDER_TOKEN=p.token))
         assert r.returncode and text in r.stderr, r.stderr
     paas.ctl('pipelines:disconnect', '-p', 'by-hand')
-    r = paas.ctl('pipelines:repo', '-p', 'by-hand', check=False)
-    assert r.returncode == 4 and 'pipelines:connect' in r.stderr
+    r = paas.ctl('pipelines:repo', '-p', 'by-hand')
+    assert 'review/by-hand' in r.stdout and 'pipelines:connect' in r.stderr
+    r = paas.ctl('pipelines:repo', '-p', 'by-hand', '--look', check=False)
+    assert r.returncode == 4 and 'not connected' in r.stderr
     # what is refused
     good = {'provider': 'gitea', 'repo': p.name, 'base_url': p.url, 'token': p.token}
     for change, text in (({'repo': 'noslash'}, 'OWNER/NAME'), ({'repo': 'acme/none'}, 'not found'), ({'token': 'wrong'}, 'token'),
@@ -398,8 +400,12 @@ def test_who_may(paas, c):
     stranger = c.with_token(paas.new_user('provider-stranger@example.com'))
     for method, path, body in (('GET', 'repo', None), ('DELETE', 'repo', None), ('POST', 'repo/actions/look', {}),
                                ('GET', 'repo/branches/main', None), ('POST', 'repo', {'provider': 'github', 'repo': 'a/b'})):
-        assert stranger(method, f'/pipelines/mine/{path}', body, want=404).json['resource'] == 'pipeline'
-    assert c('GET', '/pipelines/mine/repo', want=404).json['resource'] == 'repo'
+        r = stranger(method, f'/pipelines/mine/{path}', body, want=404)
+        assert r.json['resource'] == 'pipeline' and 'mine' not in r.message  # as one that is not there
+    own = c('GET', '/pipelines/mine/repo', want=200).json
+    assert own['full_name'] == 'review/mine' and own['provider'] == 'paasd' and own['webhook'] is None and own['number'] == 0
+    for method, path in (('DELETE', 'repo'), ('POST', 'repo/actions/look')):
+        assert c(method, f'/pipelines/mine/{path}', want=404).json['resource'] == 'repo'
     c('DELETE', '/pipelines/mine', want=200)
 
 

@@ -230,6 +230,9 @@ def test_settings(c):
     assert made['automatic_review_apps'] and made['stale_days'] == 7 and made['repo'] == {'id': 0}
     assert c('GET', path, want=200).json == made
     assert c('PATCH', path, {'base_name': 'abc'}, want=200).json['base_name'] == 'abc'
+    own = c('GET', '/pipelines/other/repo', want=200).json['full_name']  # as some clients do, to send it along
+    c('PATCH', path, {'repo': own}, want=200)
+    assert own in c('PATCH', path, {'repo': 'acme/shop'}, want=422).message
     for bad in ({'stale_days': 31}, {'base_name': '9x'}, {'max_apps': 0}, {'sleep_minutes': -1}):
         c('PATCH', path, bad, want=422)
     c('DELETE', path, want=200)

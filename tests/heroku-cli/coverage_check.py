@@ -22,19 +22,20 @@ FORMS_AT_LEAST = 120
 DOC = os.path.join(ROOT, 'docs', 'heroku-cli.md')
 
 DATA = 'needs commands of databases, which this platform does not have yet'
-REVIEWS = 'needs review apps and CI, which this platform does not have yet'
+CI = 'the platform runs no tests of its own: review apps wait for those of your git provider (`reviewapps:enable --wait-for-ci`)'
 TEAMS = 'needs teams: here people work together as collaborators of apps'
 VENDOR = 'asks a server of the vendor whose name is fixed in the CLI'
 REGISTRY = "fetches programs from the vendor or the npm registry; nothing of the platform's"
 
 # Patterns of command ids: the reason. `!` takes back what an earlier pattern took.
 CANNOT = [
-    (DATA, ['data:*', 'redis:*']),
+    (DATA, ['redis:*']),
+    ("is about the vendor's own maintenances and `advanced` databases; `pg` and `addons` are for those that are here", ['data:*']),
     ('databases have no replicas, links, pools or upgrades of their own here',
      ['pg:unfollow', 'pg:links:create', 'pg:links:destroy', 'pg:connection-pooling:attach', 'pg:upgrade:*']),
     ('is about the whole server, which apps share', ['pg:settings:log-connections', 'pg:settings:data-connector-details-logs']),
     (VENDOR + '; `pg:outliers`, `pg:bloat` and the like answer', ['pg:diagnose']),
-    (REVIEWS, ['reviewapps:*', 'ci', 'ci:*']),
+    (CI, ['ci', 'ci:*']),
     (TEAMS, ['members', 'members:*', 'orgs:open', 'access:update', 'apps:join', 'apps:lock', 'apps:unlock']),
     ('needs private spaces, which this platform does not have', ['spaces', 'spaces:*']),
     ('takes apps of the `container` stack and a registry at a fixed name; apps here are built from source',
