@@ -13,6 +13,7 @@ import pytest
 
 from api_client import Client, claimed_by
 from platform_under_test import Platform, free_port, wait_for
+from postgres import postmasters
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVICE = 'heroku-postgresql'
@@ -155,25 +156,8 @@ def test_paasd_killed_and_stopped(paas, shop):
     assert one(paas, 'SELECT pg_postmaster_start_time()') == before
 
 
-def postmasters(paas):
-    """Of this platform's cluster: the file that they see as theirs is in our state folder."""
-    (version,) = glob.glob(paas.state + '/services/*/data/cluster/PG_VERSION')
-    ours, found = os.stat(version), []
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            with open(f'/proc/{pid}/cmdline', 'rb') as f:
-                args = f.read().split(b'\0')
-            if args[0].endswith(b'/bin/postgres') and b'-D' in args:
-                seen = os.stat(f'/proc/{pid}/cwd/PG_VERSION')
-                if (seen.st_ino, seen.st_dev) == (ours.st_ino, ours.st_dev):
-                    found.append(int(pid))
-        except OSError:
-            continue
-    return found
-
-
 def test_the_cluster_killed(paas, shop):
-    (pid,) = postmasters(paas)
+    (pid,) = postmasters(paas.state)
     os.kill(pid, signal.SIGKILL)
     hits_again(paas, 5, 'the cluster to recover')
     assert hit(paas) == 6

@@ -1,22 +1,30 @@
-"""The chapter's workflow on a real Rails app with a real PostgreSQL: production and staging, migrations in
-the release phase, sample data, logs, config, rollback."""
+"""The chapter on a real Rails app, from its first command to its last: production and staging with databases of the
+platform's own cluster, migrations in the release phase, backups and copies, a promotion."""
+import html
+import http.client
 import json
 import os
+import re
+import signal
 import subprocess
+from urllib.parse import urlencode
 
 import pytest
 
+from api_client import Client
+from load import Load
 from platform_under_test import Platform, read_now, wait_for
-from postgres import Postgres
+from postgres import postmasters
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-@pytest.fixture(scope='module')
-def pg():
-    p = Postgres(5434)
-    yield p
-    p.close()
+PIPE, PRODUCTION, STAGING = 'pipeline-demo', 'pipeline-demo-production', 'pipeline-demo-staging'
+NOTES, COLOURS = 20240101000000, 20240202000000  # migrations
+ADD_COLOUR = '''class AddColourToNotes < ActiveRecord::Migration[6.1]
+  def change
+    add_column :notes, :colour, :string, default: 'yellow', null: false
+  end
+end
+'''
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +37,7 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def paas(pg, source, tmp_path_factory):
+def paas(source, tmp_path_factory):
     gems = str(tmp_path_factory.mktemp('gems'))
     subprocess.run(['/usr/bin/ruby', os.path.join(ROOT, 'tests/apps/make-gemhouse.rb'), gems, source + '/Gemfile.lock'],
                    check=True, capture_output=True)
@@ -37,54 +45,142 @@ def paas(pg, source, tmp_path_factory):
     while path not in ('/', '/tmp'):
         os.chmod(path, 0o755)
         path = os.path.dirname(path)
-    p = Platform(ROOT, '--set', f'dyno.host_ports={pg.port}', environ={'BUNDLE_MIRROR__ALL': 'file://' + gems})
+    p = Platform(ROOT, '--set', 'outgoing.allow=127.0.0.0/8,::1', environ={'BUNDLE_MIRROR__ALL': 'file://' + gems})
     try:
         p.start()
         p.login()
+        p.ctl('parity:install', os.path.join(p.dir, 'parity'))
         yield p
     finally:
         p.close()
 
 
+@pytest.fixture(scope='module')
+def c(paas):
+    return Client(paas, paas.token)
+
+
+@pytest.fixture(scope='module')
+def on(paas, source):
+    """`staging WORD`, `production WORD`, `pr_app N WORD` in the checkout."""
+    def run(*words, **kw):
+        return paas.run(os.path.join(paas.dir, 'parity', words[0]), *words[1:], cwd=source, **kw)
+    return run
+
+
+# --- what the app says ---
+
 def status(paas, app):
-    return json.loads(paas.http(app, '/status')[1])
+    code, text, _ = paas.http(app, '/status')
+    assert code == 200, text[:500] + paas.logs(app)
+    return json.loads(text)
 
 
-def test_the_chapter(paas, pg, source):
-    for name in ('production', 'staging'):
-        r = paas.ctl('apps:create', f'pipeline-demo-{name}', '-r', name, cwd=source)
-        assert f'pipeline-demo-{name}' in r.stdout + r.stderr
+def notes(paas, app):
+    """Titles by id, of the app's own pages."""
+    code, text, _ = paas.http(app, '/notes.json')
+    assert code == 200, text[:500] + paas.logs(app)
+    return {n['id']: n['title'] for n in json.loads(text)}
+
+
+def write(paas, app, title):
+    """As a browser does: the form, with its token and cookie, sent."""
+    code, page, head = paas.http(app, '/notes/new')
+    assert code == 200, page[:500]
+    token = html.unescape(re.search(r'name="authenticity_token" value="([^"]+)"', page)[1])
+    cookie = '; '.join(v.split(';')[0] for v in head.get_all('Set-Cookie'))
+    conn = http.client.HTTPConnection('127.0.0.1', paas.port, timeout=60)
+    try:
+        conn.request('POST', '/notes', urlencode({'authenticity_token': token, 'note[title]': title, 'note[stars]': 3}),
+                     {'Host': f'{app}.localhost:{paas.port}', 'Cookie': cookie, 'Content-Type': 'application/x-www-form-urlencoded'})
+        r = conn.getresponse()
+        text = r.read().decode(errors='replace')
+    finally:
+        conn.close()
+    assert r.status == 302, text[:500] + paas.logs(app)
+    return int(r.headers['Location'].rsplit('/', 1)[1])
+
+
+def sql(on, env, text, **kw):
+    """One value of the environment's database, by pg:psql."""
+    return on(*env.split(), 'pg:psql', '-c', text, **kw).stdout.split('\n')[2].strip()
+
+
+def releases(c, app):
+    return c('GET', f'/apps/{app}/releases', want=200).json
+
+
+def restart(c, on, env, app):
+    def web():
+        return {d['id']: d['state'] for d in c('GET', f'/apps/{app}/dynos', want=200).json if d['type'] == 'web'}
+    before = web()
+    on(env, 'ps:restart')
+    wait_for('new dynos alone', lambda: set(web().values()) == {'up'} and not set(web()) & set(before), 60)
+
+
+def current(c, app):
+    (r,) = [r for r in releases(c, app) if r['current']]
+    return r
+
+
+def url_of(c, app):
+    return c('GET', f'/apps/{app}/config-vars', want=200).json['DATABASE_URL']
+
+
+def addons(paas, app):
+    code, found, _ = paas.api('GET', f'/apps/{app}/addons')
+    assert code == 200
+    return found
+
+
+# --- what the platform keeps ---
+
+def slugs_of(paas):
+    return set(os.listdir(os.path.join(paas.state, 'slugs')))
+
+
+# --- production and staging ---
+
+def test_two_apps_with_databases(paas, c, on, source):
+    paas.ctl('create', STAGING, '-r', 'staging', cwd=source)
+    paas.ctl('create', PRODUCTION, cwd=source)
+    paas.git('remote', 'rename', 'paasd', 'production', cwd=source)
     # two remotes and no flag: the error says how to choose
     r = paas.ctl('config', cwd=source, check=False)
     assert r.returncode == 2
-    for text in ('Multiple apps in git remotes', '--remote', '--app', 'pipeline-demo-production (production)',
-                 'pipeline-demo-staging (staging)'):
+    for text in ('Multiple apps in git remotes', '--remote', '--app', f'{PRODUCTION} (production)', f'{STAGING} (staging)'):
         assert text in r.stderr, r.stderr
-    for name in ('production', 'staging'):
-        paas.ctl('config:set', 'DATABASE_URL=' + pg.database(name), 'SECRET_KEY_BASE=' + 'a1' * 32, '-r', name, cwd=source)
+    for env in ('production', 'staging'):
+        on(env, 'addons:create', 'heroku-postgresql', '--wait')
+        on(env, 'config:set', 'SECRET_KEY_BASE=' + 'a1' * 32)
+    (a,) = addons(paas, PRODUCTION)
+    assert a['state'] == 'provisioned' and a['plan']['name'] == 'heroku-postgresql:essential-0' and a['config_vars'] == ['DATABASE_URL']
 
     r = paas.push(source, 'production', timeout=900)
-    assert 'CreateNotes' in r.stderr and 'migrated' in r.stderr, r.stderr
-    assert 'Procfile declares types' in r.stderr
-    answer = paas.http('pipeline-demo-production')
-    assert answer[0] == 200, answer[1] + r.stderr + paas.logs("pipeline-demo-production")
-    first = status(paas, 'pipeline-demo-production')
-    assert first['database'] == 'PostgreSQL' and first['notes'] == 0 and first['env']['RAILS_ENV'] == 'production'
-
+    assert 'CreateNotes' in r.stderr and 'migrated' in r.stderr and 'Procfile declares types' in r.stderr, r.stderr
+    first = status(paas, PRODUCTION)
+    assert first['database'] == 'PostgreSQL' and first['notes'] == 0 and first['schema'] == NOTES
+    assert first['env']['RAILS_ENV'] == 'production'
+    deployed = current(c, PRODUCTION)
+    assert deployed['status'] == 'succeeded' and deployed['description'].startswith('Deploy ')
+    assert 'CreateNotes' in on('production', 'releases:output').stdout
+    for app, hostile in ((PRODUCTION, STAGING), (STAGING, PRODUCTION)):
+        assert re.fullmatch(r'postgres://\w+:\w+@[\d.]+:5432/\w+', url_of(c, app))
+        assert url_of(c, app).split('@')[0] != url_of(c, hostile).split('@')[0]
     paas.push(source, 'staging', timeout=900)
-    paas.ctl('run', '--no-tty', 'rails', 'sample_data', '-r', 'staging', cwd=source)
-    assert status(paas, 'pipeline-demo-staging')['notes'] == 25
-    assert status(paas, 'pipeline-demo-production')['notes'] == 0
+    on('staging', 'run', '--no-tty', 'rails', 'sample_data')
+    assert status(paas, STAGING)['notes'] == 25 and status(paas, PRODUCTION)['notes'] == 0
 
-    tail = subprocess.Popen([os.path.join(paas.bin, 'paasctl'), 'logs', '--tail', '-r', 'production'], cwd=source,
-                            env=paas.env(), stdout=subprocess.PIPE)
+
+def test_logs_config_and_rollback(paas, c, on, source):
+    tail = subprocess.Popen([os.path.join(paas.dir, 'parity', 'production'), 'tail'], cwd=source, env=paas.env(), stdout=subprocess.PIPE)
     try:
         os.set_blocking(tail.stdout.fileno(), False)
         seen = ''
 
         def routed():
             nonlocal seen
-            paas.http('pipeline-demo-production', '/notes')
+            paas.http(PRODUCTION, '/notes')
             seen += read_now(tail.stdout)
             return 'heroku[router]: at=info method=GET path="/notes"' in seen and 'app[web.1]:' in seen
         wait_for('live log lines', routed, 30, 0.3)
@@ -92,12 +188,94 @@ def test_the_chapter(paas, pg, source):
         tail.terminate()
         tail.wait(10)
 
-    r = paas.ctl('config:set', 'GREETING=hi', '-r', 'production', cwd=source)
-    wait_for('config', lambda: status(paas, 'pipeline-demo-production')['env']['GREETING'] == 'hi', 60)
-    releases = paas.ctl('releases', '-r', 'production', cwd=source).stdout
-    assert 'Set GREETING config vars' in releases and 'Deploy ' in releases
-    version = json.loads(paas.ctl('releases', '--json', '-r', 'production', cwd=source).stdout)[0]['version']
-    paas.ctl('rollback', f'v{version - 1}', '-r', 'production', cwd=source)
-    wait_for('rollback', lambda: status(paas, 'pipeline-demo-production')['env']['GREETING'] is None, 60)
-    assert status(paas, 'pipeline-demo-production')['env']['HEROKU_RELEASE_VERSION'] == f'v{version + 1}'
-    assert 'pipeline-demo-production.localhost' in paas.ctl('open', '-r', 'production', cwd=source).stdout
+    on('production', 'config:set', 'GREETING=hi')
+    wait_for('config', lambda: status(paas, PRODUCTION)['env']['GREETING'] == 'hi', 60)
+    told = on('production', 'releases').stdout
+    assert 'Set GREETING config vars' in told and 'Deploy ' in told and 'Attach DATABASE' in told, told
+    version = current(c, PRODUCTION)['version']
+    on('production', 'rollback', f'v{version - 1}')
+    wait_for('rollback', lambda: status(paas, PRODUCTION)['env']['GREETING'] is None, 60)
+    assert status(paas, PRODUCTION)['env']['HEROKU_RELEASE_VERSION'] == f'v{version + 1}'
+    assert f'{PRODUCTION}.localhost' in on('production', 'open').stdout
+
+
+def test_data_survive(paas, c, on):
+    """A restart of the app, kill -9 of paasd, kill -9 of the cluster; a deploy: below."""
+    kept = {write(paas, PRODUCTION, 'before all'): 'before all'}
+
+    def add(title):
+        kept[write(paas, PRODUCTION, title)] = title
+        assert notes(paas, PRODUCTION) == kept
+    restart(c, on, 'production', PRODUCTION)
+    add('after a restart')
+    paas.kill9()
+    assert notes(paas, PRODUCTION) == kept  # the app and its database never noticed
+    paas.start()
+    add('after a kill of paasd')
+    (cluster,) = postmasters(paas.state)
+    os.kill(cluster, signal.SIGKILL)
+    wait_for('the cluster to recover', lambda: paas.http(PRODUCTION, '/status')[0] == 200)
+    assert cluster not in postmasters(paas.state)
+    add('after a kill of the cluster')
+
+
+def test_backup_restore_and_copy(paas, c, on):
+    before = notes(paas, PRODUCTION)
+    assert len(before) == 4
+    on('production', 'backup')
+    write(paas, PRODUCTION, 'not in the backup')
+    on('production', 'pg:psql', '-c', 'DROP TABLE notes CASCADE')
+    assert paas.http(PRODUCTION, '/notes.json')[0] == 500
+    on('production', 'pg:backups:restore', '--confirm', PRODUCTION)
+    wait_for('the app to see it', lambda: paas.http(PRODUCTION, '/notes.json')[0] == 200)
+    assert notes(paas, PRODUCTION) == before
+    assert write(paas, PRODUCTION, 'after the restore') > max(before)  # the sequence too
+
+    r = on('production', 'restore', 'staging', check=False)
+    assert r.returncode and '--force' in r.stderr
+    mine = url_of(c, STAGING)
+    on('staging', 'restore', 'production')
+    wait_for('the copy', lambda: paas.http(STAGING, '/status')[0] == 200 and notes(paas, STAGING) == before)
+    assert url_of(c, STAGING) == mine  # its own, with production's data in it
+    write(paas, STAGING, "staging's own")
+    assert 'after the restore' in notes(paas, PRODUCTION).values() and "staging's own" not in notes(paas, PRODUCTION).values()
+
+
+# --- the pipeline ---
+
+def test_promotion(paas, c, on, source):
+    paas.ctl('pipelines:create', PIPE, '-r', 'staging', cwd=source)
+    on('production', 'pipelines:add', PIPE, '-s', 'production')
+    stages = {k['app']['id']: k['stage'] for k in c('GET', f'/pipelines/{PIPE}/pipeline-couplings', want=200).json}
+    assert stages == {c('GET', f'/apps/{a}', want=200).json['id']: s for a, s in ((STAGING, 'staging'), (PRODUCTION, 'production'))}
+
+    commit = paas.commit(source, 'Notes have a colour', **{f'db/migrate/{COLOURS}_add_colour_to_notes.rb': ADD_COLOUR})
+    data = {app: notes(paas, app) for app in (STAGING, PRODUCTION)}
+    r = on('staging', 'deploy', timeout=900)
+    assert 'AddColourToNotes: migrated' in r.stderr, r.stderr
+    assert status(paas, STAGING)['schema'] == COLOURS and status(paas, PRODUCTION)['schema'] == NOTES
+    assert notes(paas, STAGING) == data[STAGING]  # they survive a deploy
+    assert sql(on, 'staging', "SELECT count(*) FROM notes WHERE colour = 'yellow'") == str(len(data[STAGING]))
+    assert 'Notes have a colour' in on('staging', 'pipelines:diff').stdout
+
+    from_, before, slugs = current(c, STAGING), current(c, PRODUCTION), slugs_of(paas)
+    config = c('GET', f'/apps/{PRODUCTION}/config-vars', want=200).json
+    assert from_['slug']['id'] != before['slug']['id']
+    with Load(paas.port, f'{PRODUCTION}.localhost', rate=20, threads=2, path='/status') as load:
+        wait_for('load', lambda: load.sent > 5)
+        r = on('staging', 'pipelines:promote')
+        sent = load.sent
+        wait_for('load after it', lambda: load.sent > sent + 20)
+    assert load.failures == [] and load.sent > 40
+    assert 'AddColourToNotes: migrated' in r.stdout and 'Promotion successful' in r.stdout, r
+    now = current(c, PRODUCTION)
+    assert now['slug']['id'] == from_['slug']['id'] and now['version'] == before['version'] + 1 and now['status'] == 'succeeded'
+    assert now['description'].startswith(f'Promote {STAGING} v{from_["version"]}'), now['description']
+    assert slugs_of(paas) == slugs  # nothing was built or copied
+    seen = status(paas, PRODUCTION)
+    assert seen['schema'] == COLOURS and seen['env']['HEROKU_SLUG_COMMIT'] == commit
+    assert seen['env']['HEROKU_RELEASE_VERSION'] == f'v{now["version"]}'
+    assert notes(paas, PRODUCTION) == data[PRODUCTION]
+    assert c('GET', f'/apps/{PRODUCTION}/config-vars', want=200).json == config
+    assert 'AddColourToNotes' in on('production', 'releases:output').stdout
+    assert 'up to date' in on('staging', 'pipelines:diff').stdout

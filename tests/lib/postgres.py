@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of the test's own, of the distribution's packages, in a temporary folder."""
+"""A PostgreSQL cluster of the test's own, of the distribution's packages, in a temporary folder; and a platform's own cluster."""
 import glob
 import os
 import pwd
@@ -47,3 +47,20 @@ class Postgres:
             self.as_postgres('pg_ctl', '-D', self.dir + '/data', '-m', 'immediate', 'stop')
         finally:
             shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def postmasters(state):
+    """Of the cluster of the platform with this state folder: the file that they see as theirs is in it."""
+    (version,) = glob.glob(state + '/services/*/data/cluster/PG_VERSION')
+    ours, found = os.stat(version), []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/cmdline', 'rb') as f:
+                args = f.read().split(b'\0')
+            if args[0].endswith(b'/bin/postgres') and b'-D' in args:
+                seen = os.stat(f'/proc/{pid}/cwd/PG_VERSION')
+                if (seen.st_ino, seen.st_dev) == (ours.st_ino, ours.st_dev):
+                    found.append(int(pid))
+        except OSError:
+            continue
+    return found
