@@ -530,7 +530,7 @@ static int cmd_config_unset(struct cli *c, struct err *err)
 
 /* --- the table --- */
 
-#define PIPELINE                                                         \
+#define NAMED                                                            \
 	{                                                                \
 		"PIPELINE", COMPLETE_PIPELINE, "name or id", true, false \
 	}
@@ -558,13 +558,13 @@ const struct cli_cmd cli_cmds_pipelines[] = {
 		 "production"},
 	{.name = "pipelines:info",
 	 .help = "show the apps of a pipeline",
-	 .args = ARGS(PIPELINE),
+	 .args = ARGS(NAMED),
 	 .run = cmd_info,
 	 .examples = "pipelines:info my-pipeline"},
 	{.name = "pipelines:add",
 	 .help = "add an app to a pipeline",
 	 .more = "The stage is guessed from the app's name where it is not given.",
-	 .args = ARGS(PIPELINE),
+	 .args = ARGS(NAMED),
 	 .opts = OPTS(STAGE),
 	 .flags = CLI_APP,
 	 .run = cmd_add,
@@ -582,12 +582,12 @@ const struct cli_cmd cli_cmds_pipelines[] = {
 	 .examples = "pipelines:remove -a my-app"},
 	{.name = "pipelines:rename",
 	 .help = "rename a pipeline",
-	 .args = ARGS(PIPELINE, {"NEW-NAME", COMPLETE_NONE, "its new name", true, false}),
+	 .args = ARGS(NAMED, {"NEW-NAME", COMPLETE_NONE, "its new name", true, false}),
 	 .run = cmd_rename,
 	 .examples = "pipelines:rename my-pipeline our-pipeline"},
 	{.name = "pipelines:destroy",
 	 .help = "destroy a pipeline; its apps stay",
-	 .args = ARGS(PIPELINE),
+	 .args = ARGS(NAMED),
 	 .run = cmd_destroy,
 	 .examples = "pipelines:destroy my-pipeline"},
 	{.name = "pipelines:transfer",
@@ -618,7 +618,7 @@ const struct cli_cmd cli_cmds_pipelines[] = {
 	 .help = "open the production app of a pipeline in a web browser",
 	 .more = "Or the apps of another stage. Prints the addresses when there is no browser or "
 		 "standard output is no terminal.",
-	 .args = ARGS(PIPELINE),
+	 .args = ARGS(NAMED),
 	 .opts = OPTS(STAGE),
 	 .run = cmd_open,
 	 .examples = "pipelines:open my-pipeline\npipelines:open my-pipeline -s staging"},

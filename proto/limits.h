@@ -156,23 +156,23 @@
 #define LIM_APPJSON_ITEMS    200  /* of one list or object */
 #define LIM_CRON	     100  /* entries */
 /* review apps */
-#define LIM_REVIEW_WORKERS  4		     /* steps at once: deploys, removals */
-#define LIM_REVIEW_RETRY_MS 2000	     /* doubles with each try */
-#define LIM_REVIEW_TRIES    12		     /* about an hour */
-#define LIM_REVIEW_CI_MS    60000	     /* between looks at checks that nobody tells us of */
+#define LIM_REVIEW_WORKERS  4		    /* steps at once: deploys, removals */
+#define LIM_REVIEW_RETRY_MS 2000	    /* doubles with each try */
+#define LIM_REVIEW_TRIES    12		    /* about an hour */
+#define LIM_REVIEW_CI_MS    60000	    /* between looks at checks that nobody tells us of */
 #define LIM_REVIEW_NO_CI_MS (5 * 60 * 1000) /* a commit that nothing checks is good after this */
-#define LIM_REVIEW_END_MS   60000 /* for all of a pipeline to go, while a request waits */
+#define LIM_REVIEW_END_MS   60000	    /* for all of a pipeline to go, while a request waits */
 #define LIM_REVIEW_OUTPUT   MiB(4)
-#define LIM_REVIEW_APPS	    1000 /* that a pipeline's settings may ask for */
+#define LIM_REVIEW_APPS	    1000		      /* that a pipeline's settings may ask for */
 #define LIM_REVIEW_KEEP_MS  (30 * 24 * 3600 * 1000LL) /* rows of those that are gone */
-#define LIM_SETUPS	     4	  /* at once */
-#define LIM_SETUPS_WAITING   64
-#define LIM_SETUP_SAID	     MiB(4) /* kept of what a running one says */
-#define LIM_SETUP_KEEP_MS    (30 * 24 * 3600 * 1000LL)
-#define LIM_SETUP_ADDON_MS   (20 * 60 * 1000)
-#define LIM_POSTDEPLOY_S     3600
-#define LIM_POSTDEPLOY_TEXT  KiB(256) /* kept of its output: the last */
-#define LIM_PREDESTROY_S     600
+#define LIM_SETUPS	    4			      /* at once */
+#define LIM_SETUPS_WAITING  64
+#define LIM_SETUP_SAID	    MiB(4) /* kept of what a running one says */
+#define LIM_SETUP_KEEP_MS   (30 * 24 * 3600 * 1000LL)
+#define LIM_SETUP_ADDON_MS  (20 * 60 * 1000)
+#define LIM_POSTDEPLOY_S    3600
+#define LIM_POSTDEPLOY_TEXT KiB(256) /* kept of its output: the last */
+#define LIM_PREDESTROY_S    600
 /* health checks of web dynos */
 #define LIM_CHECK_TIMEOUT_S 60
 #define LIM_CHECK_ATTEMPTS  100

@@ -47,7 +47,7 @@ static char *blob_url(struct api_req *q, const struct url_tx *t)
 		api_public_url(q, "/blobs/backups/%s/%s/%s", t->row.id, t->expires, t->signature);
 
 	if (q->d->cfg->public_url[0] || strncmp(url, "http://", 7) != 0)
-		return STEAL(url);
+		return xstrdup(url);
 	return xasprintf("https://%s", url + 7);
 }
 

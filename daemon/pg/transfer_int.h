@@ -31,7 +31,7 @@ struct pg_transfers {
 	pthread_mutex_t lock;
 	pthread_cond_t work;	   /* there may be something to do */
 	pthread_cond_t clock_wake; /* the clock's thread is to end */
-	LIST_HEAD(, job) jobs;
+	LIST_HEAD(pg_jobs, job) jobs;
 	bool stopping;
 	struct thread **workers, *clock;
 	int nworkers;

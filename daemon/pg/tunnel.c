@@ -27,7 +27,7 @@ struct tunnel { /* loop thread, once it is there */
 
 struct pg_tunnels {
 	struct loop *l;
-	LIST_HEAD(, tunnel) list;
+	LIST_HEAD(pg_tunnel_list, tunnel) list;
 };
 
 struct pg_tunnels *pg_tunnels_new(struct loop *l)

@@ -16,7 +16,7 @@ enum { LOOK_MS = 60000, BATCH = 32 };
 
 static struct busy *busy_find(struct reviews *r, const char *id)
 {
-	struct busy *b;
+	struct busy *b = NULL;
 
 	LIST_FOREACH (b, &r->busy, link) {
 		if (!b->over && strcmp(b->id, id) == 0)

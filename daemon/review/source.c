@@ -58,7 +58,7 @@ int review_branch(struct reviews *r, const char *pipeline_id, const char *branch
 {
 	AUTO(store_repo_clear) struct store_repo repo = {0};
 	struct err none = {0};
-	char buf[65];
+	char buf[65] = "";
 
 	if (own_branch(r, pipeline_id, branch, sha ? sha : buf, err) == 0)
 		return 0;
