@@ -302,9 +302,11 @@ static int cmd_create(struct cli *c, struct err *err)
 
 	if (!env || get_pipeline(c, &pipeline, err) < 0)
 		return -1;
-	if (!branch)
-		return err_set(err, ERR_BAD_REQUEST, "Which branch? Name it with --branch NAME");
-	body = json_pack("{ss ss s{ss sn} sO}", "branch", branch, "pipeline",
+	if (!branch && !cli_opt(&c->args, "pr"))
+		return err_set(
+			err, ERR_BAD_REQUEST,
+			"Which branch? Name it with --branch NAME, or its request with --pr N");
+	body = json_pack("{ss* ss s{ss sn} sO}", "branch", branch, "pipeline",
 			 cli_js(pipeline, "id"), "source_blob", "url", "resolve", "version",
 			 "environment", env);
 	if (number_opt(c, body, "pr", "pr_number", err) < 0)
@@ -439,7 +441,10 @@ const struct cli_cmd cli_cmds_reviewapps[] = {
 		      SWITCH(0, "wait", "wait until it is up")),
 	 .flags = CLI_APP_OPTIONAL,
 	 .run = cmd_create,
-	 .examples = "reviewapps:create -p my-pipeline -b my-feature --wait"},
+	 .more = "With --pr N it is that of the pull request, also of a fork: read its code first, "
+		 "it runs with the pipeline's config vars.",
+	 .examples = "reviewapps:create -p my-pipeline -b my-feature --wait\nreviewapps:create -p "
+		     "my-pipeline --pr 12"},
 	{.name = "reviewapps:wait",
 	 .help = "wait until a review app is up",
 	 .flags = CLI_APP,

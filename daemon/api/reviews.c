@@ -144,7 +144,8 @@ static const struct api_field fields_blob[] = {
 };
 static const struct api_field field_value = {NULL, F_STRING, F_NULL};
 const struct api_field api_fields_review_create[] = {
-	{"branch", F_LINE, F_REQUIRED, .min = 1, .max = 250},
+	{"branch", F_LINE, .min = 1, .max = 250,
+	 .text = "may be left out with the pr_number of a connected repository"},
 	{"pr_number", F_INT, F_NULL, .min = 1, .max = INT32_MAX},
 	{"pipeline", F_REF, F_REQUIRED},
 	{"source_blob", F_OBJECT, F_REQUIRED, .of = fields_blob},
@@ -203,7 +204,7 @@ int api_reviews_create(struct api_req *q, struct err *err)
 		.environment = json_is_object(env) ? env : NULL,
 	};
 
-	if (provider_branch_ok(in.branch, err) < 0 ||
+	if ((in.branch && provider_branch_ok(in.branch, err) < 0) ||
 	    (in.environment && check_environment(env, err) < 0) ||
 	    store_read(q->d->store, read_pipeline, &t, err) < 0)
 		return -1;
@@ -212,7 +213,7 @@ int api_reviews_create(struct api_req *q, struct err *err)
 	in.pipeline_id = t.pipeline.id;
 	if (review_create(q->d->reviews, &in, &t.one, err) < 0)
 		return -1;
-	api_audit(q, "review_app.create", "%s of %s", in.branch, t.pipeline.name);
+	api_audit(q, "review_app.create", "%s of %s", t.one.branch, t.pipeline.name);
 	return api_ok(q, 201, api_review_json(&t.one));
 }
 

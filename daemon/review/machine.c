@@ -220,7 +220,14 @@ static int also(struct tx *tx, const char *app_id, const char *setup_id, void *a
 	const struct step *s = arg;
 	const struct store_review *v = &s->v;
 	struct err none = {0};
+	int live;
 
+	/* others may have been made since it was read */
+	if (store_reviews_count(tx, v->pipeline_id, &live, err) < 0)
+		return -1;
+	if (live >= s->config.max_apps)
+		return err_set(err, ERR_CONFLICT,
+			       "The pipeline has as many review apps as it may.");
 	if (store_review_made(tx, v->id, app_id, setup_id, err) < 0 ||
 	    store_coupling_create(tx, v->pipeline_id, app_id, "review", NULL, err) < 0)
 		return -1;
@@ -302,7 +309,7 @@ static bool pending(struct step *s)
 		review_tell_now(s->r);
 		return true;
 	}
-	if (err.code == ERR_CONFLICT) /* not wanted any more, or made meanwhile */
+	if (err.code == ERR_CONFLICT) /* not wanted any more, made, or no room */
 		return true;
 	return passes(&err) ? later(s, &err) : fail(s, "setup", err.msg);
 }
@@ -346,14 +353,14 @@ static bool creating(struct step *s)
 
 struct built_q {
 	const struct store_review *v;
-	bool yes;
+	char build_id[37];
 };
 
 static int was_built(struct tx *tx, void *arg, struct err *err)
 {
 	struct built_q *q = arg;
 
-	return store_auto_was_built(tx, q->v->app_id, q->v->commit, &q->yes, err);
+	return store_review_built(tx, q->v, q->build_id, err);
 }
 
 static bool deployed(struct step *s, bool well, const char *why)
@@ -378,10 +385,27 @@ static int write_pending_tell(struct tx *tx, void *arg, struct err *err)
 			   "Deploying to the review app.", err);
 }
 
+/* How a deploy has ended. */
+static bool deploy_ended(struct step *s, int rc, const struct err *why)
+{
+	AUTO(store_review_clear) struct store_review now = {0};
+	struct err none = {0};
+
+	if (rc == 0)
+		return deployed(s, true, NULL);
+	if (reviews_closing(s->r))
+		return false; /* goes on at the next start */
+	/* another push was newer, or a person said so */
+	if (why->code == ERR_CANCELED && review_read(s->r, s->v.id, &now, &none) == 0 &&
+	    (strcmp(now.commit, s->v.commit) != 0 || !now.wanted))
+		return true;
+	return deployed(s, false, why->msg);
+}
+
 static bool deploy(struct step *s)
 {
 	AUTO(json_decref) json_t *source = NULL;
-	struct built_q q = {&s->v, false};
+	struct built_q q = {&s->v, ""};
 	struct err err = {0};
 	char build_id[37] = "";
 	struct setup_deploy in = {.app_id = s->v.app_id,
@@ -390,30 +414,20 @@ static bool deploy(struct step *s)
 				  .version = s->v.commit,
 				  .out = busy_say,
 				  .out_arg = s->busy};
+	int rc;
 
 	/* of before a crash: not a second time */
-	if (store_read(s->r->d.store, was_built, &q, &err) == 0 && q.yes)
-		return deployed(s, true, NULL);
+	if (store_read(s->r->d.store, was_built, &q, &err) == 0 && q.build_id[0]) {
+		rc = setup_deploy_wait(s->r->d.setups, q.build_id, &err);
+		return deploy_ended(s, rc, &err);
+	}
 	if (review_source(s->r, &s->v, s->v.commit, &source, &err) < 0)
 		return passes(&err) ? later(s, &err) : deployed(s, false, err.msg);
 	if (store_tx(s->r->d.store, write_pending_tell, s, &err) == 0)
 		review_tell_now(s->r);
 	in.source = source;
-	if (setup_deploy(s->r->d.setups, &in, build_id, &err) == 0)
-		return deployed(s, true, NULL);
-	if (reviews_closing(s->r))
-		return false;		/* goes on at the next start */
-	if (err.code == ERR_CANCELED) { /* another push was newer, or a person said so */
-		struct store_review now = {0};
-		struct err none = {0};
-		bool newer = review_read(s->r, s->v.id, &now, &none) == 0 &&
-			     (strcmp(now.commit, s->v.commit) != 0 || !now.wanted);
-
-		store_review_clear(&now);
-		if (newer)
-			return true;
-	}
-	return deployed(s, false, err.msg);
+	rc = setup_deploy(s->r->d.setups, &in, build_id, &err);
+	return deploy_ended(s, rc, &err);
 }
 
 static bool created(struct step *s)
@@ -492,6 +506,7 @@ static bool ending(struct step *s)
 					 .text = "The review app was destroyed."}))
 		return false;
 	review_config_changed(s->r, s->v.pipeline_id); /* there is room for another */
+	review_look(s->r, &s->v);
 	return true;
 }
 

@@ -31,19 +31,39 @@ static int config_of(struct tx *tx, const char *pipeline_id, struct store_review
 	return -1;
 }
 
-static bool of_pull(const struct store_review *v, const struct provider_pull *p)
+const char *review_fork(const struct provider_pull *p)
 {
-	return v->source == REVIEW_PROVIDER &&
-	       (v->pr_number == p->number || (!v->pr_number && strcmp(v->branch, p->branch) == 0 &&
-					      strcmp(v->fork, p->fork ? p->fork : "") == 0));
+	return !p->fork ? "" : p->fork[0] ? p->fork : "?";
 }
 
+/* The row of the request; else that of its branch: made by hand, or of another request with the
+ * same head. */
 static struct store_review *find_pull(struct store_reviews *l, const struct provider_pull *p)
 {
+	struct store_review *v;
+
 	for (int i = 0; i < l->n; i++)
-		if (of_pull(&l->v[i], p))
+		if (l->v[i].source == REVIEW_PROVIDER && l->v[i].pr_number == p->number)
 			return &l->v[i];
+	for (int i = 0; i < l->n && p->branch; i++) {
+		v = &l->v[i];
+		if (v->source == REVIEW_PROVIDER && strcmp(v->branch, p->branch) == 0 &&
+		    strcmp(v->fork, review_fork(p)) == 0)
+			return v;
+	}
 	return NULL;
+}
+
+/* One that is there follows its request; but what a fork has pushed since somebody has read it, and
+ * asked for it, nobody has read. */
+static int follow_pull(struct tx *tx, const struct store_review *v, const struct provider_pull *p,
+		       struct err *err)
+{
+	bool others = v->pr_number && v->pr_number != p->number;
+
+	if (!v->wanted || (p->fork && strcmp(v->commit, p->sha) != 0))
+		return 0;
+	return store_review_want(tx, v->id, p->sha, others ? 0 : p->number, err);
 }
 
 /* Forks never by themselves: their code would run with the pipeline's config vars. */
@@ -51,13 +71,22 @@ static int open_pull(struct tx *tx, const struct react *q, const struct store_re
 		     struct store_reviews *l, const struct provider_pull *p, struct err *err)
 {
 	struct store_review *v = find_pull(l, p);
-	AUTO(store_review_clear) struct store_review made = {0};
+	AUTO(store_review_clear) struct store_review made = {0}, pushed = {0};
+	struct err none = {0};
+	bool dismissed;
 
 	if (!p->branch || !p->sha)
 		return 0;
 	if (v)
-		return v->wanted ? store_review_want(tx, v->id, p->sha, p->number, err) : 0;
+		return follow_pull(tx, v, p, err);
 	if (!c->automatic || p->fork)
+		return 0;
+	if (store_review_dismissed(tx, q->repo->pipeline_id, p->number, p->sha, &dismissed, err) <
+	    0)
+		return -1;
+	/* the branch's app may be that of a push to the pipeline's own repository */
+	if (dismissed ||
+	    store_review_of_branch(tx, q->repo->pipeline_id, p->branch, NULL, &pushed, &none) == 0)
 		return 0;
 	return store_review_insert(tx,
 				   &(struct store_review_new){
@@ -84,30 +113,26 @@ static int write_pull(struct tx *tx, void *arg, struct err *err)
 		return -1;
 	if (q->pull->open)
 		return open_pull(tx, q, &c, &l, q->pull, err);
+	if (store_review_recall(tx, q->repo->pipeline_id, q->pull->number, err) < 0)
+		return -1;
 	v = find_pull(&l, q->pull);
-	return v && v->pr_number ? store_review_end(tx, v->id, err) : 0;
+	return v && v->pr_number == q->pull->number ? store_review_end(tx, v->id, err) : 0;
 }
 
-static int write_pulls(struct tx *tx, void *arg, struct err *err)
+static int write_open(struct tx *tx, void *arg, struct err *err)
 {
 	const struct react *q = arg;
 	AUTO(store_review_config_clear) struct store_review_config c = {0};
-	AUTO(store_reviews_clear) struct store_reviews l = {0};
 	bool enabled;
 
-	if (config_of(tx, q->repo->pipeline_id, &c, &enabled, err) < 0 ||
-	    store_reviews_list(tx, q->repo->pipeline_id, false, &l, err) < 0)
+	if (config_of(tx, q->repo->pipeline_id, &c, &enabled, err) < 0)
 		return -1;
-	for (int i = 0; i < q->open->n; i++)
-		if (open_pull(tx, q, &c, &l, &q->open->v[i], err) < 0)
-			return -1;
-	/* those whose request is not open any more: its webhook was lost */
-	for (int i = 0; i < l.n; i++) {
-		bool open = !l.v[i].pr_number || l.v[i].source != REVIEW_PROVIDER;
+	for (int i = 0; i < q->open->n; i++) {
+		/* two may have the same head */
+		AUTO(store_reviews_clear) struct store_reviews l = {0};
 
-		for (int k = 0; k < q->open->n && !open; k++)
-			open = q->open->v[k].number == l.v[i].pr_number;
-		if (!open && store_review_end(tx, l.v[i].id, err) < 0)
+		if (store_reviews_list(tx, q->repo->pipeline_id, false, &l, err) < 0 ||
+		    open_pull(tx, q, &c, &l, &q->open->v[i], err) < 0)
 			return -1;
 	}
 	return 0;
@@ -126,7 +151,7 @@ static int write_branch(struct tx *tx, void *arg, struct err *err)
 		*err = e;
 		return -1;
 	}
-	if (v.source != REVIEW_PROVIDER)
+	if (v.source != REVIEW_PROVIDER || v.pr_number)
 		return 0;
 	return q->sha ? store_review_want(tx, v.id, q->sha, 0, err)
 		      : store_review_end(tx, v.id, err);
@@ -160,10 +185,63 @@ static int on_pull(void *arg, const struct store_repo *repo, const struct provid
 	return react(arg, write_pull, &(struct react){.repo = repo, .pull = p}, err);
 }
 
+struct rows_q {
+	const char *pipeline_id;
+	struct store_reviews rows;
+};
+
+static int read_rows(struct tx *tx, void *arg, struct err *err)
+{
+	struct rows_q *q = arg;
+
+	store_reviews_clear(&q->rows);
+	return store_reviews_list(tx, q->pipeline_id, false, &q->rows, err);
+}
+
+static bool is_open(const struct provider_pulls *open, int64_t number)
+{
+	for (int i = 0; i < open->n; i++)
+		if (open->v[i].number == number)
+			return true;
+	return false;
+}
+
+/* A request that the list does not have: its webhook was lost, or it was passed over between two
+ * pages. */
+static int missing(struct reviews *r, const struct store_repo *repo, int64_t number,
+		   struct err *err)
+{
+	AUTO(provider_pulls_clear) struct provider_pulls one = {0};
+	struct provider_pull gone = {.number = number};
+	struct err why = {0};
+
+	if (provider_pull_get(r->d.providers, repo, number, &one, &why) == 0)
+		return on_pull(r, repo, &one.v[0], err);
+	if (why.code == ERR_NOT_FOUND)
+		return on_pull(r, repo, &gone, err);
+	*err = why;
+	return -1;
+}
+
 static int on_pulls(void *arg, const struct store_repo *repo, const struct provider_pulls *open,
 		    struct err *err)
 {
-	return react(arg, write_pulls, &(struct react){.repo = repo, .open = open}, err);
+	struct rows_q q = {.pipeline_id = repo->pipeline_id};
+	struct reviews *r = arg;
+	int rc;
+
+	if (react(r, write_open, &(struct react){.repo = repo, .open = open}, err) < 0)
+		return -1;
+	rc = store_read(r->d.store, read_rows, &q, err);
+	for (int i = 0; i < q.rows.n && rc == 0; i++) {
+		const struct store_review *v = &q.rows.v[i];
+
+		if (v->wanted && v->source == REVIEW_PROVIDER && v->pr_number &&
+		    !is_open(open, v->pr_number))
+			rc = missing(r, repo, v->pr_number, err);
+	}
+	store_reviews_clear(&q.rows);
+	return rc;
 }
 
 static int on_branch(void *arg, const struct store_repo *repo, const char *branch, const char *sha,

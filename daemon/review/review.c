@@ -357,26 +357,74 @@ static int write_create(struct tx *tx, void *arg, struct err *err)
 				   q->out, err);
 }
 
-int review_create(struct reviews *r, const struct review_new *in, struct store_review *out,
+/* Of a request its branch, head and fork are what the provider says. */
+static int look_up(struct reviews *r, const struct store_repo *repo, struct review_new *in,
+		   struct provider_pulls *l, struct err *err)
+{
+	const struct provider_pull *p;
+
+	if (provider_pull_get(r->d.providers, repo, in->pr_number, l, err) < 0)
+		return err->code == ERR_NOT_FOUND
+			       ? err_set(err, ERR_INVALID_PARAMS, "%s has no request %lld.",
+					 repo->full_name, (long long)in->pr_number)
+			       : -1;
+	p = &l->v[0];
+	if (!p->open || !p->branch || !p->sha)
+		return err_set(err, ERR_INVALID_PARAMS, "Request %lld is not open.",
+			       (long long)in->pr_number);
+	if (in->branch && strcmp(in->branch, p->branch) != 0)
+		return err_set(err, ERR_INVALID_PARAMS, "Request %lld is of branch %s, not of %s.",
+			       (long long)in->pr_number, p->branch, in->branch);
+	if (in->commit && strcmp(in->commit, p->sha) != 0)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "The head of request %lld is %s by now, not %s.",
+			       (long long)in->pr_number, p->sha, in->commit);
+	in->branch = p->branch;
+	in->commit = p->sha;
+	in->fork = p->fork ? review_fork(p) : NULL;
+	return 0;
+}
+
+/* The branch's own head, when no commit is named. */
+static int look_branch(struct reviews *r, struct review_new *in, char sha[65], struct err *err)
+{
+	if (!in->branch)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "Name the branch, or the request of a "
+			       "pipeline that is connected.");
+	if (review_branch(r, in->pipeline_id, in->branch, sha, err) < 0)
+		return err->code == ERR_NOT_FOUND
+			       ? err_set(err, ERR_INVALID_PARAMS,
+					 "There is no branch %s: push it first.", in->branch)
+			       : -1;
+	if (!in->commit && sha[0])
+		in->commit = sha;
+	return 0;
+}
+
+int review_create(struct reviews *r, const struct review_new *asked, struct store_review *out,
 		  struct err *err)
 {
 	AUTO(store_repo_clear) struct store_repo repo = {0};
+	AUTO(provider_pulls_clear) struct provider_pulls pull = {0};
+	struct review_new in = *asked;
 	struct err none = {0};
 	char sha[65] = "";
-	struct create_q q = {.in = in, .out = out, .source = REVIEW_URL, .commit = in->commit};
+	struct create_q q = {.in = &in, .out = out, .source = REVIEW_URL};
+	int rc = 0;
 
-	if (!in->url) {
-		q.source = review_repo(r, in->pipeline_id, &repo, &none) == 0 ? REVIEW_PROVIDER
-									      : REVIEW_PUSH;
-		if (!in->fork && review_branch(r, in->pipeline_id, in->branch, sha, err) < 0)
-			return err->code == ERR_NOT_FOUND
-				       ? err_set(err, ERR_INVALID_PARAMS,
-						 "There is no branch %s: push it first.",
-						 in->branch)
-				       : -1;
-		if (!q.commit && sha[0])
-			q.commit = sha;
+	if (!in.url) {
+		q.source = review_repo(r, in.pipeline_id, &repo, &none) == 0 ? REVIEW_PROVIDER
+									     : REVIEW_PUSH;
+		rc = in.pr_number && q.source == REVIEW_PROVIDER
+			     ? look_up(r, &repo, &in, &pull, err)
+			     : look_branch(r, &in, sha, err);
+	} else if (!in.branch) {
+		rc = err_set(err, ERR_INVALID_PARAMS, "Name the branch that it stands for.");
 	}
+	if (rc < 0)
+		return -1;
+	q.commit = in.commit;
 	if (store_tx(r->d.store, write_create, &q, err) < 0)
 		return -1;
 	reviews_kick(r);
@@ -385,7 +433,7 @@ int review_create(struct reviews *r, const struct review_new *in, struct store_r
 
 static int write_end(struct tx *tx, void *arg, struct err *err)
 {
-	return store_review_end(tx, arg, err);
+	return store_review_dismiss(tx, arg, err);
 }
 
 int review_end(struct reviews *r, const char *id, struct err *err)

@@ -39,18 +39,21 @@ void reviews_free(struct reviews *r); /* after setups_free */
 /* --- by hand --- */
 struct review_new { /* borrowed */
 	const char *pipeline_id, *user_id;
-	const char *branch;
-	int64_t pr_number;	   /* 0 = none */
+	const char *branch;	   /* NULL = that of the request */
+	int64_t pr_number;	   /* 0 = none; else branch, commit and fork are the request's */
 	const char *url;	   /* source; NULL = the branch of the pipeline's repository */
 	const char *commit;	   /* NULL = the branch's head */
-	const char *fork;	   /* NULL = none. By hand only: forks run with our config vars */
+	const char *fork;	   /* NULL = none. By hand only: forks run with our config vars;
+				    * what it pushes later is not deployed by itself */
 	const json_t *environment; /* NULL = none */
 };
 /* One that the branch has already is deployed anew, and *out is it. INVALID_PARAMS: the pipeline
- * has as many as it may; the branch does not exist. UNAVAILABLE: the provider does not answer. */
+ * has as many as it may; the branch does not exist, the request is not open or is of another
+ * branch. UNAVAILABLE: the provider does not answer. */
 int review_create(struct reviews *r, const struct review_new *in, struct store_review *out,
 		  struct err *err);
-/* It is to be destroyed; returns at once. */
+/* It is to be destroyed; returns at once. While its request is open none is made of the same commit
+ * by itself. */
 int review_end(struct reviews *r, const char *id, struct err *err);
 /* All of a pipeline, and waits until they are gone: TIMEOUT. */
 int review_end_all(struct reviews *r, const char *pipeline_id, int ms, struct err *err);

@@ -50,6 +50,9 @@ int review_repo(struct reviews *r, const char *pipeline_id, struct store_repo *o
 /* source.c: where the code of a row is */
 int review_find_commit(struct reviews *r, const struct store_review *v, char commit[65],
 		       struct err *err);
+/* The provider is asked what is open: after a row is gone, whose request may have been opened again
+ * meanwhile. Does not wait for it. */
+void review_look(struct reviews *r, const struct store_review *v);
 /* Fetches it; a source for setups, a new reference. CANCELED is not known here. */
 int review_source(struct reviews *r, const struct store_review *v, const char *commit, json_t **out,
 		  struct err *err);
@@ -62,6 +65,8 @@ int review_tell(struct tx *tx, struct reviews *r, const struct store_review *v,
 void review_tell_now(struct reviews *r);
 
 /* react.c */
+/* As rows have it: "" = none, "?" = one that is gone. */
+const char *review_fork(const struct provider_pull *p);
 extern const struct provider_ops review_provider_ops;
 /* The pipeline's own repository against the rows: pushes that a crash cut off. */
 int review_reconcile_pushes(struct reviews *r, struct err *err);

@@ -87,6 +87,16 @@ int review_find_commit(struct reviews *r, const struct store_review *v, char com
 	return 0;
 }
 
+void review_look(struct reviews *r, const struct store_review *v)
+{
+	AUTO(store_repo_clear) struct store_repo repo = {0};
+	struct err none = {0};
+
+	if (v->source == REVIEW_PROVIDER && v->pr_number &&
+	    review_repo(r, v->pipeline_id, &repo, &none) == 0)
+		provider_look(r->d.providers, repo.id);
+}
+
 int review_source(struct reviews *r, const struct store_review *v, const char *commit, json_t **out,
 		  struct err *err)
 {

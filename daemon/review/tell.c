@@ -19,7 +19,7 @@ static char *comment_of(const char *app, const char *url, enum provider_state st
 {
 	AUTO(buf_clear) struct buf b = {0};
 
-	buf_addf(&b, "**Review app %s%s%s** %s.\n\n%s\n", app ? "`" : "", app ? app : "",
+	buf_addf(&b, "**Review app%s%s%s** %s.\n\n%s\n", app ? " `" : "", app ? app : "",
 		 app ? "`" : "", headings[state], text);
 	if (url && state != PROVIDER_INACTIVE)
 		buf_addf(&b, "\n%s\n", url);
@@ -34,19 +34,26 @@ int review_tell(struct tx *tx, struct reviews *r, const struct store_review *v,
 	AUTO(store_repo_clear) struct store_repo repo = {0};
 	AUTO(store_review_clear) struct store_review now = {0};
 	AUTO(auto_str) char *comment = NULL;
-	struct err none = {0};
+	AUTO(store_tell_clear) struct store_tell told = {0};
+	struct err none = {0}, never = {0};
 	AUTO(auto_str) char *environment = xasprintf("review/%s", v->branch);
+	const char *app;
 	char url[300] = "";
 
 	if (v->source != REVIEW_PROVIDER || !sha[0] ||
 	    store_repo_of_pipeline(tx, v->pipeline_id, &repo, &none) < 0)
 		return 0;
-	/* as it is in this transaction: the app may be new */
+	/* of what nobody was told of, nobody need be told the end */
+	if (state == PROVIDER_INACTIVE && store_tell_get(tx, repo.id, v->id, &told, &never) < 0 &&
+	    never.code == ERR_NOT_FOUND)
+		return 0;
+	/* as it is in this transaction: the app may be new; or gone, and v still has its name */
 	if (store_review_get(tx, v->id, &now, err) < 0)
 		return -1;
-	if (now.app_name)
-		built_web_url(r->d.cfg, now.app_name, url, sizeof url);
-	comment = comment_of(now.app_name, url[0] ? url : NULL, state, sha, text);
+	app = now.app_name ? now.app_name : v->app_name;
+	if (app)
+		built_web_url(r->d.cfg, app, url, sizeof url);
+	comment = comment_of(app, url[0] ? url : NULL, state, sha, text);
 	return provider_tell(tx,
 			     &(struct provider_told){
 				     .repo_id = repo.id,

@@ -58,6 +58,11 @@ static int await_release(struct setups *s, const char *build_id, struct err *err
 	return rc;
 }
 
+int setup_deploy_wait(struct setups *s, const char *build_id, struct err *err)
+{
+	return await_release(s, build_id, err);
+}
+
 struct tree_copy {
 	const char *tree;
 };

@@ -136,6 +136,8 @@ struct setup_deploy { /* borrowed */
  * it is live (0) or has failed (-1). build_id (may be NULL) is there as soon as the build is. */
 int setup_deploy(struct setups *s, const struct setup_deploy *in, char build_id[37],
 		 struct err *err);
+/* Waits for the release of such a build, which another paasd may have begun: as setup_deploy. */
+int setup_deploy_wait(struct setups *s, const char *build_id, struct err *err);
 /* Runs pr-predestroy of the app.json that the app was set up with, to its end or LIM_PREDESTROY_S.
  * 0: it ran with status 0, or there is nothing to run; -1 BUILD_FAILED with its status, or why it
  * could not run: no reason to keep the app. */

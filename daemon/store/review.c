@@ -298,6 +298,54 @@ int store_review_end(struct tx *tx, const char *id, struct err *err)
 	return at_time(tx, SQL_REVIEW_END, id, clock_wall_ms(), err);
 }
 
+int store_review_dismiss(struct tx *tx, const char *id, struct err *err)
+{
+	return at_time(tx, SQL_REVIEW_DISMISS, id, clock_wall_ms(), err);
+}
+
+int store_review_dismissed(struct tx *tx, const char *pipeline_id, int64_t pr_number,
+			   const char *commit, bool *out, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_REVIEW_DISMISSED);
+	enum stmt_result r;
+
+	stmt_text(s, 1, pipeline_id);
+	stmt_int(s, 2, pr_number);
+	stmt_text(s, 3, commit);
+	r = stmt_step(s, err);
+	*out = r == STMT_ROW;
+	return r == STMT_ROW || r == STMT_DONE ? 0 : -1;
+}
+
+int store_review_recall(struct tx *tx, const char *pipeline_id, int64_t pr_number, struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_REVIEW_RECALL);
+
+	stmt_text(s, 1, pipeline_id);
+	stmt_int(s, 2, pr_number);
+	return stmt_exec(s, err);
+}
+
+int store_review_built(struct tx *tx, const struct store_review *v, char build_id[37],
+		       struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_REVIEW_BUILT);
+
+	build_id[0] = 0;
+	stmt_text(s, 1, v->app_id);
+	stmt_text(s, 2, v->commit);
+	stmt_int(s, 3, v->arrived_ms);
+	switch (stmt_step(s, err)) {
+	case STMT_ROW:
+		snprintf(build_id, 37, "%s", stmt_col_text(s, 0));
+		return 0;
+	case STMT_DONE:
+		return 0;
+	default:
+		return -1;
+	}
+}
+
 int store_reviews_end_stale(struct tx *tx, wall_ms now, int *n, struct err *err)
 {
 	if (at_time(tx, SQL_REVIEW_END_STALE, NULL, now, err) < 0)

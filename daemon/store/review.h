@@ -106,6 +106,12 @@ int store_review_want(struct tx *tx, const char *id, const char *commit, int64_t
 		      struct err *err);
 /* It is to go. */
 int store_review_end(struct tx *tx, const char *id, struct err *err);
+/* Likewise, though its request is open: until another commit comes, or the request has been closed
+ * (recall), none is made for it again by itself. */
+int store_review_dismiss(struct tx *tx, const char *id, struct err *err);
+int store_review_dismissed(struct tx *tx, const char *pipeline_id, int64_t pr_number,
+			   const char *commit, bool *out, struct err *err);
+int store_review_recall(struct tx *tx, const char *pipeline_id, int64_t pr_number, struct err *err);
 /* Those that are wanted by nobody for too long, by the settings of their pipelines: to go. */
 int store_reviews_end_stale(struct tx *tx, wall_ms now, int *n, struct err *err);
 
@@ -130,6 +136,9 @@ int store_review_made(struct tx *tx, const char *id, const char *app_id, const c
 		      struct err *err);
 /* A setup or deploy of this commit has ended; well: it is what runs now. */
 int store_review_tried(struct tx *tx, const char *id, const char *commit, bool well,
+		       struct err *err);
+/* The build of the wanted commit that has been released since it is wanted; "" = none. */
+int store_review_built(struct tx *tx, const struct store_review *v, char build_id[37],
 		       struct err *err);
 int store_review_predestroy(struct tx *tx, const char *id, struct err *err);
 /* Ended ones of long ago. */

@@ -204,6 +204,7 @@ CREATE TABLE review_apps (
 	status TEXT NOT NULL CHECK (status IN ('pending', 'creating', 'created', 'deleting', 'deleted', 'errored')),
 	wanted INTEGER NOT NULL DEFAULT 1,   -- 0 = to be destroyed, whatever is under way
 	predestroyed INTEGER NOT NULL DEFAULT 0, -- pr-predestroy has been started
+	dismissed INTEGER NOT NULL DEFAULT 0, -- ended while its request was open: none is made of that commit by itself
 	error_status TEXT, message TEXT,
 	wait_for_ci INTEGER NOT NULL DEFAULT 0,
 	creator_id TEXT REFERENCES users (id),

@@ -51,8 +51,22 @@ WHERE id = ?1 AND wanted AND (commit_id IS NOT ?2 OR (?3 IS NOT NULL AND pr_numb
 -- name: review_end
 UPDATE review_apps SET wanted = 0, tries = 0, next_ms = ?2, updated_ms = ?2 WHERE id = ?1 AND wanted
 
+-- name: review_dismiss
+UPDATE review_apps SET wanted = 0, dismissed = 1, tries = 0, next_ms = ?2, updated_ms = ?2 WHERE id = ?1 AND wanted
+
+-- name: review_dismissed
+SELECT 1 FROM review_apps WHERE pipeline_id = ?1 AND pr_number = ?2 AND commit_id = ?3 AND dismissed LIMIT 1
+
+-- name: review_recall
+UPDATE review_apps SET dismissed = 0 WHERE pipeline_id = ?1 AND pr_number = ?2 AND dismissed
+
+-- name: review_built
+-- ?1 app, ?2 commit, ?3 since when it is wanted
+SELECT id FROM builds WHERE app_id = ?1 AND version = ?2 AND created_ms >= ?3 AND status = 'succeeded' AND release_id IS NOT NULL
+ORDER BY created_ms DESC LIMIT 1
+
 -- name: review_end_stale
-UPDATE review_apps SET wanted = 0, tries = 0, next_ms = ?1, updated_ms = ?1, message = 'stale'
+UPDATE review_apps SET wanted = 0, dismissed = 1, tries = 0, next_ms = ?1, updated_ms = ?1, message = 'stale'
 WHERE wanted AND status IN ('created', 'errored') AND EXISTS (SELECT 1 FROM review_configs c
 	WHERE c.pipeline_id = review_apps.pipeline_id AND c.destroy_stale AND review_apps.active_ms < ?1 - c.stale_days * 86400000)
 

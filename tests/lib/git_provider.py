@@ -22,6 +22,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 import uuid
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -161,6 +162,7 @@ class GitProvider:
 
     def set_head(self, pull, sha):
         pull['sha'] = sha
+        pull['moves'] = pull.get('moves', 0) + 1
         ref = 'merge-requests' if self.kind == 'gitlab' else 'pull'
         self.git('update-ref', f'refs/{ref}/{pull["number"]}/head', sha, cwd=self.repo)
 
@@ -174,11 +176,11 @@ class GitProvider:
 
     def close_pull(self, n, merged=False):
         p = self.pulls[n]
-        p['open'], p['merged'] = False, merged
+        p.update(open=False, merged=merged, moves=p['moves'] + 1)
         self.send_pull(p, {'gitlab': 'merge' if merged else 'close'}.get(self.kind, 'closed'))
 
     def reopen_pull(self, n):
-        self.pulls[n]['open'] = True
+        self.pulls[n].update(open=True, moves=self.pulls[n]['moves'] + 1)
         self.send_pull(self.pulls[n], 'reopen' if self.kind == 'gitlab' else 'reopened')
 
     def check(self, sha, name, state):
@@ -197,6 +199,10 @@ class GitProvider:
 
     def pull_json(self, p):
         """As the API has it, and GitHub's and Gitea's webhooks."""
+        at = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(1767225600 + p['moves']))
+        return {**self.pull_fields(p), 'created_at': '2026-01-01T00:00:00Z', 'updated_at': at}
+
+    def pull_fields(self, p):
         if self.kind == 'gitlab':
             return {'id': 900 + p['number'], 'iid': p['number'], 'project_id': 15, 'title': p['title'], 'description': '',
                     'state': 'opened' if p['open'] else 'merged' if p['merged'] else 'closed', 'source_branch': p['branch'],

@@ -69,6 +69,7 @@ static int a_life(struct tx *tx, void *arg, struct err *err)
 	AUTO(json_decref) json_t *back = NULL;
 	AUTO(auto_str) char *url = NULL;
 	struct store_review_new in = {.branch = "feat", .source = REVIEW_PROVIDER, .pr_number = 4};
+	bool yes;
 	int n;
 
 	(void)arg;
@@ -102,10 +103,19 @@ static int a_life(struct tx *tx, void *arg, struct err *err)
 	FAILS(store_review_made(tx, v.id, "x", "y", err), ERR_CONFLICT);
 	CHECK(store_review_say(tx, v.id, REVIEW_DELETED, NULL, NULL, err) == 0);
 	FAILS(store_review_of_branch(tx, s.pipe.id, "feat", NULL, &two, err), ERR_NOT_FOUND);
+	/* by itself: of another commit, or when the request has been closed in between */
+	CHECK(store_review_dismissed(tx, s.pipe.id, 4, "c1", &yes, err) == 0 && !yes);
 	in.fork = NULL; /* the branch may have another now */
 	store_review_clear(&two);
 	CHECK(store_review_insert(tx, &in, &two, err) == 0);
 	CHECK(store_reviews_count(tx, s.pipe.id, &n, err) == 0 && n == 0);
+	CHECK(store_review_want(tx, two.id, "c1", 0, err) == 0);
+	CHECK(store_review_dismiss(tx, two.id, err) == 0);
+	CHECK(store_review_dismissed(tx, s.pipe.id, 4, "c1", &yes, err) == 0 && yes);
+	CHECK(store_review_dismissed(tx, s.pipe.id, 4, "c2", &yes, err) == 0 && !yes);
+	CHECK(store_review_dismissed(tx, s.pipe.id, 5, "c1", &yes, err) == 0 && !yes);
+	CHECK(store_review_recall(tx, s.pipe.id, 4, err) == 0);
+	CHECK(store_review_dismissed(tx, s.pipe.id, 4, "c1", &yes, err) == 0 && !yes);
 	return 0;
 }
 
