@@ -1,0 +1,233 @@
+"""Review apps of pull and merge requests, in the formats of GitHub, GitLab and Gitea: a request's life, what keeps an app from
+being made, and what is left when the platform, the provider or a webhook fails."""
+import http.client
+import itertools
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from api_client import Client
+from git_provider import GitProvider
+from platform_under_test import Platform, wait_for
+from test_addons import Fake, make_service
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KINDS = ('github', 'gitlab', 'gitea')
+APP_JSON = {
+    'env': {'FROM_STAGE': {'description': 'of the stage'}, 'SECRET': {'generator': 'secret'}},
+    'environments': {'review': {'addons': ['fake'], 'scripts': {'postdeploy': 'echo postdeploy-ran',
+                                                                'pr-predestroy': 'echo predestroy of $HEROKU_PR_NUMBER'}}},
+}
+FILES = {'Procfile': 'web: exec python3 -m http.server $PORT\n', 'index.html': 'one\n', 'app.json': json.dumps(APP_JSON)}
+FIRST = {'github': 'in_progress', 'gitlab': 'running', 'gitea': 'pending'}
+
+
+@pytest.fixture(scope='module')
+def here(tmp_path_factory):
+    return str(tmp_path_factory.mktemp('fake'))
+
+
+@pytest.fixture(scope='module')
+def paas(here):
+    make_service(here + '/services', here, 'fake', 'FAKE')
+    p = Platform(ROOT, '--set', 'outgoing.allow=127.0.0.0/8,::1', '--set', f'addons_dir={here}/services', '--set', 'addon.retry=1',
+                 '--set', 'dyno.stop_timeout=2')
+    try:
+        p.start()
+        p.login()
+        yield p
+    finally:
+        p.close()
+
+
+@pytest.fixture(scope='module')
+def c(paas):
+    return Client(paas, paas.token)
+
+
+@pytest.fixture
+def fake(here):
+    return Fake(here)
+
+
+def db(paas, sql, *args):
+    with sqlite3.connect(os.path.join(paas.state, 'paasd.db'), timeout=20) as d:
+        return d.execute(sql, args).fetchall()
+
+
+class Line:
+    """A pipeline that is connected to a provider."""
+
+    def __init__(self, paas, c, kind, folder, **settings):
+        self.paas, self.c, self.kind = paas, c, kind
+        self.p = GitProvider(kind, folder)
+        self.p.commit('main', FILES)
+        self.name = f'line-{os.path.basename(str(folder))}'
+        self.id = c('POST', '/pipelines', {'name': self.name, 'owner': {'id': c('GET', '/account').json['id'], 'type': 'user'}}, want=201).json['id']
+        c('PATCH', f'/pipelines/{self.name}/stage/review/config-vars', {'FROM_STAGE': 'stage'}, want=200)
+        paas.ctl('pipelines:connect', self.p.name, '-p', self.name, '--provider', kind, '--url', self.p.url,
+                 env=paas.env(PAASCTL_PROVIDER_TOKEN=self.p.token))
+        self.repo = c('GET', f'/pipelines/{self.name}/repo', want=200).json['id']
+        self.set(automatic_review_apps=True, sleep_minutes=0, **settings)
+
+    def set(self, **settings):
+        self.c('PATCH', f'/pipelines/{self.name}/review-app-config', settings, want=200)
+
+    def rows(self):
+        return self.c('GET', f'/pipelines/{self.name}/review-apps', want=200).json
+
+    def of(self, n):
+        found = [r for r in self.rows() if r['pr_number'] == n]
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    def is_up(self, n, sha, timeout=30):
+        """The app of a request that runs this commit."""
+        def there():
+            r = self.of(n)
+            return r if r and r['status'] == 'created' and r['commit'] == sha else None
+        try:
+            return wait_for(f'request {n}', there, timeout)['app']['name']
+        except AssertionError:
+            raise AssertionError(f'request {n} at {sha}: {self.of(n)}\n{self.paas.tail_log(3000)}')
+
+    def is_gone(self, n):
+        try:
+            wait_for(f'{n} to go', lambda: self.of(n) is None)
+        except AssertionError:
+            raise AssertionError(f'{self.of(n)}\n{self.paas.tail_log(3000)}')
+
+    def look(self):
+        self.c('POST', f'/pipelines/{self.name}/repo/actions/look', want=202)
+
+    def quiet(self):
+        """All looks have been made, all is told."""
+        wait_for('all looks', lambda: not db(self.paas, 'SELECT 1 FROM repo_looks WHERE repo_id = ?', self.repo))
+        wait_for('all to be told', lambda: not db(self.paas, 'SELECT 1 FROM repo_tells WHERE repo_id = ? AND told_seq < seq', self.repo))
+
+    def states(self, sha):
+        return [s['state'] for s in self.p.statuses if s['sha'] == sha]
+
+    def comments(self, n):
+        return [x for x in self.p.comments.values() if x['number'] == n]
+
+    def postdeploys(self, app):
+        return len(re.findall(r'app\[\S+\]: postdeploy-ran$', self.paas.logs(app), re.M))
+
+    def builds(self, app):
+        return [b['source_blob']['version'] for b in self.c('GET', f'/apps/{app}/builds', want=200).json if b['status'] == 'succeeded']
+
+    def deploys(self, app):
+        """Commits of the slugs that were released, in order."""
+        rows = db(self.paas, "SELECT b.version FROM releases r JOIN apps a ON a.id = r.app_id JOIN builds b ON b.release_id = r.id "
+                             "WHERE a.name = ? AND r.status = 'succeeded' ORDER BY r.version", app)
+        return [v for v, in rows]
+
+    def close(self):
+        self.p.fault = None
+        assert self.p.wrong == []
+        self.paas.ctl('pipelines:destroy', self.name)
+        assert not self.p.hooks
+        self.p.close()
+
+
+def one_line(request, paas, c, tmp_path_factory, kind, **settings):
+    line = Line(paas, c, kind, tmp_path_factory.mktemp(kind), **settings)
+    request.addfinalizer(line.close)
+    return line
+
+
+@pytest.fixture(scope='module')
+def line(request, paas, c, tmp_path_factory):
+    """For whatever is the same with all of them."""
+    return one_line(request, paas, c, tmp_path_factory, 'gitea', base_name='shop')
+
+
+def nothing_left(paas, fake, before):
+    """No more than there was: apps with all that is theirs."""
+    wait_for('add-ons to go', lambda: not fake.there())
+    wait_for('all to be removed', lambda: left(paas) == before)
+
+
+def left(paas):
+    folders = {d: sorted(os.listdir(os.path.join(paas.state, d))) for d in ('slugs', 'setups', 'logs')
+               if os.path.isdir(os.path.join(paas.state, d))}
+    tables = ('apps', 'slugs', 'releases', 'builds', 'addons', 'pipeline_couplings', 'sleeping_apps', 'repo_looks')
+    return {**folders, **{t: db(paas, f'SELECT count(*) FROM {t}')[0][0] for t in tables},
+            'setups': db(paas, "SELECT count(*) FROM app_setups WHERE status = 'pending'")}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_request(request, paas, c, fake, tmp_path_factory, kind):
+    line = one_line(request, paas, c, tmp_path_factory, kind, base_name=None if kind == 'gitlab' else kind)
+    p = line.p
+    before = left(paas)
+    p.commit('feature/cart', {'index.html': 'cart\n'})
+    n = p.open_pull('feature/cart')
+    sha = p.branches()['feature/cart']
+    app = line.is_up(n, sha)
+    assert re.fullmatch(r'line-gitlab\d*-feature-c-[a-z0-9]{6}|line-gitlab\d*-\S+' if kind == 'gitlab' else f'{kind}-pr-{n}', app), app
+    assert paas.http(app, '/index.html')[:2] == (200, 'cart\n')
+    r = line.of(n)
+    assert (r['branch'], r['pr_number'], r['wait_for_ci'], r['fork_repo']) == ('feature/cart', n, False, None)
+    config = c('GET', f'/apps/{app}/config-vars', want=200).json
+    assert config['HEROKU_APP_NAME'] == app and config['HEROKU_BRANCH'] == 'feature/cart' and config['HEROKU_PR_NUMBER'] == str(n)
+    assert config['FROM_STAGE'] == 'stage' and config['FAKE_URL'] and len(config['SECRET']) == 64
+    k = c('GET', f'/apps/{app}/pipeline-couplings', want=200).json
+    assert (k['stage'], k['pipeline']['name']) == ('review', line.name)
+    assert line.postdeploys(app) == 1 and len(fake.there()) == 1
+    line.quiet()
+    url = f'http://{app}.localhost:{paas.port}/'
+    where = 'environment_url' if kind == 'github' else 'target_url'
+    assert line.states(sha) in ([FIRST[kind], 'success'], ['success'])
+    assert p.statuses[-1][where] == url
+    comment, = line.comments(n)
+    assert url in comment['body'] and app in comment['body'] and 'is up' in comment['body']
+    # a push: another deploy of the same app
+    more = p.commit('feature/cart', {'index.html': 'more\n'})
+    assert line.is_up(n, more) == app
+    assert paas.http(app, '/index.html')[1] == 'more\n'
+    assert line.postdeploys(app) == 1 and c('GET', f'/apps/{app}/config-vars').json == config
+    assert line.deploys(app) == [sha, more]
+    line.quiet()
+    assert line.states(more)[-1] == 'success' and (kind != 'github' or line.states(sha)[-1] == 'inactive')
+    comment, = line.comments(n)
+    assert more[:12] in comment['body'] and comment['edits'] >= 1
+    # closed: pr-predestroy, and nothing is left
+    tail = subprocess.Popen([os.path.join(paas.bin, 'paasctl'), 'logs', '--tail', '-a', app], env=paas.env(), stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True)
+    p.close_pull(n, merged=True)
+    line.is_gone(n)
+    tail.terminate()
+    assert f'predestroy of {n}' in tail.communicate(timeout=10)[0]
+    assert c('GET', f'/review-apps/{r["id"]}').json['status'] == 'deleted'
+    c('GET', f'/apps/{app}', want=404)
+    nothing_left(paas, fake, before)
+    line.quiet()
+    last = p.statuses[-1]
+    assert last['sha'] == more and last['state'] == {'github': 'inactive', 'gitlab': 'success', 'gitea': 'success'}.get(kind), last
+    comment, = line.comments(n)
+    assert f'`{app}`** is gone' in comment['body'] and url not in comment['body']
+    assert not db(paas, 'SELECT 1 FROM repo_tells WHERE repo_id = ?', line.repo)
+    # opened again: another app
+    p.reopen_pull(n)
+    again = line.is_up(n, more)
+    assert line.of(n)['id'] != r['id'] and (again == app) == (kind != 'gitlab')
+    assert line.postdeploys(again) == 1
+    # closed and opened in one go: ends open
+    first = line.of(n)['id']
+    p.close_pull(n)
+    wait_for('its end', lambda: c('GET', f'/review-apps/{first}').json['status'] in ('deleting', 'deleted'))
+    p.reopen_pull(n)
+    wait_for('another', lambda: (line.of(n) or {'id': first})['id'] != first)
+    line.is_up(n, more)
+    p.close_pull(n)
+    line.is_gone(n)
+    nothing_left(paas, fake, before)
