@@ -23,7 +23,8 @@ enum { MAX_CONNS = 64, MAX_JOBS = 256, START_MS = 120000 };
 struct conn {
 	int fd;
 	unsigned serial; /* a job of a connection that went away must not answer its successor */
-	bool busy, cut;
+	bool busy, cut, listing;
+	uint64_t list; /* listing: what was asked to be done with dyno so far, by number */
 	struct buf in, out;
 };
 
@@ -31,6 +32,8 @@ struct job {
 	enum { JOB_FREE, JOB_START, JOB_CHILD } kind;
 	int conn;
 	unsigned serial;
+	uint64_t number;
+	bool of_dyno; /* makes or removes one */
 	mono_ms deadline;
 	struct start start; /* JOB_START */
 	int fd;		    /* JOB_CHILD: its error text, then the end */
@@ -46,6 +49,7 @@ struct server {
 	struct conn conns[MAX_CONNS];
 	struct job jobs[MAX_JOBS];
 	unsigned serials;
+	uint64_t numbers;
 	bool stop;
 };
 
@@ -114,6 +118,7 @@ static struct job *new_job(struct server *s, struct conn *c)
 		if (s->jobs[i].kind == JOB_FREE) {
 			s->jobs[i] = (struct job){.conn = (int)(c - s->conns),
 						  .serial = c->serial,
+						  .number = ++s->numbers,
 						  .fd = -1,
 						  .start = {.ctl = -1}};
 			c->busy = true;
@@ -242,6 +247,7 @@ static void child_output(struct server *s, struct job *j)
 
 static void remove_dyno(struct server *s, struct job *j, const char *id)
 {
+	j->of_dyno = true;
 	j->ip = ln_dyno_ip(s->h, id);
 	run_child(s, j, child_remove, id);
 }
@@ -336,6 +342,7 @@ static void create(struct server *s, struct conn *c, struct wire_frame *f)
 		answer_err(c, "service_unavailable", "too many dynos start at once");
 		return;
 	}
+	j->of_dyno = true;
 	j->deadline = clock_mono_ms() + START_MS;
 	if (ln_dyno_start(s->h, &spec, &j->start, &err) == 0) {
 		j->kind = JOB_START;
@@ -367,7 +374,18 @@ static void hello(struct server *s, struct conn *c)
 	flush(c);
 }
 
-static void list(struct server *s, struct conn *c)
+static bool read_conn(struct server *s, struct conn *c);
+
+static bool may_list(const struct server *s, const struct conn *c)
+{
+	for (int i = 0; i < MAX_JOBS; i++)
+		if (s->jobs[i].kind != JOB_FREE && s->jobs[i].of_dyno &&
+		    s->jobs[i].number <= c->list)
+			return false;
+	return true;
+}
+
+static void answer_list(struct server *s, struct conn *c)
 {
 	char(*ids)[37];
 	int n = ln_dyno_list(s->h, &ids);
@@ -377,7 +395,32 @@ static void list(struct server *s, struct conn *c)
 		wire_str(&c->out, L_ID, ids[i]);
 	wire_end(&c->out, mark);
 	free(ids);
+	c->listing = c->busy = false;
 	flush(c);
+}
+
+/* Who asks may follow a paasd that was killed, and takes what is not listed for what was never
+ * made. So what was sent before the question, on any connection, comes before the answer, and what
+ * is under way is done by then. */
+static void list(struct server *s, struct conn *c)
+{
+	c->listing = c->busy = true;
+	for (int i = 0; i < MAX_CONNS; i++) {
+		struct conn *o = &s->conns[i];
+
+		while (o->fd >= 0 && !o->busy && !o->cut && !s->stop && read_conn(s, o))
+			continue;
+	}
+	c->list = s->numbers;
+	if (may_list(s, c))
+		answer_list(s, c);
+}
+
+static void run_lists(struct server *s)
+{
+	for (int i = 0; i < MAX_CONNS; i++)
+		if (s->conns[i].fd >= 0 && s->conns[i].listing && may_list(s, &s->conns[i]))
+			answer_list(s, &s->conns[i]);
 }
 
 static void in_child(struct server *s, struct conn *c, child_fn *fn, const char *arg)
@@ -508,7 +551,8 @@ static void serve_input(struct server *s, struct conn *c)
 		buf_clear(&c->in);
 }
 
-static void read_conn(struct server *s, struct conn *c)
+/* False: there was nothing, for now or for good. */
+static bool read_conn(struct server *s, struct conn *c)
 {
 	ssize_t n;
 
@@ -519,6 +563,7 @@ static void read_conn(struct server *s, struct conn *c)
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		c->cut = true;
 	serve_input(s, c);
+	return n > 0;
 }
 
 static void close_conn(struct conn *c)
@@ -676,6 +721,7 @@ int launcher_serve(struct host *h, struct err *err)
 		if (p[AT_SIGNAL].revents)
 			on_signal(s);
 		run_jobs(s, p + AT_JOBS);
+		run_lists(s);
 		run_conns(s, p + AT_CONNS);
 		if (p[AT_LISTEN].revents)
 			accept_one(s);

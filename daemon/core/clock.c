@@ -29,6 +29,11 @@ mono_ms clock_mono_ms(void)
 	return now_us(CLOCK_MONOTONIC) / 1000 + atomic_load(&shift_ms);
 }
 
+wall_ms clock_boot_ms(void)
+{
+	return clock_wall_ms() - now_us(CLOCK_BOOTTIME) / 1000;
+}
+
 void clock_shift(int64_t ms)
 {
 	atomic_fetch_add(&shift_ms, ms);

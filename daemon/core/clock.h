@@ -11,6 +11,7 @@ typedef int64_t mono_ms; /* steady, for durations and deadlines */
 wall_ms clock_wall_ms(void);
 wall_us clock_wall_us(void);
 mono_ms clock_mono_ms(void);
+wall_ms clock_boot_ms(void);  /* when the host was started */
 void clock_shift(int64_t ms); /* tests only: added to all three from now on */
 
 #define CLOCK_ISO_LEN 33

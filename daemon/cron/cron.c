@@ -396,15 +396,6 @@ void cron_look(struct cron *c)
 
 /* --- start and stop --- */
 
-/* When the host was started; what had begun before is gone with it. */
-static wall_ms boot_time(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return clock_wall_ms() - ((wall_ms)t.tv_sec * 1000 + t.tv_nsec / 1000000);
-}
-
 /* A run that an earlier paasd began. */
 static void take_up(struct cron *c, struct store_job_run *r)
 {
@@ -418,8 +409,9 @@ static void take_up(struct cron *c, struct store_job_run *r)
 			note(v, RUN_RUNNING, -1, v->run.due_ms, NULL);
 		return;
 	}
-	/* Committed, and paasd was killed before its dyno was made. */
-	if (code == DYNO_NEVER_RAN && starting && v->run.due_ms > boot_time()) {
+	/* Committed, and paasd was killed before its dyno was made. After a start of the host
+	 * nobody knows. */
+	if (code == DYNO_NEVER_RAN && starting && v->run.due_ms > clock_boot_ms()) {
 		launch(v);
 		return;
 	}

@@ -15,6 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A launcher that died is started again within moments. */
+#define LAUNCHER_AWAY_MS  30000
+#define LAUNCHER_AGAIN_MS 50
 /* How long a shim whose dyno has ended may take to leave, and how often to look. */
 #define SHIM_LEAVES_MS 5000
 #define SHIM_STEP_MS   20
@@ -85,7 +88,8 @@ void meta_remove(const struct dynos *d, const char *id)
 struct found {
 	struct dyno_info info;
 	bool known; /* meta could be read */
-	bool ended; /* status file is there */
+	bool ended; /* status file is there, or its end is noted */
+	bool noted; /* an earlier paasd told its end, and noted it */
 	bool spooled;
 	int exit_code;
 };
@@ -234,8 +238,18 @@ static bool is_found(const struct adoption *ad, const char *id)
 	return false;
 }
 
+static const struct gone *end_of(const struct dynos *d, const char *id)
+{
+	for (int i = 0; i < d->ngone; i++)
+		if (strcmp(d->gone[i].id, id) == 0)
+			return &d->gone[i];
+	return NULL;
+}
+
 void end_remember(struct dynos *d, const char *id, int exit_code)
 {
+	if (end_of(d, id))
+		return;
 	d->gone = xrealloc(d->gone, (size_t)(d->ngone + 1) * sizeof *d->gone);
 	snprintf(d->gone[d->ngone].id, sizeof d->gone->id, "%.36s", id);
 	d->gone[d->ngone++].exit_code = exit_code;
@@ -256,7 +270,7 @@ static void scan_meta(struct adoption *ad, const char *meta_dir)
 		if (strlen(e->d_name) == 40 && strcmp(e->d_name + 36, ".end") == 0 &&
 		    fs_read(path, 16, &b, NULL) == 0) {
 			end_remember(ad->d, e->d_name, atoi(buf_str(&b)));
-		} else if (name_is_uuid(e->d_name) && !is_found(ad, e->d_name)) {
+		} else if (name_is_uuid(e->d_name) && !is_found(ad, e->d_name) && !ad->d->blind) {
 			unlink(path);
 		}
 	}
@@ -264,19 +278,33 @@ static void scan_meta(struct adoption *ad, const char *meta_dir)
 		closedir(dir);
 }
 
+static int list_dynos(const struct dynos *d, char (**ids)[37], int *n)
+{
+	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
+	struct err err = {0};
+
+	while (launcher_list(d->la, ids, n, &err) < 0) {
+		if (err.code != ERR_UNAVAILABLE || clock_mono_ms() > until) {
+			xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot list dynos\"");
+			return -1;
+		}
+		err = (struct err){0};
+		poll(NULL, 0, LAUNCHER_AGAIN_MS);
+	}
+	return 0;
+}
+
 static void scan_job(void *arg)
 {
 	struct adoption *ad = arg;
 	const char *run_dir = launcher_run_dir(ad->d->la);
 	AUTO(auto_str) char *meta_dir = xasprintf("%s/meta", run_dir);
-	struct err err = {0};
 	char(*ids)[37] = NULL;
 	int n = 0;
 
 	if (mkdir(meta_dir, 0700) < 0 && errno != EEXIST)
 		xlog(XLOG_ERROR, "dyno", "msg=\"cannot make %s\"", meta_dir);
-	if (launcher_list(ad->d->la, &ids, &n, &err) < 0)
-		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot list dynos\"");
+	ad->d->blind = list_dynos(ad->d, &ids, &n) < 0;
 	ad->v = xcalloc((size_t)n, sizeof *ad->v);
 	ad->n = n;
 	for (int i = 0; i < n; i++) {
@@ -295,7 +323,7 @@ static void bury_found(struct dynos *d, struct found *f)
 	struct err err = {0};
 
 	/* These ends outlive one more restart, or it would be run again. */
-	if (f->known && end_is_kept(f->info.type) &&
+	if (f->known && !f->noted && end_is_kept(f->info.type) &&
 	    meta_write_end(d, f->info.id, f->exit_code, &err) < 0)
 		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", f->info.id);
 	if (f->known && !f->spooled)
@@ -386,9 +414,14 @@ static void found_all(void *arg)
 
 	for (int i = 0; i < ad->n; i++) {
 		struct found *f = &ad->v[i];
+		const struct gone *noted = end_of(d, f->info.id);
 		struct dyno_release *rel = NULL;
 
-		if (f->known && f->ended) {
+		/* Its removal was under way: what is left in its folder tells nothing. */
+		if (noted) {
+			f->ended = f->noted = true;
+			f->exit_code = noted->exit_code;
+		} else if (f->known && f->ended) {
 			logd_printf(d->log, f->info.app_id, "heroku", f->info.name,
 				    "Process exited with status %d", f->exit_code);
 			end_remember(d, f->info.id, f->exit_code);
@@ -399,6 +432,9 @@ static void found_all(void *arg)
 			f->exit_code = DYNO_LOST;
 			end_remember(d, f->info.id, f->exit_code);
 		}
+		/* It was begun all the same, perhaps before the host was started anew. */
+		if (!f->known)
+			end_remember(d, f->info.id, DYNO_LOST);
 		if (rel) {
 			adopt_one(d, f, rel);
 			adopted++;

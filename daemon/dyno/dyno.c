@@ -142,27 +142,41 @@ void dynos_wind_up(struct dynos *d)
 		end_services(d);
 	if (fn && d->live == 0 && d->writes == 0) {
 		d->stopped = NULL;
+		loop_timer_stop(STEAL(d->let_go_timer));
 		fn(d->stopped_arg);
 	}
 }
 
+static bool let_go_one(struct dynos *d)
+{
+	for (struct app *a = d->apps; a; a = a->next)
+		LIST_FOREACH (struct run, r, a->runs)
+			if (!r->launching && !r->looking && !r->ended) {
+				run_let_go(r); /* may free a */
+				return true;
+			}
+	return false;
+}
+
+static void let_go(struct dynos *d);
+
 static void let_go_all(void *arg)
 {
 	struct dynos *d = arg;
-	bool again;
 
-	do {
-		again = false;
-		for (struct app *a = d->apps; a && !again; a = a->next)
-			LIST_FOREACH (struct run, r, a->runs)
-				if (!r->launching && !r->looking && !r->ended) {
-					run_let_go(r); /* may free a */
-					again = true;
-					break;
-				}
-	} while (again);
+	d->let_go_timer = NULL;
+	let_go(d);
+}
+
+static void let_go(struct dynos *d)
+{
+	void (*stopped)(void *arg) = STEAL(d->stopped); /* told last: d may be gone then */
+
+	while (let_go_one(d))
+		continue;
+	d->stopped = stopped;
 	if (d->live > 0) /* launches and burials under way end by themselves */
-		loop_timer_start(d->l, 20, let_go_all, d);
+		d->let_go_timer = loop_timer_start(d->l, 20, let_go_all, d);
 	else
 		dynos_wind_up(d);
 }
@@ -183,7 +197,7 @@ void dynos_stop_all(struct dynos *d, bool keep, void (*done)(void *arg), void *a
 		forget_slots(a);
 	}
 	if (keep) {
-		let_go_all(d);
+		let_go(d);
 		return;
 	}
 	for (struct app *a = d->apps; a; a = a->next)
@@ -311,7 +325,7 @@ bool dynos_watch(struct dynos *d, const char *dyno_id, const struct oneoff_ops *
 			run_watch_output(r);
 		return true;
 	}
-	*exit_code = DYNO_NEVER_RAN;
+	*exit_code = d->blind ? DYNO_LOST : DYNO_NEVER_RAN;
 	for (int i = 0; i < d->ngone; i++)
 		if (strcmp(d->gone[i].id, dyno_id) == 0)
 			*exit_code = d->gone[i].exit_code;

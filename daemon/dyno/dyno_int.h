@@ -117,6 +117,7 @@ struct dynos {
 	bool services_told; /* dynos_stop_all: the apps' dynos are gone */
 	void (*stopped)(void *arg);
 	void *stopped_arg;
+	struct loop_timer *let_go_timer;
 	int adopting; /* runs whose first SHIM_STATE is awaited */
 	void (*adopted)(void *arg);
 	void *adopted_arg;
@@ -125,6 +126,7 @@ struct dynos {
 		int exit_code;
 	} * gone;
 	int ngone;
+	bool blind; /* what runs could not be asked for: nothing counts as never run */
 };
 
 /* check.c: a health check. Loop thread. */

@@ -1,6 +1,7 @@
 /* One run of a dyno: launch on the job pool, supervision over its shim's socket, stop, burial. */
 #include "daemon/dyno/dyno_int.h"
 #include "daemon/core/fsx.h"
+#include "daemon/core/proc.h"
 #include "daemon/core/xlog.h"
 #include "proto/limits.h"
 #include "proto/shim.h"
@@ -11,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A launcher that died is started again within moments: what needs it waits that long. */
 #define LAUNCHER_AWAY_MS  10000
@@ -143,16 +145,57 @@ int dyno_remove_job(const struct dynos *d, const char *id, struct err *err)
 	return 0;
 }
 
+static bool in_folder(const struct run *r, const char *name)
+{
+	AUTO(auto_str)
+	char *path = xasprintf("%s/dynos/%s/%s", launcher_run_dir(r->d->la), r->info.id, name);
+
+	return access(path, F_OK) == 0;
+}
+
+static bool shim_lives(const struct run *r)
+{
+	AUTO(auto_str)
+	char *path = xasprintf("%s/dynos/%s/pid", launcher_run_dir(r->d->la), r->info.id);
+	AUTO(buf_clear) struct buf b = {0};
+	unsigned long long at;
+	int pid;
+
+	return fs_read(path, 64, &b, NULL) == 0 && sscanf(buf_str(&b), "%d %llu", &pid, &at) == 2 &&
+	       at && proc_starttime(pid) == at;
+}
+
+/* The launcher died, or died and was asked again, in the middle of this very dyno: its shim goes on
+ * alone once it has all it needs, else it ends. What has begun is not begun a second time. */
+static bool has_begun(struct run *r)
+{
+	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
+	struct launch_spec spec = {0};
+
+	while (!in_folder(r, "sock") && !in_folder(r, "status")) {
+		if (!shim_lives(r) || clock_mono_ms() > until)
+			return false;
+		poll(NULL, 0, LAUNCHER_AGAIN_MS);
+	}
+	if (sandbox_spec(launcher_run_dir(r->d->la), r->info.id, &spec, r->launch_ip, NULL) == 0)
+		launch_spec_clear(&spec);
+	return true;
+}
+
 static int create(struct run *r)
 {
 	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
 
 	while (launcher_create(r->d->la, &r->spec, r->launch_ip, &r->launch_err) < 0) {
 		struct err err = {0};
+		bool away = r->launch_err.code == ERR_UNAVAILABLE;
 
-		if (r->launch_err.code != ERR_UNAVAILABLE || clock_mono_ms() > until)
+		if ((away || r->launch_err.code == ERR_CONFLICT) && has_begun(r)) {
+			r->launch_err = (struct err){0};
+			return 0;
+		}
+		if (!away || clock_mono_ms() > until)
 			return -1;
-		/* It may have died in the middle of this very dyno. */
 		if (dyno_remove_job(r->d, r->info.id, &err) < 0)
 			return -1;
 		r->launch_err = (struct err){0};
@@ -739,13 +782,13 @@ static void bury_job(void *arg)
 	struct burial *b = arg;
 	struct err err = {0};
 
+	/* The end of a release command is remembered until its deploy has taken note of it, as that
+	 * of a job. Before the removal: what is neither there nor noted counts as never run. */
+	if (b->keep_end && meta_write_end(b->d, b->id, b->exit_code, &err) < 0)
+		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", b->id);
 	dyno_log_spool(b->d, b->id);
 	if (dyno_remove_job(b->d, b->id, &err) < 0)
 		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s", b->id);
-	/* The end of a release command is remembered until its deploy has taken note of it, as that
-	 * of a job. */
-	if (b->keep_end && meta_write_end(b->d, b->id, b->exit_code, &err) < 0)
-		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", b->id);
 	meta_remove(b->d, b->id);
 	loop_post(b->d->l, buried, b);
 }

@@ -340,7 +340,7 @@ static void take_up_command(struct dep *d)
 		return;
 	if (code == 0)
 		move(d, D_CUTOVER);
-	else if (code == DYNO_NEVER_RAN)
+	else if (code == DYNO_NEVER_RAN && d->plan.phase_ms > clock_boot_ms())
 		run_command(d); /* the phase was committed, the dyno was not launched */
 	else
 		command_failed(d, code);

@@ -18,6 +18,7 @@ struct plan {
 	bool metadata, log_metrics; /* features of the app */
 	char phase[32];
 	char command_dyno[37];	 /* "" = none */
+	wall_ms phase_ms;	 /* since when it is in its phase */
 	char *command;		 /* of type release; NULL = no release phase */
 	char **env;		 /* for dynos */
 	struct dyno_check check; /* of web dynos */

@@ -226,6 +226,7 @@ int rows_plan(struct tx *tx, const char *release_id, const struct config *cfg, s
 	memcpy(out->slug_id, rel.slug_id, sizeof out->slug_id);
 	memcpy(out->command_dyno, rel.command_dyno, sizeof out->command_dyno);
 	snprintf(out->phase, sizeof out->phase, "%s", rel.phase);
+	out->phase_ms = rel.updated_ms;
 	out->version = rel.version;
 	out->app_uid = app.uid;
 	out->maintenance = app.maintenance;

@@ -469,9 +469,9 @@ def killed(paas, owner, wait):
     for app in (PROD, SECOND):
         assert db(paas, promoted(app))[0][0] - before[app][0] == recorded  # all of it, or nothing
         wait_for('serving', lambda app=app: paas.http(app, '/up')[0] == 200, 30)
-    # Lines come from the dynos' side, some after the end is known. A launch that the launcher has in hand when paasd is killed may
-    # be asked for again: that is the dynos' affair, so no more than that it ran is asked here.
+    # Lines come from the dynos' side, some after the end is known.
     wait_for('the release commands', lambda: commands_run(paas) - before[PROD][1] >= recorded)
+    assert commands_run(paas) - before[PROD][1] == recorded
     owner.close()
 
 

@@ -42,9 +42,13 @@ static struct {
 	int nfakes;
 	struct event events[MAX_EVENTS];
 	int nevents, seen;
-	bool refuse; /* the launcher makes nothing */
-	bool deaf;   /* dynos do not obey SIGTERM */
-	bool hold;   /* the router does not say that it is drained */
+	bool refuse;	     /* the launcher makes nothing */
+	bool deaf;	     /* dynos do not obey SIGTERM */
+	bool hold;	     /* the router does not say that it is drained */
+	bool dies;	     /* the launcher dies when it has made a dyno, once */
+	struct err list_err; /* what it answers, list_fails times, when it is asked what there is */
+	int list_fails;
+	int ends_noted; /* removals of dynos whose end was noted by then */
 	struct {
 		void (*done)(void *arg);
 		void *arg;
@@ -132,7 +136,7 @@ static int count_events(const char *text)
 }
 
 /* That many so far, wherever they lie. */
-static void await_count(const char *text, int n)
+__attribute__((unused)) static void await_count(const char *text, int n)
 {
 	mono_ms until = clock_mono_ms() + DEADLINE;
 	bool more = true;
@@ -187,7 +191,7 @@ static int conn_of(const char *name, int version)
 	return fd;
 }
 
-static void dyno_binds(const char *name, int version)
+__attribute__((unused)) static void dyno_binds(const char *name, int version)
 {
 	int fd = conn_of(name, version);
 
@@ -281,6 +285,18 @@ static int listen_at(const char *id)
 	return fd;
 }
 
+static struct fake *by_id(const char *id)
+{
+	struct fake *f = NULL;
+
+	pthread_mutex_lock(&fx.lock);
+	for (int i = 0; i < fx.nfakes && !f; i++)
+		if (strcmp(fx.fakes[i].id, id) == 0)
+			f = &fx.fakes[i];
+	pthread_mutex_unlock(&fx.lock);
+	return f;
+}
+
 int launcher_create(struct launcher *l, const struct launch_spec *s, char ip[16], struct err *err)
 {
 	struct fake *f;
@@ -288,6 +304,8 @@ int launcher_create(struct launcher *l, const struct launch_spec *s, char ip[16]
 
 	if (fx.refuse)
 		return err_set(err, ERR_INTERNAL, "no sandbox today");
+	if (by_id(s->id))
+		return err_set(err, ERR_CONFLICT, "dyno %s exists", s->id);
 	for (int v = 1; v <= RELEASES; v++)
 		if (strcmp(fx.rel[v]->release_id, s->release) == 0)
 			version = v;
@@ -302,24 +320,16 @@ int launcher_create(struct launcher *l, const struct launch_spec *s, char ip[16]
 	pthread_mutex_unlock(&fx.lock);
 	snprintf(ip, 16, "10.0.0.1");
 	note("launch %s v%d", s->name, version);
-	return 0;
-}
-
-static struct fake *by_id(const char *id)
-{
-	struct fake *f = NULL;
-
-	pthread_mutex_lock(&fx.lock);
-	for (int i = 0; i < fx.nfakes && !f; i++)
-		if (strcmp(fx.fakes[i].id, id) == 0)
-			f = &fx.fakes[i];
-	pthread_mutex_unlock(&fx.lock);
-	return f;
+	if (!fx.dies)
+		return 0;
+	fx.dies = false;
+	return err_set(err, ERR_UNAVAILABLE, "the launcher has gone away");
 }
 
 int launcher_remove(struct launcher *l, const char *id, struct err *err)
 {
 	struct fake *f = by_id(id);
+	AUTO(auto_str) char *end = xasprintf("%s/meta/%s.end", fx.dir, id);
 	bool again;
 
 	if (!f)
@@ -327,6 +337,8 @@ int launcher_remove(struct launcher *l, const char *id, struct err *err)
 	pthread_mutex_lock(&fx.lock);
 	again = f->removed;
 	f->removed = true;
+	if (!again)
+		fx.ends_noted += access(end, F_OK) == 0;
 	pthread_mutex_unlock(&fx.lock);
 	if (again)
 		return 0;
@@ -339,6 +351,11 @@ int launcher_remove(struct launcher *l, const char *id, struct err *err)
 
 int launcher_list(struct launcher *l, char (**ids)[37], int *n, struct err *err)
 {
+	if (fx.list_fails > 0) {
+		fx.list_fails--;
+		*err = fx.list_err;
+		return -1;
+	}
 	*ids = xcalloc(MAX_FAKES, sizeof **ids);
 	*n = 0;
 	for (int i = 0; i < fx.nfakes; i++)
@@ -417,7 +434,8 @@ static int fake_setup(void **state)
 	snprintf(fx.info.runtime, sizeof fx.info.runtime, "sandbox");
 	config_init(&fx.cfg);
 	fx.nfakes = fx.nevents = fx.seen = 0;
-	fx.refuse = fx.deaf = fx.hold = false;
+	fx.refuse = fx.deaf = fx.hold = fx.dies = false;
+	fx.list_fails = fx.ends_noted = 0;
 	if (logd_start(logs, sock, &fx.log, &err) < 0 ||
 	    store_open(":memory:", NULL, &fx.store, &err) < 0)
 		return -1;
