@@ -39,3 +39,10 @@ def paas():
 @pytest.fixture(scope='module')
 def heroku(paas):
     return Heroku(paas)
+
+
+@pytest.fixture(scope='module')
+def session(heroku):
+    s = heroku.session()
+    yield s
+    s.close()

@@ -5,7 +5,9 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -92,6 +94,71 @@ class Result:
                f'--- stderr\n{self.stderr}'
 
 
+class Session:
+    """Many commands in one process of the CLI, its `repl` as programs drive it: each costs a tenth of what a process of its own does.
+    What the repl would change of a command line is refused: flags with numbers, flags that are given twice."""
+
+    def __init__(self, heroku):
+        self.heroku = heroku
+        self.err = tempfile.TemporaryFile()
+        self.proc = subprocess.Popen([os.path.join(BIN, 'heroku'), 'repl'], cwd=heroku.home, env=heroku.env(HEROKU_MCP_MODE='true'),
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err)
+        self.read('heroku > ', 120)
+
+    def read(self, end, timeout):
+        out, limit = b'', time.monotonic() + timeout
+        while end.encode() not in out:
+            if not select.select([self.proc.stdout], [], [], max(0, limit - time.monotonic()))[0]:
+                raise Failed(f'no {end!r} within {timeout} s: {out!r}')
+            data = os.read(self.proc.stdout.fileno(), 65536)
+            if not data:
+                raise Failed(f'the session has ended: {out!r}')
+            out += data
+        return out.decode(errors='replace')
+
+    def line(self, command, *args):
+        """For the repl, which knows long flags only and takes what follows one for its value."""
+        known = self.heroku.about(command).get('flags', {})
+        short = {f['char']: name for name, f in known.items() if f.get('char')}
+        flags, rest, args = {}, [], list(args)
+        while args:
+            word = args.pop(0)
+            if not word.startswith('-'):
+                rest.append(word)
+                continue
+            name = short[word[1:]] if word[1] != '-' else word[2:]
+            assert name in known and name not in flags, f'{word}: not in a session'
+            flags[name] = args.pop(0) if known[name]['type'] == 'option' else None
+            assert not re.fullmatch(r'[\d.]*', flags[name] or 'x'), f'{word} has a number: not in a session'
+        return shlex.join([command, *rest, *(f'--{k}' if v is None else f'--{k}={v}' for k, v in flags.items())])
+
+    def __call__(self, *args, code=0, timeout=120):
+        """code: 0, else it must end with an error; None = any."""
+        args = [str(a) for a in args]
+        begun = self.err.seek(0, os.SEEK_END)
+        self.proc.stdin.write((self.line(*args) + '\n').encode())
+        self.proc.stdin.flush()
+        out = self.read('<<<END RESULTS>>>\n', timeout).partition('<<<BEGIN RESULTS>>>\n')[2].partition('<<<END RESULTS>>>')[0]
+        self.err.seek(begun)
+        err = self.err.read().decode(errors='replace')
+        r = Result(args, 1 if '<<<ERROR>>>' in err else 0, out, err)
+        self.heroku.note(args, r.code)
+        return self.heroku.checked(r, code and 1)
+
+    def close(self):
+        try:
+            self.proc.stdin.write(b'exit\n')
+            self.proc.stdin.close()
+            code = self.proc.wait(30)
+        finally:
+            self.proc.kill()
+            self.proc.wait()
+            self.proc.stdout.close()
+            self.err.close()
+        self.heroku.note(['repl'], code)
+        assert code == 0
+
+
 class Heroku:
     """The CLI as one person's; home holds its netrc and settings."""
 
@@ -132,12 +199,17 @@ class Heroku:
         env.update(more)
         return {k: v for k, v in env.items() if v is not None}
 
-    def note(self, args, code):
-        """For coverage_check.py: the command, and its form: which flags, how many arguments; and how it ended."""
+    @staticmethod
+    def about(name):
+        """A command's manifest."""
         if Heroku.names is None:
             Heroku.names, Heroku.commands = aliases(), manifest()
+        return Heroku.commands[Heroku.names[name]]
+
+    def note(self, args, code):
+        """For coverage_check.py: the command, and its form: which flags, how many arguments; and how it ended."""
+        flags, given = form(self.about(args[0]), args[1:])
         command = Heroku.names[args[0]]
-        flags, given = form(Heroku.commands[command], args[1:])
         os.makedirs(SEEN, exist_ok=True)
         with open(os.path.join(SEEN, f'{os.getpid()}.jsonl'), 'a') as f:
             f.write(json.dumps([command, args[0], flags, given, code]) + '\n')
@@ -149,14 +221,19 @@ class Heroku:
                            capture_output=True, text=True, errors='replace', timeout=timeout,
                            input=input, stdin=subprocess.DEVNULL if input is None else None)
         self.note(args, r.returncode)
-        result = Result(args, r.returncode, r.stdout, r.stderr)
-        if code is not None and r.returncode != code:
+        return self.checked(Result(args, r.returncode, r.stdout, r.stderr), code)
+
+    def checked(self, result, code):
+        if code is not None and result.code != code:
             raise Failed(f'{result}\n{self.paas.tail_log(2000)}')
         said = result.out.replace('create_status=undefined', '')  # of `info -s`: the field is not in the published schema
         for bad in ('Cannot read properties', 'is not a function', 'NaN', 'undefined', 'HTTP Error 5', 'TypeError'):
             if bad in said:
                 raise Failed(f'the CLI did not understand an answer ({bad}): {result}')
         return result
+
+    def session(self):
+        return Session(self)
 
     def start(self, *args, cwd=None, **env):
         """For commands that go on until they are told to stop."""

@@ -48,12 +48,12 @@ def heroku(paas):
     return Heroku(paas)
 
 
-def test_what_there_is(heroku):
-    heroku('addons', *A).has('No add-ons for app')
-    heroku('addons:services').has('shelf')
-    heroku('addons:plans', 'bookshelf').has('shelf:mini', 'free', 'shelf:maxi', '$5')
-    heroku('addons:docs', 'shelf', '--show-url').has('https://')
-    heroku('addons:create', 'nothing', *A, code=None).has("Couldn't find")
+def test_what_there_is(session):
+    session('addons', *A).has('No add-ons for app')
+    session('addons:services').has('shelf')
+    session('addons:plans', 'bookshelf').has('shelf:mini', 'free', 'shelf:maxi', '$5')
+    session('addons:docs', 'shelf', '--show-url').has('https://')
+    session('addons:create', 'nothing', *A, code=None).has("Couldn't find")
 
 
 def test_a_life(heroku):
@@ -75,11 +75,11 @@ def test_a_life(heroku):
     heroku('releases', *A).has('Detach SHELF (@ref:our-shelf)', 'Attach SHELF (@ref:my-shelf)')
 
 
-def test_waiting_and_names_that_are_taken(heroku):
-    heroku('addons:create', 'shelf', '--as', 'BOOKS', *A)
-    heroku('addons:create', 'shelf', '--as', 'BOOKS', *A, code=None).has('BOOKS')
-    heroku('addons:create', 'shelf', '--name', 'slow-one', '--wait', *A).has('slow-one')
-    heroku('addons:wait', *A)
-    heroku('addons:info', 'shelf', *A, code=None).has('Ambiguous identifier')
-    heroku('apps:create', 'addon-third', '--addons', 'shelf,shelf:maxi', '--no-remote').has('done')
-    heroku('apps:info', '-a', 'addon-third').has('Addons', 'shelf:maxi', 'shelf:mini')
+def test_waiting_and_names_that_are_taken(heroku, session):
+    session('addons:create', 'shelf', '--as', 'BOOKS', *A)
+    heroku('addons:create', 'shelf', '--as', 'BOOKS', *A, code=None).has('BOOKS')  # it would ask in a session
+    session('addons:create', 'shelf', '--name', 'slow-one', '--wait', *A).has('slow-one')
+    session('addons:wait', *A)
+    session('addons:info', 'shelf', *A, code=None).has('Ambiguous identifier')
+    session('apps:create', 'addon-third', '--addons', 'shelf,shelf:maxi', '--no-remote').has('done')
+    session('apps:info', '-a', 'addon-third').has('Addons', 'shelf:maxi', 'shelf:mini')

@@ -46,31 +46,31 @@ def test_a_name_is_made_up(heroku, tmp_path):
     assert app['name'] not in heroku('apps').stdout
 
 
-def test_bad_names(heroku):
-    heroku('apps:create', 'shop-production', '--no-remote', code=2).has('Name shop-production is already taken',
+def test_bad_names(heroku, session):
+    session('apps:create', 'shop-production', '--no-remote', code=2).has('Name shop-production is already taken',
                                                                         'Error ID: invalid_params')
-    heroku('apps:create', '1shop', '--no-remote', code=2).has('Error ID: invalid_params')
-    heroku('apps:create', 'otherstack', '--no-remote', '--stack', 'heroku-18', code=2).has('Stack heroku-18 does not exist')
-    heroku('apps:create', 'other-region', '--no-remote', '--region', 'mars', code=2).has('Region mars does not exist')
+    session('apps:create', '1shop', '--no-remote', code=2).has('Error ID: invalid_params')
+    session('apps:create', 'otherstack', '--no-remote', '--stack', 'heroku-18', code=2).has('Stack heroku-18 does not exist')
+    session('apps:create', 'other-region', '--no-remote', '--region', 'mars', code=2).has('Region mars does not exist')
 
 
-def test_list(heroku):
-    heroku('apps', '-A').has('=== admin@localhost Apps', 'shop-production', 'shop-staging')
-    names = [a['name'] for a in heroku('apps', '--json').json]
+def test_list(session):
+    session('apps', '-A').has('=== admin@localhost Apps', 'shop-production', 'shop-staging')
+    names = [a['name'] for a in session('apps', '--json').json]
     assert names == sorted(names) and 'shop-staging' in names
-    heroku('list', '--personal').has('shop-production')
+    session('list', '--personal').has('shop-production')
 
 
-def test_info(heroku):
-    r = heroku('apps:info', '-a', 'shop-production')
+def test_info(heroku, session):
+    r = session('apps:info', '-a', 'shop-production')
     assert r.stdout.splitlines()[0] == '=== shop-production'
     r.has('Auto Cert Mgmt: false', 'Git URL:', '/shop-production.git', 'Web URL:', f'http://shop-production.localhost:{heroku.paas.port}/',
           'Repo Size:', 'Slug Size:', 'Owner: admin@localhost', 'Region: us', 'Stack: heroku-22')
-    shell = dict(line.split('=', 1) for line in heroku('apps:info', '-s', '-a', 'shop-production').stdout.splitlines())
+    shell = dict(line.split('=', 1) for line in session('apps:info', '-s', '-a', 'shop-production').stdout.splitlines())
     assert shell['git_url'].endswith('/shop-production.git') and shell['owner'] == 'admin@localhost' and shell['stack'] == 'heroku-22'
-    assert heroku('info', '-j', '-a', 'shop-production').json['app']['name'] == 'shop-production'
-    heroku('apps:info', '--extended', '-a', 'shop-production').has('--- Extended Information ---')
-    heroku('apps:info', '-a', 'no-such-app', code=2).has("Couldn't find that app.", 'Error ID: not_found')
+    assert session('info', '-j', '-a', 'shop-production').json['app']['name'] == 'shop-production'
+    session('apps:info', '--extended', '-a', 'shop-production').has('--- Extended Information ---')
+    session('apps:info', '-a', 'no-such-app', code=2).has("Couldn't find that app.", 'Error ID: not_found')
 
 
 def test_open(heroku):
@@ -86,27 +86,27 @@ def test_rename(heroku, repo):
     heroku('apps:rename', 'shop-production', '-a', 'shop-staging', code=2).has('already taken')
 
 
-def test_stacks(heroku):
-    assert '* heroku-22' in heroku('apps:stacks', '-a', 'shop-production').stdout
-    heroku('apps:stacks:set', 'heroku-22', '-a', 'shop-production').has('Setting stack to heroku-22... done')
-    heroku('stack:set', 'heroku-1', '-a', 'shop-production', code=2).has('heroku-1')
+def test_stacks(heroku, session):
+    assert '* heroku-22' in session('apps:stacks', '-a', 'shop-production').stdout
+    session('apps:stacks:set', 'heroku-22', '-a', 'shop-production').has('Setting stack to heroku-22... done')
+    session('stack:set', 'heroku-1', '-a', 'shop-production', code=2).has('heroku-1')
 
 
-def test_regions(heroku):
-    assert heroku('regions', '--json').json[0]['name'] == 'us'
-    heroku('regions', '--common').has('us', 'Common Runtime')
+def test_regions(session):
+    assert session('regions', '--json').json[0]['name'] == 'us'
+    session('regions', '--common').has('us', 'Common Runtime')
 
 
-def test_maintenance(heroku):
-    assert heroku('maintenance', '-a', 'shop-production').stdout == 'off\n'
-    heroku('maintenance:on', '-a', 'shop-production').has('Enabling maintenance mode for shop-production... done')
-    assert heroku('maintenance', '-a', 'shop-production').stdout == 'on\n'
-    heroku('maintenance:off', '-a', 'shop-production').has('done')
+def test_maintenance(session):
+    assert session('maintenance', '-a', 'shop-production').stdout == 'off\n'
+    session('maintenance:on', '-a', 'shop-production').has('Enabling maintenance mode for shop-production... done')
+    assert session('maintenance', '-a', 'shop-production').stdout == 'on\n'
+    session('maintenance:off', '-a', 'shop-production').has('done')
 
 
-def test_diff(heroku):
+def test_diff(heroku, session):
     heroku.paas.api('PATCH', '/apps/shop-staging/config-vars', {'ONLY_HERE': '1'})
-    heroku('apps:diff', 'shop-production', 'shop-staging').has('config', 'ONLY_HERE')
+    session('apps:diff', 'shop-production', 'shop-staging').has('config', 'ONLY_HERE')
 
 
 def test_destroy(heroku, repo):

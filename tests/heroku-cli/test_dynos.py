@@ -36,14 +36,14 @@ def test_scale(heroku):
     up(heroku, APP, 'web.1')
 
 
-def test_sizes(heroku):
-    heroku('ps:type', *A).has('web Standard-1X 1', 'worker Basic 0')
-    heroku('ps:type', 'web=basic', *A).has('web Basic 1')
-    heroku('ps:resize', 'standard-2x', *A).has('web Standard-2X', 'worker Standard-2X')
-    heroku('resize', 'web=nosuchsize', *A, code=2).has('No such dyno size: nosuchsize')
-    heroku('dyno:type', 'basic', *A).has('web Basic')
+def test_sizes(heroku, session):
+    session('ps:type', *A).has('web Standard-1X 1', 'worker Basic 0')
+    session('ps:type', 'web=basic', *A).has('web Basic 1')
+    session('ps:resize', 'standard-2x', *A).has('web Standard-2X', 'worker Standard-2X')
+    session('resize', 'web=nosuchsize', *A, code=2).has('No such dyno size: nosuchsize')
+    session('dyno:type', 'basic', *A).has('web Basic')
     up(heroku, APP, 'web.1')
-    heroku('ps:wait', '-t', 'web', *A)
+    session('ps:wait', '-t', 'web', *A)
 
 
 def test_restart(heroku):

@@ -144,28 +144,28 @@ def test_login_by_paasctl(paas):
     assert person('whoami').stdout == 'regular@example.com\n'
 
 
-def test_sessions(heroku):
-    heroku('sessions').has('No OAuth sessions')
-    heroku('sessions:destroy', NOT_THERE, code=2).has('Error ID: not_found')
+def test_sessions(session):
+    session('sessions').has('No OAuth sessions')
+    session('sessions:destroy', NOT_THERE, code=2).has('Error ID: not_found')
 
 
-def test_authorizations(heroku):
+def test_authorizations(heroku, session):
     r = heroku('authorizations:create', '-d', 'for the robot', '-s', 'read,write', '-e', '3600')
     r.has('for the robot')
     ident = re.search(r'ID: +(\S+)', r.stdout)[1]
     token = re.search(r'Token: +(\S+)', r.stdout)[1]
     assert re.search(r'Scope: +read, ?write', r.stdout)
-    heroku('authorizations').has('for the robot')
-    assert any(a['id'] == ident for a in heroku('authorizations', '--json').json)
-    assert heroku('authorizations:info', ident, '--json').json['scope'] == ['read', 'write']
-    heroku('authorizations:update', ident, '-d', 'for two robots').has('for two robots')
-    new = re.search(r'Token: +(\S+)', heroku('authorizations:rotate', ident).stdout)[1]
+    session('authorizations').has('for the robot')
+    assert any(a['id'] == ident for a in session('authorizations', '--json').json)
+    assert session('authorizations:info', ident, '--json').json['scope'] == ['read', 'write']
+    session('authorizations:update', ident, '-d', 'for two robots').has('for two robots')
+    new = re.search(r'Token: +(\S+)', session('authorizations:rotate', ident).stdout)[1]
     assert heroku.paas.api('GET', '/apps', token=token)[0] == 401
     assert heroku.paas.api('GET', '/apps', token=new)[0] == 200
-    heroku('authorizations:revoke', ident).has('done')
+    session('authorizations:revoke', ident).has('done')
     assert heroku.paas.api('GET', '/apps', token=new)[0] == 401
-    assert heroku('authorizations:create', '-j', '-d', 'as json').json['access_token']['token']
-    heroku('authorizations:destroy', ident, code=2).has('Error ID: not_found')
+    assert session('authorizations:create', '-j', '-d', 'as json').json['access_token']['token']
+    session('authorizations:destroy', ident, code=2).has('Error ID: not_found')
 
 
 def test_a_scope_is_kept(heroku, app):
@@ -175,20 +175,20 @@ def test_a_scope_is_kept(heroku, app):
     reader('config:set', 'A=1', '-a', app, code=2).has('Error ID: forbidden')
 
 
-def test_keys(heroku, tmp_path):
+def test_keys(session, tmp_path):
     for kind in ('ed25519', 'ecdsa'):
         subprocess.run(['ssh-keygen', '-q', '-t', kind, '-N', '', '-C', f'me@{kind}', '-f', str(tmp_path / kind)], check=True)
-    heroku('keys').has('You have no SSH keys')
-    heroku('keys:add', tmp_path / 'ed25519.pub').has('done')
-    heroku('keys:add', tmp_path / 'ecdsa.pub', '--yes').has('done')
-    heroku('keys').has('me@ed25519')
-    heroku('keys', '-l').has('ecdsa-sha2-nistp256')
-    assert {k['comment'] for k in heroku('keys', '--json').json} == {'me@ed25519', 'me@ecdsa'}
-    heroku('keys:add', tmp_path / 'ed25519.pub', code=2)
-    heroku('keys:add', tmp_path / 'ed25519', code=None).has('rror')  # the private half, which stays here
-    heroku('keys:remove', 'me@ed25519').has('done')
-    heroku('keys:clear').has('done')
-    heroku('keys').has('You have no SSH keys')
+    session('keys').has('You have no SSH keys')
+    session('keys:add', tmp_path / 'ed25519.pub').has('done')
+    session('keys:add', tmp_path / 'ecdsa.pub', '--yes').has('done')
+    session('keys').has('me@ed25519')
+    session('keys', '-l').has('ecdsa-sha2-nistp256')
+    assert {k['comment'] for k in session('keys', '--json').json} == {'me@ed25519', 'me@ecdsa'}
+    session('keys:add', tmp_path / 'ed25519.pub', code=2)
+    session('keys:add', tmp_path / 'ed25519', code=None).has('rror')  # the private half, which stays here
+    session('keys:remove', 'me@ed25519').has('done')
+    session('keys:clear').has('done')
+    session('keys').has('You have no SSH keys')
 
 
 def test_access(heroku, app, mate):
@@ -214,49 +214,49 @@ def test_transfer_and_leave(heroku, paas, mate):
     assert [c['role'] for c in paas.api('GET', f'/apps/{name}/collaborators', token=mate.token)[1]] == ['owner']
 
 
-def test_labs(heroku, app):
-    heroku('labs').has('=== User Features admin@localhost')
-    heroku('labs', '-a', app).has(f'=== App Features {app}', '[ ] log-runtime-metrics')
-    assert {f['name'] for f in heroku('labs', '-a', app, '--json').json['app']} >= {'log-runtime-metrics'}
-    heroku('labs:enable', 'log-runtime-metrics', '-a', app).has('Enabling log-runtime-metrics for identity-app... done')
-    heroku('labs', '-a', app).has('[+] log-runtime-metrics')
-    heroku('labs:info', 'log-runtime-metrics', '-a', app).has('=== log-runtime-metrics', 'Enabled: true')
-    heroku('labs:disable', 'log-runtime-metrics', '-a', app).has('done')
-    heroku('labs:info', 'log-runtime-metrics', '-a', app, '--json').has('"enabled": false')
-    heroku('labs:info', 'no-such-feature', '-a', app, code=2).has('Error ID: not_found')
+def test_labs(session, app):
+    session('labs').has('=== User Features admin@localhost')
+    session('labs', '-a', app).has(f'=== App Features {app}', '[ ] log-runtime-metrics')
+    assert {f['name'] for f in session('labs', '-a', app, '--json').json['app']} >= {'log-runtime-metrics'}
+    session('labs:enable', 'log-runtime-metrics', '-a', app).has('Enabling log-runtime-metrics for identity-app... done')
+    session('labs', '-a', app).has('[+] log-runtime-metrics')
+    session('labs:info', 'log-runtime-metrics', '-a', app).has('=== log-runtime-metrics', 'Enabled: true')
+    session('labs:disable', 'log-runtime-metrics', '-a', app).has('done')
+    session('labs:info', 'log-runtime-metrics', '-a', app, '--json').has('"enabled": false')
+    session('labs:info', 'no-such-feature', '-a', app, code=2).has('Error ID: not_found')
 
 
-def test_features(heroku, app):
-    heroku('features', '-a', app).has(f'=== App Features {app}', '[+] preboot')
-    assert any(f['name'] == 'preboot' for f in heroku('features', '-a', app, '--json').json)
-    heroku('features:info', 'preboot', '-a', app).has('=== preboot', 'Enabled: true')
-    heroku('features:enable', 'log-runtime-metrics', '-a', app).has('Enabling log-runtime-metrics for identity-app... done')
-    heroku('features:disable', 'log-runtime-metrics', '-a', app).has('done')
-    heroku('features:disable', 'preboot', '-a', app, code=2).has('always cut over without downtime')
-    heroku('features:enable', 'preboot', '-a', app, code=1).has('preboot is already enabled')
-    heroku('features:enable', 'no-such-feature', '-a', app, code=2).has('Error ID: not_found')
+def test_features(session, app):
+    session('features', '-a', app).has(f'=== App Features {app}', '[+] preboot')
+    assert any(f['name'] == 'preboot' for f in session('features', '-a', app, '--json').json)
+    session('features:info', 'preboot', '-a', app).has('=== preboot', 'Enabled: true')
+    session('features:enable', 'log-runtime-metrics', '-a', app).has('Enabling log-runtime-metrics for identity-app... done')
+    session('features:disable', 'log-runtime-metrics', '-a', app).has('done')
+    session('features:disable', 'preboot', '-a', app, code=2).has('always cut over without downtime')
+    session('features:enable', 'preboot', '-a', app, code=1).has('preboot is already enabled')
+    session('features:enable', 'no-such-feature', '-a', app, code=2).has('Error ID: not_found')
 
 
-def test_aliases_of_accounts(heroku):
+def test_aliases_of_accounts(session):
     """Names for accounts, kept by the CLI itself."""
-    heroku('accounts', code=2).has("don't have any accounts")
-    heroku('accounts:add', 'me')
-    heroku('accounts').has('me')
-    heroku('accounts:remove', 'me')
+    session('accounts', code=2).has("don't have any accounts")
+    session('accounts:add', 'me')
+    session('accounts').has('me')
+    session('accounts:remove', 'me')
 
 
-def test_teams(heroku, app):
-    heroku('teams')
-    heroku('orgs')
-    heroku('members', '-t', 'nobodys', code=2).has("Couldn't find that team")
-    heroku('members:add', 'a@example.com', '-t', 'nobodys', '-r', 'member', code=2).has("Couldn't find that team")
-    heroku('apps', '-t', 'nobodys', code=2).has("Couldn't find that team")
-    heroku('apps:create', 'for-a-team', '-t', 'nobodys', '--no-remote', code=2).has('team')
-    heroku('apps:lock', '-a', app, code=2).has('team')
-    heroku('apps:join', '-a', app, code=2).has('team')
+def test_teams(session, app):
+    session('teams')
+    session('orgs')
+    session('members', '-t', 'nobodys', code=2).has("Couldn't find that team")
+    session('members:add', 'a@example.com', '-t', 'nobodys', '-r', 'member', code=2).has("Couldn't find that team")
+    session('apps', '-t', 'nobodys', code=2).has("Couldn't find that team")
+    session('apps:create', 'for-a-team', '-t', 'nobodys', '--no-remote', code=2).has('team')
+    session('apps:lock', '-a', app, code=2).has('team')
+    session('apps:join', '-a', app, code=2).has('team')
 
 
-def test_clients(heroku):
-    heroku('clients').has('No OAuth clients')
-    heroku('clients:create', 'x', 'https://example.com/cb', code=2)
-    heroku('clients:info', NOT_THERE, code=2).has('Error ID: not_found')
+def test_clients(session):
+    session('clients').has('No OAuth clients')
+    session('clients:create', 'x', 'https://example.com/cb', code=2)
+    session('clients:info', NOT_THERE, code=2).has('Error ID: not_found')

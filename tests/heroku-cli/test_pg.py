@@ -35,13 +35,13 @@ def other(heroku):
     return next(k for k in config if k.startswith('HEROKU_POSTGRESQL_'))
 
 
-def test_info_and_wait(heroku):
-    heroku('pg', *A).has('=== DATABASE_URL', 'Plan: Standard 0', 'Status: Available', 'PG Version: 1', 'Continuous Protection: Off', 'Add-on: postgresql-')
-    heroku('pg:info', 'DATABASE_URL', *A).has('Data Size:')
-    heroku('pg:wait', *A)
-    heroku('pg:links', *A).has('No data sources are linked')
-    heroku('pg:unfollow', 'DATABASE_URL', *A, '--confirm', APP, code=None)
-    heroku('pg:upgrade:run', 'DATABASE_URL', *A, '--confirm', APP, code=None)
+def test_info_and_wait(session):
+    session('pg', *A).has('=== DATABASE_URL', 'Plan: Standard 0', 'Status: Available', 'PG Version: 1', 'Continuous Protection: Off', 'Add-on: postgresql-')
+    session('pg:info', 'DATABASE_URL', *A).has('Data Size:')
+    session('pg:wait', *A)
+    session('pg:links', *A).has('No data sources are linked')
+    session('pg:unfollow', 'DATABASE_URL', *A, '--confirm', APP, code=None)
+    session('pg:upgrade:run', 'DATABASE_URL', *A, '--confirm', APP, code=None)
 
 
 def test_psql(heroku, tmp_path):
@@ -56,36 +56,36 @@ def test_psql(heroku, tmp_path):
     ('index-usage', 't '), ('locks', 'relname'), ('long-running-queries', 'duration'), ('mandelbrot', '@@@'), ('outliers', 'prop_exec_time'),
     ('records-rank', '1000'), ('seq-scans', 't '), ('table-indexes-size', 't '), ('table-size', 't '), ('total-index-size', 'kB'),
     ('total-table-size', 't '), ('unused-indexes', 'index_size'), ('user-connections', 'credential'), ('vacuum-stats', 't ')])
-def test_statistics(heroku, command, text):
-    heroku('pg:' + command, *A).has(text)
+def test_statistics(session, command, text):
+    session('pg:' + command, *A).has(text)
 
 
-def test_ps_and_kill(heroku):
+def test_ps_and_kill(heroku, session):
     hold = subprocess.Popen([heroku.paas.bin + '/paasctl', 'pg:psql', *A, '-c', "SELECT pg_sleep(60)"], env=heroku.paas.env(), stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE, text=True)
     try:
         def sleeper():
-            return [r for r in (line.split('|') for line in heroku('pg:ps', *A).stdout.split('\n')) if 'pg_sleep(60)' in r[-1]]
+            return [r for r in (line.split('|') for line in session('pg:ps', *A).stdout.split('\n')) if 'pg_sleep(60)' in r[-1]]
         row = wait_for('the sleeper', sleeper)[0]
-        heroku('pg:kill', row[0].strip(), *A)
+        session('pg:kill', row[0].strip(), *A)
         assert hold.wait(10) and 'cancel' in hold.stderr.read()
     finally:
         hold.kill()
         hold.communicate()
-    heroku('pg:killall', *A).has('done')
-    heroku('pg:stats-reset', *A).has('begin again')
-    heroku('pg:fdwsql', 'x', *A).has('CREATE SERVER x_db')
+    session('pg:killall', *A).has('done')
+    session('pg:stats-reset', *A).has('begin again')
+    session('pg:fdwsql', 'x', *A).has('CREATE SERVER x_db')
 
 
-def test_credentials(heroku):
-    heroku('pg:credentials', *A).has('default', 'active')
-    heroku('pg:credentials:url', *A).has('Connection info string', 'sslmode=require', 'postgres://')
-    heroku('pg:credentials:create', '--name', 'analyst', *A).has('done')
-    heroku('pg:credentials:rotate', '--all', *A, '--confirm', APP).has('done')
-    heroku('pg:credentials:rotate', '--name', 'analyst', '--force', *A, '--confirm', APP).has('done')
-    heroku('pg:credentials:repair-default', *A, '--confirm', APP).has('done')
-    heroku('pg:credentials:destroy', '--name', 'analyst', *A, '--confirm', APP).has('has been destroyed')
-    heroku('pg:credentials:create', other(heroku), '--name', 'x', *A, code=1).has('Essential-tier')
+def test_credentials(heroku, session):
+    session('pg:credentials', *A).has('default', 'active')
+    session('pg:credentials:url', *A).has('Connection info string', 'sslmode=require', 'postgres://')
+    session('pg:credentials:create', '--name', 'analyst', *A).has('done')
+    session('pg:credentials:rotate', '--all', *A, '--confirm', APP).has('done')
+    session('pg:credentials:rotate', '--name', 'analyst', '--force', *A, '--confirm', APP).has('done')
+    session('pg:credentials:repair-default', *A, '--confirm', APP).has('done')
+    session('pg:credentials:destroy', '--name', 'analyst', *A, '--confirm', APP).has('has been destroyed')
+    session('pg:credentials:create', other(heroku), '--name', 'x', *A, code=1).has('Essential-tier')
 
 
 @pytest.mark.parametrize('name, value, text', [
@@ -94,13 +94,13 @@ def test_credentials(heroku):
     ('auto-explain', 'on', 'will be logged'), ('auto-explain:log-analyze', 'on', ''), ('auto-explain:log-buffers', 'on', ''),
     ('auto-explain:log-format', 'json', 'json'), ('auto-explain:log-min-duration', '100', '100'), ('auto-explain:log-nested-statements', 'on', ''),
     ('auto-explain:log-triggers', 'on', ''), ('auto-explain:log-verbose', 'on', '')])
-def test_settings(heroku, name, value, text):
-    heroku('pg:settings:' + name, 'DATABASE_URL', value, *A).has(text)
+def test_settings(session, name, value, text):
+    session('pg:settings:' + name, 'DATABASE_URL', value, *A).has(text)
 
 
-def test_all_settings(heroku):
-    heroku('pg:settings', *A).has('log-statement')
-    heroku('pg:settings', other(heroku), *A, code=2).has('Essential-tier')
+def test_all_settings(heroku, session):
+    session('pg:settings', *A).has('log-statement')
+    session('pg:settings', other(heroku), *A, code=2).has('Essential-tier')
 
 
 def test_push_and_pull(heroku, local, monkeypatch):

@@ -65,25 +65,25 @@ def test_rollback_and_retry(heroku):
     assert re.match(r'Retry of v8', heroku.paas.api('GET', f'/apps/{APP}/releases/9')[1]['description'])
 
 
-def test_buildpacks(heroku):
-    heroku('buildpacks', *A).has(f'{APP} has no Buildpacks')
-    heroku('buildpacks:set', 'heroku/procfile', *A).has('Buildpack set')
+def test_buildpacks(heroku, session):
+    session('buildpacks', *A).has(f'{APP} has no Buildpacks')
+    session('buildpacks:set', 'heroku/procfile', *A).has('Buildpack set')
     heroku('buildpacks:add', '-i', '1', 'https://example.com/one.git#main', *A).has('1. https://example.com/one.git#main',
                                                                                     '2. heroku/procfile')
-    assert len(json.loads(heroku('buildpacks', '--json', *A).stdout)) == 2
+    assert len(json.loads(session('buildpacks', '--json', *A).stdout)) == 2
     heroku('buildpacks:remove', '-i', '1', *A).has('Buildpack removed')
-    heroku('buildpacks:add', 'heroku/nodejs', *A).has('1. heroku/procfile', '2. heroku/nodejs')
-    heroku('buildpacks:remove', 'heroku/nodejs', *A)
-    heroku('buildpacks', *A).has('heroku/procfile')
-    heroku('buildpacks:set', 'heroku/nosuch', *A, code=2).has('Error ID: invalid_params')
+    session('buildpacks:add', 'heroku/nodejs', *A).has('1. heroku/procfile', '2. heroku/nodejs')
+    session('buildpacks:remove', 'heroku/nodejs', *A)
+    session('buildpacks', *A).has('heroku/procfile')
+    session('buildpacks:set', 'heroku/nosuch', *A, code=2).has('Error ID: invalid_params')
 
 
-def test_the_registry(heroku):
-    heroku('buildpacks:search', 'node').has('heroku/nodejs', '1 buildpack found')
-    heroku('buildpacks:search', '--namespace', 'heroku', '--name', 'ruby').has('heroku/ruby')
-    heroku('buildpacks:search', '--description', 'Rails').has('heroku/ruby')
-    heroku('buildpacks:info', 'heroku/ruby').has('=== heroku/ruby', 'description:', 'Gemfile')
-    heroku('buildpacks:versions', 'heroku/ruby').has('Version', 'published')
+def test_the_registry(heroku, session):
+    session('buildpacks:search', 'node').has('heroku/nodejs', '1 buildpack found')
+    session('buildpacks:search', '--namespace', 'heroku', '--name', 'ruby').has('heroku/ruby')
+    session('buildpacks:search', '--description', 'Rails').has('heroku/ruby')
+    session('buildpacks:info', 'heroku/ruby').has('=== heroku/ruby', 'description:', 'Gemfile')
+    session('buildpacks:versions', 'heroku/ruby').has('Version', 'published')
 
 
 def test_a_push_with_a_registry_buildpack(heroku, repo):
