@@ -327,6 +327,14 @@ static void setup_failure(const struct store_setup *u, char *out, size_t cap)
 		 first ? ": " : "", first ? first : "");
 }
 
+/* The app goes with its setup; then it is made as if nothing had been. */
+static bool cut_off(struct step *s)
+{
+	if (s->v.app_id[0])
+		return rest(s, clock_wall_ms() + LIM_REVIEW_RETRY_MS, false);
+	return settle(s, &(struct outcome){.status = REVIEW_PENDING});
+}
+
 static bool creating(struct step *s)
 {
 	char why[600];
@@ -336,6 +344,9 @@ static bool creating(struct step *s)
 		return fail(s, "setup", "The app's setup is gone.");
 	if (u->status == STORE_PENDING)
 		return rest(s, 0, false); /* its end kicks */
+	if (u->status != STORE_SUCCEEDED && u->failure &&
+	    (strcmp(u->failure, SETUP_CUT_OFF) == 0 || strcmp(u->failure, SETUP_LOST_SCRIPT) == 0))
+		return cut_off(s);
 	if (u->status != STORE_SUCCEEDED) {
 		setup_failure(u, why, sizeof why);
 		return fail(s, "setup", why);

@@ -262,8 +262,7 @@ int setup_step_postdeploy(struct job *j, struct err *err)
 	if (code == 0)
 		return 0;
 	if (code < 0)
-		return err_set(err, ERR_BUILD_FAILED,
-			       "The postdeploy script was lost in a restart of the platform");
+		return err_set(err, ERR_BUILD_FAILED, SETUP_LOST_SCRIPT);
 	return err_set(err, ERR_BUILD_FAILED, "The postdeploy script exited with status %d", code);
 }
 

@@ -71,6 +71,9 @@ struct setups_deps { /* borrowed */
 int setups_open(const struct setups_deps *d, struct setups **out, struct err *err);
 /* Before setups_start. */
 void setups_add_source(struct setups *s, const struct setup_source_kind *kind);
+/* Failures that are the platform's fault alone: the same may go well when it is tried again. */
+#define SETUP_CUT_OFF	  "The platform was restarted while the app was being made"
+#define SETUP_LOST_SCRIPT "The postdeploy script was lost in a restart of the platform"
 /* Told of each setup that has ended, also of those that a restart took up; on the setup's thread,
  * after its end is committed. Before setups_start; one for all. */
 void setups_on_end(struct setups *s, void (*fn)(const struct store_setup *ended, void *arg),

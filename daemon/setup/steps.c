@@ -42,8 +42,7 @@ static int check_made(struct job *j, struct err *err)
 
 	if (!j->resumed || (store_read(j->s->d.store, read_made, &t, &none) == 0 && t.version >= 2))
 		return 0;
-	return err_set(err, ERR_UNAVAILABLE,
-		       "The platform was restarted while the app was being made");
+	return err_set(err, ERR_UNAVAILABLE, SETUP_CUT_OFF);
 }
 
 struct manifest_tx {
