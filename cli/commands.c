@@ -57,6 +57,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(webhooks, "tell other programs what happens")          \
 	X(pg, "PostgreSQL databases")                            \
 	X(pgstats, "what PostgreSQL databases are doing")        \
+	X(redis, "Redis servers")                                \
 	X(git, "the repository around you")                      \
 	X(platform, "what the platform offers, how it is")       \
 	X(users, "accounts of the platform, for administrators") \

@@ -2,13 +2,13 @@
 BUILD_DEPS := gcc make pkg-config git libuv1-dev libgit2-dev libsqlite3-dev libcurl4-openssl-dev libjansson-dev \
               libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev libssl-dev libidn2-dev libpq-dev
 # Of the bundled add-on services. Debian's own cluster and service are neither made nor started for them.
-ADDON_DEPS := postgresql
+ADDON_DEPS := postgresql redis-server
 RUN_DEPS   := nftables iproute2 e2fsprogs ca-certificates curl xz-utils zstd unzip jq file procps locales tzdata
 TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests python3-jsonschema clang clang-format libclang-rt-dev shellcheck cppcheck \
               node-llhttp slirp4netns util-linux openssl openssh-client chromium chromium-driver python3-selenium python3-pygit2 python3-dulwich jgit-cli \
               ruby ruby-rails ruby-bundler bundler puma ruby-sqlite3 ruby-pg \
               python3-venv python3-pip python3-flask python3-gunicorn python3-django python3-whitenoise \
-              python3-dj-database-url python3-psycopg2 redis-server memcached \
+              python3-dj-database-url python3-psycopg2 memcached \
               zsh fish zbar-tools man-db
 # A node of the machine's own is as good as Debian's, whose packages would conflict with it.
 TEST_DEPS  += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
@@ -46,6 +46,11 @@ deps:
 deps-addons: deps
 	@[ -e /etc/postgresql-common/createcluster.conf ] || { $(SUDO) mkdir -p /etc/postgresql-common && \
 	  echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.conf >/dev/null; }
+	@# Debian starts what it installs, unless policy-rc.d says no; one that is there already is the host's own.
+	@dpkg-query -W -f '$${Status}' redis-server 2>/dev/null | grep -q 'ok installed' || { policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then made=$$policy; printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null; $(SUDO) chmod 755 $$policy; fi; \
+	  $(SUDO) apt-get update -qq; $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	  status=$$?; [ -z "$${made:-}" ] || $(SUDO) rm -f $$made; [ $$status = 0 ] && $(SUDO) update-rc.d redis-server disable; }
 	$(call install-packages,$(ADDON_DEPS))
 deps-test: deps deps-addons
 	$(call install-packages,$(TEST_DEPS))

@@ -1,5 +1,6 @@
 /* The data API of PostgreSQL: information, reset, credentials, settings, the tunnel. */
 #include "daemon/api/data_pg.h"
+#include "daemon/api/data_redis.h"
 #include "daemon/pg/pg.h"
 #include "daemon/pg/tunnel.h"
 #include "proto/tunnel.h"
@@ -43,8 +44,8 @@ static int read_addon(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
-int api_pg_find(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
-		struct err *err)
+int api_data_find(struct api_req *q, const char *service, enum api_need need, bool any,
+		  struct store_addon *out, struct err *err)
 {
 	static const struct {
 		unsigned perm;
@@ -57,7 +58,7 @@ int api_pg_find(struct api_req *q, enum api_need need, bool any, struct store_ad
 
 	if (store_read(q->d->store, read_addon, &k, err) < 0)
 		return err->code == ERR_NOT_FOUND ? err_not_found(err, "add_on") : -1;
-	if (!k.perms || strcmp(out->service, PG_SERVICE) != 0)
+	if (!k.perms || strcmp(out->service, service) != 0)
 		return err_not_found(err, "add_on");
 	if (!(k.perms & needs[need].perm))
 		return err_set(err, ERR_FORBIDDEN, "You do not have the %s permission on %s.",
@@ -65,17 +66,28 @@ int api_pg_find(struct api_req *q, enum api_need need, bool any, struct store_ad
 	return 0;
 }
 
-/* One that can be asked. Heroku's clients take 404 as "not yet provisioned". */
-static int find_ready(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
-		      struct err *err)
+int api_pg_find(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
+		struct err *err)
 {
-	if (api_pg_find(q, need, any, out, err) < 0)
+	return api_data_find(q, PG_SERVICE, need, any, out, err);
+}
+
+int api_data_ready(struct api_req *q, const char *service, enum api_need need, bool any,
+		   struct store_addon *out, struct err *err)
+{
+	if (api_data_find(q, service, need, any, out, err) < 0)
 		return -1;
 	if (out->state == ADDON_PROVISIONED)
 		return 0;
 	return out->state == ADDON_PROVISIONING
 		       ? err_set(err, ERR_NOT_FOUND, "%s is not provisioned yet.", out->name)
 		       : err_set(err, ERR_NOT_FOUND, "%s is being removed.", out->name);
+}
+
+static int find_ready(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
+		      struct err *err)
+{
+	return api_data_ready(q, PG_SERVICE, need, any, out, err);
 }
 
 static int ask(struct api_req *q, const struct store_addon *a, const char *verb, const json_t *in,
@@ -577,21 +589,30 @@ int api_pg_settings_set(struct api_req *q, struct err *err)
 
 /* --- the tunnel --- */
 
-int api_pg_tunnel(struct api_req *q, struct err *err)
+static int to_postgres(struct api_req *q, struct err *err)
 {
 	AUTO(store_addon_clear) struct store_addon a = {0};
 	AUTO(pg_url_clear) struct pg_url u = {0};
-	const char *up = http_header(q->x, "upgrade");
 
-	if (!up || strcmp(up, TUNNEL_UPGRADE) != 0)
-		return err_set(err, ERR_BAD_REQUEST, "This URL is for an upgrade to %s.",
-			       TUNNEL_UPGRADE);
 	if (find_ready(q, NEED_OPERATE, true, &a, err) < 0 ||
 	    pg_url_of(q->d->addons, a.id, NULL, &u, err) < 0)
 		return -1;
 	api_audit(q, "pg.tunnel", "%s", a.name);
-	if (pg_tunnel_open(q->d->tunnels, q->x, q->user.id, u.host, u.port, err) < 0)
+	return pg_tunnel_open(q->d->tunnels, q->x, q->user.id, u.host, u.port, err);
+}
+
+int api_pg_tunnel(struct api_req *q, struct err *err)
+{
+	const char *up = http_header(q->x, "upgrade");
+	struct err e = {0};
+
+	if (!up || strcmp(up, TUNNEL_UPGRADE) != 0)
+		return err_set(err, ERR_BAD_REQUEST, "This URL is for an upgrade to %s.",
+			       TUNNEL_UPGRADE);
+	if (to_postgres(q, &e) < 0 && (e.code != ERR_NOT_FOUND || api_redis_tunnel(q, &e) < 0)) {
+		*err = e;
 		return -1;
+	}
 	q->answered = true;
 	return 0;
 }

@@ -19,5 +19,11 @@ api_fn api_pg_statistics, api_pg_info, api_pg_wait, api_pg_reset, api_pg_session
  * becomes its owner, for the audit. NOT_FOUND (resource "add_on"), FORBIDDEN. */
 int api_pg_find(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
 		struct err *err);
+/* The same of any service of the data API. */
+int api_data_find(struct api_req *q, const char *service, enum api_need need, bool any,
+		  struct store_addon *out, struct err *err);
+/* One that can be asked. Heroku's clients take 404 as "not yet provisioned". */
+int api_data_ready(struct api_req *q, const char *service, enum api_need need, bool any,
+		   struct store_addon *out, struct err *err);
 
 #endif

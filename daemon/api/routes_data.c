@@ -1,10 +1,12 @@
 /* Routes of the data API: PostgreSQL and Redis. */
 #include "daemon/api/data_transfers.h"
 #include "daemon/api/data_pg.h"
+#include "daemon/api/data_redis.h"
 #include "daemon/api/route_words.h"
 
 #define DB "/client/v11/databases/:add_on"
 #define PG "/postgres/v0/databases/:add_on"
+#define RD "/redis/v0/databases/:add_on"
 
 /* clang-format off */
 const struct api_route api_routes_data[] = {
@@ -46,5 +48,13 @@ const struct api_route api_routes_data[] = {
 	{ G, PG "/config", NEED_USER, SCOPE_READ, api_pg_settings, 0, "Settings (standard plans)" },
 	{ T, PG "/config", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_settings_set, API_BODY, "Change settings (operate; standard plans)", api_fields_pg_settings },
 	{ G, "/addons/:add_on/tunnel", NEED_USER, SCOPE_READ_PROTECTED, api_pg_tunnel, API_STREAM, "A connection to the database (upgrade to `paas-tunnel`; operate; an extension)" },
+	/* Redis */
+	{ G, RD, NEED_USER, SCOPE_READ_PROTECTED, api_redis_info, 0, "A Redis server: its URL, memory, connections, settings" },
+	{ G, RD "/wait", NEED_USER, SCOPE_READ, api_redis_wait, 0, "Whether it can be used yet" },
+	{ G, RD "/config", NEED_USER, SCOPE_READ, api_redis_config, 0, "Settings" },
+	{ T, RD "/config", NEED_USER, SCOPE_WRITE_PROTECTED, api_redis_config_set, API_BODY, "Change settings, without a restart (operate)", api_fields_redis_config },
+	{ P, RD "/credentials_rotation", NEED_USER, SCOPE_WRITE_PROTECTED, api_redis_rotate, API_LONG, "A new password; the old one works for ten minutes (operate)", api_fields_redis_rotate },
+	{ P, RD "/stats/reset", NEED_USER, SCOPE_WRITE_PROTECTED, api_redis_stats_reset, 0, "Its statistics begin again (operate)" },
+	{ P, RD "/upgrade", NEED_USER, SCOPE_WRITE_PROTECTED, api_redis_upgrade, 0, "Refused: the administrator upgrades the server", api_fields_redis_upgrade },
 	{ 0 },
 };

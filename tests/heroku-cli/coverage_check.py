@@ -21,7 +21,6 @@ from heroku_cli import SEEN, VERSION, manifest  # noqa: E402
 FORMS_AT_LEAST = 120
 DOC = os.path.join(ROOT, 'docs', 'heroku-cli.md')
 
-DATA = 'needs commands of databases, which this platform does not have yet'
 CI = 'the platform runs no tests of its own: review apps wait for those of your git provider (`reviewapps:enable --wait-for-ci`)'
 TEAMS = 'needs teams: here people work together as collaborators of apps'
 VENDOR = 'asks a server of the vendor whose name is fixed in the CLI'
@@ -29,10 +28,9 @@ REGISTRY = "fetches programs from the vendor or the npm registry; nothing of the
 
 # Patterns of command ids: the reason. `!` takes back what an earlier pattern took.
 CANNOT = [
-    (DATA, ['redis:*']),
     ("is about the vendor's own maintenances and `advanced` databases; `pg` and `addons` are for those that are here", ['data:*']),
     ('databases have no replicas, links, pools or upgrades of their own here',
-     ['pg:unfollow', 'pg:links:create', 'pg:links:destroy', 'pg:connection-pooling:attach', 'pg:upgrade:*']),
+     ['pg:unfollow', 'pg:links:create', 'pg:links:destroy', 'pg:connection-pooling:attach', 'pg:upgrade:*', 'redis:upgrade']),
     ('is about the whole server, which apps share', ['pg:settings:log-connections', 'pg:settings:data-connector-details-logs']),
     (VENDOR + '; `pg:outliers`, `pg:bloat` and the like answer', ['pg:diagnose']),
     (CI, ['ci', 'ci:*']),

@@ -31,6 +31,7 @@ CLAIMS = {
     'setups': re.compile(r'/app-setups(/|$)'),
     'providers': re.compile(r'/pipelines/:pipeline/repo(/|$)|/hooks/|/apps/:app/auto-deploy$'),
     'backups': re.compile(r'/client/v11/(apps/:app/transfers|databases/:add_on/(backups|restores|transfers|transfer-schedules))(/|$)'),
+    'redis': re.compile(r'/redis/v0/.*'),
     'postgres': re.compile(r'/client/v11/databases/:add_on(/(wait_status|reset|connection_reset|stats_reset|extensions|unfollow|links|upgrade|'
                            r'connection-pooling)(/.*)?)?$|/postgres/v0/.*'),
     'review': re.compile(r'.*/review-app(s|-config)?(/|$)'),

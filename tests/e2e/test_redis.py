@@ -1,0 +1,261 @@
+"""heroku-redis on a whole platform: a queue between web and worker, restarts, rotation, who reaches it, the data API."""
+import os
+import re
+import signal
+
+import pytest
+
+from api_client import Client, claimed_by
+from platform_under_test import Platform, wait_for
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RESP = r'''
+import os, socket
+from urllib.parse import urlsplit
+
+class Redis:
+    def __init__(self, url, timeout=10):
+        u = urlsplit(url)
+        self.s = socket.create_connection((u.hostname, u.port), timeout)
+        self.f = self.s.makefile('rb')
+        self('AUTH', u.password)
+
+    def __call__(self, *words):
+        self.s.sendall(b'*%d\r\n' % len(words) + b''.join(b'$%d\r\n%s\r\n' % (len(w.encode()), w.encode()) for w in words))
+        return self.answer()
+
+    def answer(self):
+        line = self.f.readline().decode()
+        kind, rest = line[:1], line[1:-2]
+        if kind in '-':
+            raise RuntimeError(rest or 'cut off')
+        if kind == '*':
+            return None if rest == '-1' else [self.answer() for _ in range(int(rest))]
+        if kind == '$':
+            return None if rest == '-1' else self.f.read(int(rest) + 2)[:-2].decode()
+        return rest
+'''
+WEB = '''
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from resp import Redis, os
+
+class App(BaseHTTPRequestHandler):
+    def do_GET(self):
+        try:
+            redis = Redis(os.environ['REDIS_URL'])
+            if self.path.startswith('/do/'):
+                text = redis('LPUSH', 'jobs', self.path[4:])
+            else:
+                text = ','.join(sorted(redis('SMEMBERS', 'done')))
+            status = 200
+        except Exception as e:
+            status, text = 500, repr(e)
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+ThreadingHTTPServer(('', int(os.environ['PORT'])), App).serve_forever()
+'''
+WORKER = '''
+import time
+from resp import Redis, os
+
+while True:
+    try:
+        redis = Redis(os.environ['REDIS_URL'], 30)
+        while True:
+            job = redis('BRPOP', 'jobs', '5')
+            if job:
+                redis('SADD', 'done', job[1])
+    except (OSError, RuntimeError):
+        time.sleep(0.1)
+'''
+
+
+@pytest.fixture(scope='module')
+def paas(tmp_path_factory):
+    """With a grace of a second for old passwords."""
+    top = tmp_path_factory.mktemp('settings')
+    (top / 'heroku-redis.yml').write_text('grace_s: 1\n')
+    (top / 'heroku-redis.yml').chmod(0o600)
+    p = Platform(ROOT, '--set', f'addon.settings_dir={top}')
+    try:
+        p.start()
+        yield p
+    finally:
+        p.close()
+
+
+@pytest.fixture(scope='module')
+def c(paas):
+    return Client(paas, paas.token)
+
+
+@pytest.fixture(scope='module')
+def shop(paas, tmp_path_factory):
+    """An app whose web process leaves work in a list, and whose worker takes it from there."""
+    folder = tmp_path_factory.mktemp('shop')
+    paas.login()
+    paas.git('init', '-q', '-b', 'main', cwd=folder)
+    paas.create('shop', str(folder))
+    paas.api('PUT', '/apps/shop/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]})
+    status, a, _ = paas.api('POST', '/apps/shop/addons', {'plan': 'redis'})
+    assert status == 201 and a['state'] == 'provisioned' and a['config_vars'] == ['REDIS_URL'], a
+    paas.commit(str(folder), Procfile='web: exec python3 -u web.py\nworker: exec python3 -u worker.py\n',
+                **{'web.py': WEB, 'worker.py': WORKER, 'resp.py': RESP})
+    paas.push(str(folder))
+    paas.ctl('ps:scale', 'worker=1', '-a', 'shop')
+    return a
+
+
+def url_of(paas, app='shop'):
+    return paas.api('GET', f'/apps/{app}/config-vars')[1]['REDIS_URL']
+
+
+def work(paas, job):
+    def given():
+        return paas.http('shop', f'/do/{job}')[0] == 200
+    wait_for('a job to be taken', given)
+    wait_for(f'{job} to be done', lambda: job in paas.http('shop', '/')[1].split(','))
+
+
+def direct(url):
+    """From the host."""
+    code = {}
+    exec(RESP, code)
+    return code['Redis'](url)
+
+
+def refused(url, why='WRONGPASS'):
+    try:
+        direct(url)
+    except (RuntimeError, OSError) as e:
+        return why in str(e)
+    return False
+
+
+def server_of(url):
+    """The pid of the server that listens there."""
+    port = re.search(r'@([\d.]+):(\d+)', url)
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/cmdline') as f:
+                line = f.read()
+        except OSError:
+            continue
+        if line.startswith('/usr/bin/redis-server ') and f'{port[1]}:{port[2]}' in line:
+            return int(pid), line
+    return None
+
+
+def test_queue_and_kill9(paas, shop):
+    url = url_of(paas)
+    assert re.fullmatch(r'redis://:p[0-9a-f]{64}@[\d.]+:6379', url), url
+    work(paas, 'one')
+    redis = direct(url)
+    for command in (('CONFIG', 'GET', '*'), ('SHUTDOWN',), ('ACL', 'LIST'), ('REPLICAOF', 'NO', 'ONE'), ('SAVE',)):
+        with pytest.raises(RuntimeError, match='NOPERM'):
+            redis(*command)
+    with pytest.raises(RuntimeError, match='WRONGPASS'):
+        direct(url.replace(re.search(':p[^@]+@', url)[0], ':wrong@'))
+    assert 'maxmemory:26214400' in redis('INFO') and 'maxmemory_policy:noeviction' in redis('INFO')
+    redis('SET', 'kept', 'yes')
+    # what has been written is on disk within a second: appendfsync everysec
+    pid, line = server_of(url)
+    assert url.split('@')[0][9:] not in line
+    os.kill(pid, signal.SIGKILL)
+    wait_for('it to be back', lambda: not refused(url, ''))
+    assert direct(url)('GET', 'kept') == 'yes'
+    work(paas, 'two')
+    assert paas.http('shop', '/')[1] == 'one,two'
+
+
+def test_no_reach_from_another_app(paas, shop):
+    paas.api('POST', '/apps', {'name': 'rival'})
+    code = f'import socket; socket.create_connection(({re.search("@([^:]+):", url_of(paas))[1]!r}, 6379), 2)'
+    mine = paas.ctl('run', '-x', '-a', 'shop', '--', 'python3', '-c', code, check=False, timeout=60)
+    assert mine.returncode == 0, mine.stderr
+    folder = os.path.join(paas.dir, 'rival')
+    os.mkdir(folder)
+    paas.git('init', '-q', '-b', 'main', cwd=folder)
+    paas.api('PUT', '/apps/rival/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]})
+    paas.commit(folder, Procfile='worker: sleep 60\n')
+    paas.git('push', '-q', f'{paas.url}/rival.git', 'main', cwd=folder)
+    theirs = paas.ctl('run', '-x', '-a', 'rival', '--', 'python3', '-c', code, check=False, timeout=60)
+    assert theirs.returncode != 0 and 'Error' in theirs.stdout + theirs.stderr
+
+
+def test_data_api(paas, c, shop):
+    db = f'/redis/v0/databases/{shop["name"]}'
+    i = c('GET', db, want=200).json
+    rows = {r['name']: r['values'] for r in i['info']}
+    assert i['resource_url'] == url_of(paas) and i['plan'] == 'hobby' and i['port'] == 6379
+    assert rows['Status'] == ['available'] and rows['Maxmemory Policy'] == ['noeviction'] and rows['Timeout'] == ['300']
+    assert c('GET', db + '/wait', want=200).json == {'waiting?': False, 'message': 'available'}
+    a = c('PATCH', db + '/config', {'maxmemory_policy': 'allkeys-lru', 'timeout': 60, 'notify_keyspace_events': 'KEA'}, want=200).json
+    assert a['maxmemory_policy']['value'] == 'allkeys-lru' and a['timeout']['value'] == 60
+    for bad in ({'maxmemory_policy': 'sometimes'}, {'timeout': -1}, {'notify_keyspace_events': 'KQ'}, {'dir': '/tmp'}):
+        c('PATCH', db + '/config', bad, want=422)
+    c('POST', db + '/stats/reset', want=200)
+    assert 'that the host has' in c('POST', db + '/upgrade', {'version': '9'}, want=422).message
+    # another plan; settings and data stay
+    assert c('PATCH', f'/apps/shop/addons/{shop["name"]}', {'plan': 'heroku-redis:premium-0'}, want=200).json['plan']['name'] == 'heroku-redis:premium-0'
+    info = direct(url_of(paas))('INFO')
+    assert 'maxmemory:52428800' in info and 'maxmemory_policy:allkeys-lru' in info
+    assert c('GET', db + '/config', want=200).json['timeout']['value'] == 60
+    assert direct(url_of(paas))('GET', 'kept') == 'yes'
+    assert c('GET', '/redis/v0/databases/nosuch', want=404).json['resource'] == 'add_on'
+
+
+def test_rotation(paas, c, shop):
+    was = url_of(paas)
+    open_before = direct(was)
+    c('POST', f'/redis/v0/databases/{shop["name"]}/credentials_rotation', {}, want=200)
+    now = url_of(paas)
+    assert now != was
+    work(paas, 'three')
+    assert direct(now)('GET', 'kept') == 'yes'
+    wait_for('the old password to end', lambda: refused(was))
+    assert open_before('PING') == 'PONG', 'connections go on'
+    c('POST', f'/redis/v0/databases/{shop["id"]}/credentials_rotation', {'forced': True}, want=200)
+    assert refused(now), 'at once'
+    with pytest.raises((RuntimeError, OSError)):
+        open_before('PING')
+    newest = url_of(paas)
+    os.kill(server_of(newest)[0], signal.SIGKILL)
+    wait_for('it to be back', lambda: not refused(newest, ''))
+    assert refused(was) and refused(now) and direct(newest)('GET', 'kept') == 'yes', 'the passwords of now are kept'
+    with open(paas.log.name) as f:
+        log = f.read()
+    assert not any(u.split('@')[0][9:] in log for u in (was, now, newest))
+
+
+def test_paasctl(paas, shop):
+    def ctl(*args, **kw):
+        return paas.ctl(*args, '-a', 'shop', **kw)
+    assert 'REDIS_URL' in ctl('redis').stdout and 'Maxmemory Policy' in ctl('redis:info', 'REDIS').stdout
+    ctl('redis:wait')
+    assert ctl('redis:credentials').stdout.strip() == url_of(paas)
+    assert ctl('redis:cli', 'REDIS', 'get', 'kept').stdout.strip() in ('yes', '"yes"')
+    assert 'volatile-ttl only' in ctl('redis:maxmemory', '--policy', 'volatile-ttl').stdout
+    assert '7 seconds' in ctl('redis:timeout', '-s', '7').stdout
+    assert "'AKE'" in ctl('redis:keyspace-notifications', '-c', 'KEA').stdout
+    ctl('redis:stats-reset')
+    r = ctl('redis:maxmemory', '-p', 'sometimes', check=False)
+    assert r.returncode and 'noeviction' in r.stderr
+    r = ctl('redis:promote', 'REDIS', check=False)
+    assert r.returncode and 'already' in r.stderr
+    paas.ctl('apps:create', 'bare', '--no-remote')
+    r = paas.ctl('redis:credentials', '-a', 'bare', check=False)
+    assert r.returncode and 'addons:create heroku-redis' in r.stderr
+    was = url_of(paas)
+    ctl('redis:credentials', '--reset', '--force')
+    assert url_of(paas) != was and refused(was)
+
+
+def test_every_route_has_answered(paas, c, shop, request):
+    """Last: and nothing is left when the add-on is gone."""
+    c('DELETE', f'/apps/shop/addons/{shop["name"]}', want=200)
+    wait_for('its removal', lambda: not os.listdir(os.path.join(paas.state, 'services')))
+    if len([i for i in request.session.items if i.fspath == request.fspath]) == len([n for n in globals() if n.startswith('test_')]):
+        assert claimed_by('redis') - c.seen == set()
