@@ -341,6 +341,13 @@ def test_webhooks_and_a_provider_that_fail(paas, c, fake, line):
     conn.close()
     line.quiet()
     assert line.builds(app) == [sha] and line.postdeploys(app) == 1
+    # forced back to a commit that ran before: deployed again
+    later = p.commit('fails', {'f': '2'})
+    line.is_up(n, later)
+    p.git('push', '-q', '-f', 'origin', f'{sha}:refs/heads/fails')
+    p.moved('fails', later, sha)
+    line.is_up(n, sha)
+    assert line.deploys(app) == [sha, later, sha] and paas.http(app, '/f')[1] == '1'
     # a request that the list passed over stays
     p.ROUTES = {**p.ROUTES, 'gitea': [('GET {repo}/pulls', lambda self, q: (200, [])), *GitProvider.ROUTES['gitea']]}
     asked = len(p.requests)
