@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int releases_new(struct loop *l, const struct config *cfg, struct store *st, struct logd *log,
 		 struct routes *ro, struct slugs *sl, struct launcher *la, struct releases **out,
@@ -619,6 +620,34 @@ static void app_drop(void *arg)
 	routes_del(t->r->ro, t->app_id, app_unrouted, t);
 }
 
+struct outputs_tx {
+	const char *app_id;
+	struct store_releases list;
+};
+
+static int read_outputs(struct tx *tx, void *arg, struct err *err)
+{
+	struct outputs_tx *t = arg;
+
+	return store_releases_list(tx, t->app_id, 0, 0, false, 0, &t->list, err);
+}
+
+/* What its release commands have said: found by the rows, so before those go. */
+static int drop_outputs(struct releases *r, const char *app_id, struct err *err)
+{
+	struct outputs_tx t = {.app_id = app_id};
+	int rc = store_read(r->st, read_outputs, &t, err);
+
+	for (int i = 0; rc == 0 && i < t.list.n; i++) {
+		AUTO(auto_str) char *path = xasprintf("%s/%s", r->output_dir, t.list.v[i].id);
+
+		if (unlink(path) < 0 && errno != ENOENT)
+			rc = err_errno(err, "%s", path);
+	}
+	store_releases_clear(&t.list);
+	return rc;
+}
+
 int release_app_destroy(struct releases *r, const char *app_id, struct err *err)
 {
 	struct app_tx t = {.r = r, .app_id = app_id};
@@ -629,5 +658,7 @@ int release_app_destroy(struct releases *r, const char *app_id, struct err *err)
 	pthread_mutex_lock(&r->making);
 	posted = loop_post(r->l, app_drop, &t);
 	pthread_mutex_unlock(&r->making);
-	return posted ? wait_told(&t, err) : is_closing(err);
+	if (!posted)
+		return is_closing(err);
+	return wait_told(&t, err) < 0 ? -1 : drop_outputs(r, app_id, err);
 }

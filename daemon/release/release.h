@@ -123,8 +123,8 @@ int release_stop(struct releases *r, const char *app_id, const char *name, struc
 int release_sleep_set(struct releases *r, const char *app_id, int minutes, struct err *err);
 int release_sleep_set_s(struct releases *r, const char *app_id, int64_t seconds, struct err *err);
 void release_wake(struct releases *r, const char *app_id); /* if it sleeps */
-/* App made, renamed, destroyed, maintenance switched: routes follow. Destroy stops all dynos first.
- */
+/* App made, renamed, destroyed, maintenance switched: routes follow. Destroy stops all
+ * dynos and forgets what release commands said. */
 int release_app_changed(struct releases *r, const char *app_id, struct err *err);
 /* Certificates of apps, or which domain uses which, have changed. Any thread. */
 void release_certs_changed(struct releases *r);
