@@ -1,30 +1,52 @@
 """The chapter on a real Rails app, from its first command to its last: production and staging with databases of the
-platform's own cluster, migrations in the release phase, backups and copies, a promotion."""
+platform's own cluster, migrations in the release phase, backups and copies, a promotion, and review apps for pull requests."""
+import glob
 import html
 import http.client
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 from urllib.parse import urlencode
 
 import pytest
 
 from api_client import Client
+from git_provider import GitProvider
 from load import Load
 from platform_under_test import Platform, read_now, wait_for
 from postgres import postmasters
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PIPE, PRODUCTION, STAGING = 'pipeline-demo', 'pipeline-demo-production', 'pipeline-demo-staging'
-NOTES, COLOURS = 20240101000000, 20240202000000  # migrations
+REVIEW, BRANCH = 'pipeline-demo-stagin-pr-1', 'feature/colours'
+NOTES, COLOURS, INDEX = 20240101000000, 20240202000000, 20240303000000  # migrations
 ADD_COLOUR = '''class AddColourToNotes < ActiveRecord::Migration[6.1]
   def change
     add_column :notes, :colour, :string, default: 'yellow', null: false
   end
 end
 '''
+ADD_INDEX = '''class AddIndexToNotes < ActiveRecord::Migration[6.1]
+  def change
+    add_index :notes, :colour
+  end
+end
+'''
+
+APP_JSON = {
+    'name': 'Pipeline demo',
+    'env': {'SECRET_KEY_BASE': {'generator': 'secret'}, 'GREETING': 'hello', 'COLOUR': 'of any app'},
+    'addons': ['heroku-postgresql'],
+    'scripts': {'postdeploy': 'exit 1'},
+    'environments': {'review': {
+        'env': {'GREETING': 'review', 'COLOUR': 'of a review app'},
+        'addons': [{'plan': 'heroku-postgresql:essential-1', 'as': 'DATABASE'}],
+        'scripts': {'postdeploy': 'bundle exec rails db:seed sample_data', 'pr-predestroy': 'echo good bye'},
+    }},
+}
 
 
 @pytest.fixture(scope='module')
@@ -137,6 +159,20 @@ def addons(paas, app):
 
 def slugs_of(paas):
     return set(os.listdir(os.path.join(paas.state, 'slugs')))
+
+
+def of_app(paas, app):
+    """Files and folders of an app: its repository, cache, logs, builds, dynos."""
+    return glob.glob(f'{paas.state}/**/*{app}*', recursive=True)
+
+
+def rows_of(paas, app):
+    """Tables that know the app, and how many rows."""
+    with sqlite3.connect(os.path.join(paas.state, 'paasd.db'), timeout=20) as d:
+        tables = [t for (t,) in d.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        keyed = [t for t in tables if 'app_id' in [row[1] for row in d.execute(f'PRAGMA table_info({t})')]]
+        counts = {t: d.execute(f'SELECT count(*) FROM {t} WHERE app_id = ?', [app]).fetchone()[0] for t in keyed}
+    return {t: n for t, n in counts.items() if n}
 
 
 # --- production and staging ---
@@ -279,3 +315,140 @@ def test_promotion(paas, c, on, source):
     assert c('GET', f'/apps/{PRODUCTION}/config-vars', want=200).json == config
     assert 'AddColourToNotes' in on('production', 'releases:output').stdout
     assert 'up to date' in on('staging', 'pipelines:diff').stdout
+
+
+# --- review apps ---
+
+@pytest.fixture(scope='module')
+def hub(paas, source, tmp_path_factory):
+    """GitHub, of the test's own, with the app's repository."""
+    p = GitProvider('github', tmp_path_factory.mktemp('hub'), name='acme/pipeline-demo')
+    p.git('push', '-q', p.repo, 'main', cwd=source)
+    p.git('fetch', '-q')
+    yield p
+    p.close()
+
+
+def reviews(c):
+    return c('GET', f'/pipelines/{PIPE}/review-apps', want=200).json
+
+
+def deployed(c, commit):
+    """The review app once it has the commit."""
+    def there():
+        found = reviews(c)
+        assert not found or found[0]['status'] != 'errored' and found[0]['error_status'] is None, found
+        return found and found[0]['status'] == 'created' and found[0]['commit'] == commit
+    wait_for(f'{commit} to be deployed', there, 240, 0.3)
+    (r,) = reviews(c)
+    return r
+
+
+def told(hub, sha, *states):
+    """What the provider shows of a commit."""
+    def heard():
+        return [s for s in hub.statuses if s['sha'] == sha]
+    wait_for(f'{states}', lambda: [s['state'] for s in heard()] == list(states), 30)
+    return heard()[-1]
+
+
+def test_a_pull_request(paas, c, on, hub):
+    paas.ctl('pipelines:connect', hub.name, '-p', PIPE, '--url', hub.url, '--token', '-', input=hub.token + '\n')
+    paas.ctl('pipelines:config:set', 'GREETING=of the stage', 'FROM_STAGE=yes', '-p', PIPE)
+    on('staging', 'reviewapps:enable', '--autodeploy', '--autodestroy', '--predictable')
+    (h,) = hub.hooks.values()
+    assert set(h['body']['events']) >= {'push', 'pull_request'} and h['body']['config']['content_type'] == 'json'
+
+    first = hub.commit(BRANCH, {'app.json': json.dumps(APP_JSON), 'public/colours.txt': 'red\n'}, 'Colours')
+    assert reviews(c) == [] and hub.open_pull(BRANCH, title='Colours') == 1
+    r = deployed(c, first)
+    assert r['app']['name'] == REVIEW and r['pr_number'] == 1 and r['branch'] == BRANCH
+    assert c('GET', f'/apps/{REVIEW}/pipeline-couplings', want=200).json['stage'] == 'review'
+    setup = c('GET', f'/app-setups/{r["app_setup"]["id"]}', want=200).json
+    assert setup['status'] == 'succeeded' and setup['postdeploy']['exit_code'] == 0
+    assert 'sample_data: 26 notes' in setup['postdeploy']['output'], setup
+    # app.json's add-on, config vars, migrations and data
+    (a,) = addons(paas, REVIEW)
+    assert a['plan']['name'] == 'heroku-postgresql:essential-1' and a['state'] == 'provisioned'
+    config = c('GET', f'/apps/{REVIEW}/config-vars', want=200).json
+    assert (config['HEROKU_APP_NAME'], config['HEROKU_BRANCH'], config['HEROKU_PR_NUMBER']) == (REVIEW, BRANCH, '1')
+    assert config['GREETING'] == 'of the stage' and config['FROM_STAGE'] == 'yes' and config['COLOUR'] == 'of a review app'
+    assert re.fullmatch('[0-9a-f]{64}', config['SECRET_KEY_BASE'])
+    seen = status(paas, REVIEW)
+    assert seen['schema'] == COLOURS and seen['notes'] == 26 and seen['database'] == 'PostgreSQL'
+    assert seen['env']['HEROKU_PR_NUMBER'] == '1' and seen['env']['HEROKU_SLUG_COMMIT'] == first
+    assert paas.http(REVIEW, '/colours.txt')[1] == 'red\n'
+    assert notes(paas, REVIEW)[1] == 'Welcome' and status(paas, STAGING)['notes'] == 5
+
+    # what the provider shows
+    url = f'http://{REVIEW}.localhost:{paas.port}/'
+    last = told(hub, first, 'in_progress', 'success')
+    (d,) = hub.deployments.values()
+    assert d['ref'] == first and d['environment'] == 'review/' + BRANCH and d['transient_environment'] and not d['production_environment']
+    assert last['environment_url'] == url and last['id'] == d['id']
+    comment = wait_for('the comment', lambda: [x for x in hub.comments.values() if 'is up' in x['body']])[0]
+    assert comment['number'] == 1 and url in comment['body'] and first[:12] in comment['body']
+
+
+def test_a_second_push(paas, c, on, hub):
+    kept = write(paas, REVIEW, "a reviewer's")
+    (before,) = reviews(c)
+    first, config = current(c, REVIEW), c('GET', f'/apps/{REVIEW}/config-vars', want=200).json
+    second = hub.commit(BRANCH, {f'db/migrate/{INDEX}_add_index_to_notes.rb': ADD_INDEX, 'public/colours.txt': 'blue\n'}, 'An index')
+    r = deployed(c, second)
+    assert r['app']['name'] == REVIEW and len(reviews(c)) == 1
+    now = current(c, REVIEW)
+    assert now['version'] == first['version'] + 1 and now['status'] == 'succeeded' and now['slug']['id'] != first['slug']['id']
+    assert 'AddIndexToNotes: migrated' in on('pr_app', '1', 'releases:output').stdout
+    seen = status(paas, REVIEW)
+    assert seen['schema'] == INDEX and seen['notes'] == 27 and seen['env']['HEROKU_SLUG_COMMIT'] == second  # no postdeploy
+    assert kept in notes(paas, REVIEW) and paas.http(REVIEW, '/colours.txt')[1] == 'blue\n'
+    assert len(re.findall(r'app\[\S+\]: sample_data: \d+ notes', paas.logs(REVIEW))) == 1
+    assert c('GET', f'/apps/{REVIEW}/config-vars', want=200).json == config
+    told(hub, before['commit'], 'in_progress', 'success', 'inactive')
+    last = told(hub, second, 'in_progress', 'success')
+    assert last['id'] == max(hub.deployments) and len(hub.deployments) == 2
+    (comment,) = [x for x in hub.comments.values() if x['number'] == 1]
+    wait_for('the comment to be edited', lambda: second[:12] in comment['body'] and 'is up' in comment['body'])
+    # the request's app, by Parity's name
+    assert sql(on, 'pr_app 1', 'SELECT count(*) FROM notes') == '27'
+    assert 'of the stage' in on('pr_app', '1', 'config:get', 'GREETING').stdout
+
+
+def test_merged(paas, c, on, hub):
+    """What was the review app's alone is gone; the slug that staging runs is not."""
+    app = c('GET', f'/apps/{REVIEW}', want=200).json['id']
+    url = url_of(c, REVIEW)
+    role, database = re.fullmatch(r'postgres://(\w+):\w+@[\d.]+:5432/(\w+)', url).groups()
+    role = role.rsplit('_', 1)[0]
+    exist = f"SELECT (SELECT count(*) FROM pg_database WHERE datname = '{database}') + (SELECT count(*) FROM pg_roles WHERE rolname ~ '^{role}')"
+    assert int(sql(on, 'staging', exist)) >= 2
+    outputs = [f'{paas.state}/releases/{r["id"]}' for r in releases(c, REVIEW)]
+    assert len([f for f in outputs if os.path.exists(f)]) == 2
+    slugs = [r['slug']['id'] for r in releases(c, REVIEW) if r['slug']]
+    first, second = slugs[0], slugs[-1]
+    assert first != second and {first, second} <= slugs_of(paas) and of_app(paas, app)
+    on('pr_app', '1', 'pipelines:promote', '--to', STAGING)
+    assert current(c, STAGING)['slug']['id'] == second and status(paas, STAGING)['schema'] == INDEX
+    hub.close_pull(1, merged=True)
+    wait_for('the review app to go', lambda: reviews(c) == [], 60)
+    c('GET', f'/apps/{REVIEW}', want=404)
+    assert paas.http(REVIEW)[0] == 404
+    wait_for('its database to go', lambda: sql(on, 'staging', exist) == '0', 60)
+    wait_for('its files to go', lambda: not of_app(paas, app) and not [f for f in outputs if os.path.exists(f)], 30)
+    assert set(rows_of(paas, app)) == {'audit', 'app_setups'}  # what was done, and how its setup went
+    with sqlite3.connect(os.path.join(paas.state, 'paasd.db'), timeout=20) as d:
+        assert d.execute('SELECT length(overrides) FROM app_setups').fetchall() == [(0,)]  # without its config vars
+    wait_for('its slug to go', lambda: first not in slugs_of(paas), 30)
+    assert second in slugs_of(paas)
+    restart(c, on, 'staging', STAGING)
+    assert status(paas, STAGING)['schema'] == INDEX
+    assert sorted(a['name'] for a in c('GET', '/apps', want=200).json) == [PRODUCTION, STAGING]
+    assert len(paas.api('GET', '/addons')[1]) == 2
+    sha = hub.pulls[1]['sha']
+    told(hub, sha, 'in_progress', 'success', 'inactive')
+    (comment,) = [x for x in hub.comments.values() if x['number'] == 1]
+    wait_for('the comment', lambda: 'is gone' in comment['body'])
+    assert comment['edits'] >= 3 and len(hub.deployments) == 2
+    paas.ctl('pipelines:disconnect', '-p', PIPE)
+    assert not hub.hooks and hub.wrong == [] and {s for _, s in hub.deliveries} == {202}
