@@ -36,7 +36,7 @@ const struct api_route api_routes_data[] = {
 	{ P, DB "/links", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_links, 0, "Refused: there are no links" },
 	{ D, DB "/links/:link", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_links, 0, "Refused: there are no links" },
 	{ P, DB "/upgrade/:step", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_upgrade, 0, "Refused: the administrator upgrades the server" },
-	{ G, DB "/upgrade/wait_status", NEED_USER, SCOPE_READ, api_pg_no_upgrade, 0, "Refused: the administrator upgrades the server" },
+	{ G, DB "/upgrade/:step", NEED_USER, SCOPE_READ, api_pg_no_upgrade, 0, "Refused: the administrator upgrades the server" },
 	{ P, DB "/connection-pooling", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_no_pooling, 0, "Refused: there is no pooling on the server" },
 	{ G, PG "/credentials", NEED_USER, SCOPE_READ_PROTECTED, api_pg_credentials, 0, "Credentials, with passwords" },
 	{ P, PG "/credentials", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_credential_create, API_BODY | API_LONG, "Make a further one (operate; standard plans)", api_fields_pg_credential },

@@ -51,8 +51,8 @@ def test_every_command_has_help_with_an_example(cli):
 
 # Streams, scripts and conversations: their output is theirs.
 WITHOUT_JSON = {"apps:errors", "builds:output", "certs:generate", "completion", "config:edit", "console",
-                "git:clone", "git:credentials", "help", "logout", "parity:install", "rake",
-                "releases:output", "run", "run:inside"}
+                "git:clone", "git:credentials", "help", "logout", "parity:install", "pg:kill", "pg:psql", "pg:pull",
+                "pg:push", "pg:tunnel", "rake", "redis:cli", "releases:output", "run", "run:inside"}
 
 
 def test_json_is_everywhere_but_where_it_cannot_be(cli):
