@@ -17,16 +17,14 @@ static int exit_status(const struct err *err)
 static const char *why_absent(const char *name)
 {
 	static const char
-		databases[] =
-			"There are no commands for this service here yet. See paasctl addons.",
-		ci[] = "There are no review apps and no CI on this platform yet.",
+		databases[] = "The commands of databases are in paasctl pg and paasctl redis.",
+		ci[] = "There is no CI on this platform.",
 		teams[] = "There are no teams here: the platform is the team. See paasctl users "
 			  "and paasctl access.",
 		images[] = "This platform builds code, not images. See paasctl builds:create.";
 	static const struct {
 		const char *topic, *why;
-	} absent[] = {{"redis", databases},
-		      {"data", databases},
+	} absent[] = {{"data", databases},
 		      {"usage", "Nothing is metered here. See paasctl addons."},
 		      {"reviewapps", ci},
 		      {"ci", ci},

@@ -82,7 +82,7 @@ def test_mistyped_command(cli):
     assert r.err == " ›   Error: aps is not a paasctl command.\n ›   Did you mean apps?\n"
 
 
-@pytest.mark.parametrize("name, why", [("usage:addons", "Nothing is metered"), ("redis:info", "no commands for this service"), ("teams", "no teams"),
+@pytest.mark.parametrize("name, why", [("usage:addons", "Nothing is metered"), ("data:pg:info", "paasctl pg"), ("teams", "no teams"),
                                        ("ci:run", "no CI"), ("clients", "paasctl authorizations")])
 def test_topics_of_the_heroku_cli_that_are_not_here(cli, name, why):
     r = cli(name)

@@ -28,6 +28,8 @@ MIME = 'application/vnd.heroku+json; version=3'
 
 # Which test file makes each route answer as the schema says; test_api_resources.py takes the rest.
 CLAIMS = {
+    'sleep': re.compile(r'/apps/:app/(sleep|actions/wake)$'),
+    'scheduler': re.compile(r'/apps/:app/scheduler/'),
     'setups': re.compile(r'/app-setups(/|$)'),
     'providers': re.compile(r'/pipelines/:pipeline/repo(/|$)|/hooks/|/apps/:app/auto-deploy$'),
     'backups': re.compile(r'/client/v11/(apps/:app/transfers|databases/:add_on/(backups|restores|transfers|transfer-schedules))(/|$)'),
