@@ -97,36 +97,6 @@ static void fill_attachment(struct stmt *s, void *out)
 	a->updated_ms = stmt_col_int(s, 11);
 }
 
-/* --- sealed objects (addon_int.h) --- */
-
-void addon_bind_sealed(struct tx *tx, struct stmt *s, int i, const json_t *v)
-{
-	AUTO(auto_str)
-	char *text = v ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS) : xstrdup("{}");
-	AUTO(buf_clear) struct buf box = {0};
-
-	if (!text)
-		abort(); /* not an object, or no memory: a programming error */
-	secret_seal(tx_key(tx), text, strlen(text), &box);
-	stmt_blob(s, i, box.data, box.len);
-	explicit_bzero(text, strlen(text));
-}
-
-int addon_open_sealed(struct tx *tx, struct stmt *s, int col, json_t **out, struct err *err)
-{
-	AUTO(buf_clear) struct buf text = {0};
-	const void *box;
-	size_t n;
-
-	box = stmt_col_blob(s, col, &n);
-	if (secret_open(tx_key(tx), box, n, &text, err) < 0)
-		return -1;
-	*out = json_loadb(buf_str(&text), text.len, 0, NULL);
-	if (text.len)
-		explicit_bzero(text.data, text.len);
-	return *out ? 0 : err_set(err, ERR_CORRUPT, "what an add-on keeps is not JSON");
-}
-
 int addon_open_both(struct tx *tx, struct stmt *s, json_t **config, json_t **private,
 		    const char *resource, struct err *err)
 {
@@ -134,8 +104,8 @@ int addon_open_both(struct tx *tx, struct stmt *s, json_t **config, json_t **pri
 
 	switch (stmt_step(s, err)) {
 	case STMT_ROW:
-		if (addon_open_sealed(tx, s, 0, &c, err) < 0 ||
-		    addon_open_sealed(tx, s, 1, private, err) < 0)
+		if (row_open_json(tx, s, 0, &c, err) < 0 ||
+		    row_open_json(tx, s, 1, private, err) < 0)
 			return -1;
 		*config = STEAL(c);
 		return 0;
@@ -226,8 +196,8 @@ static int insert_row(struct tx *tx, const struct store_addon_new *in, const cha
 	stmt_text(s, 4, in->service);
 	stmt_text(s, 5, in->plan);
 	stmt_text(s, 6, in->options ? in->options : "{}");
-	addon_bind_sealed(tx, s, 7, in->config);
-	addon_bind_sealed(tx, s, 8, NULL);
+	row_seal_json(tx, s, 7, in->config);
+	row_seal_json(tx, s, 8, NULL);
 	bind_id(s, 9, in->user_id);
 	stmt_text(s, 10, in->args ? in->args : "{}");
 	stmt_int(s, 11, clock_wall_ms());
@@ -321,8 +291,8 @@ int store_addon_set_secrets(struct tx *tx, const char *id, const json_t *config,
 		return -1;
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_ADDON_SET_SECRETS);
 	stmt_text(s, 1, id);
-	addon_bind_sealed(tx, s, 2, config ? config : c);
-	addon_bind_sealed(tx, s, 3, private ? private : p);
+	row_seal_json(tx, s, 2, config ? config : c);
+	row_seal_json(tx, s, 3, private ? private : p);
 	stmt_int(s, 4, clock_wall_ms());
 	return row_change(tx, s, "add_on", err);
 }
@@ -334,7 +304,7 @@ int store_addon_shared_get(struct tx *tx, const char *service, json_t **private,
 	stmt_text(s, 1, service);
 	switch (stmt_step(s, err)) {
 	case STMT_ROW:
-		return addon_open_sealed(tx, s, 0, private, err);
+		return row_open_json(tx, s, 0, private, err);
 	case STMT_DONE:
 		*private = json_object();
 		return 0;
@@ -349,7 +319,7 @@ int store_addon_shared_put(struct tx *tx, const char *service, const json_t *pri
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_ADDON_SHARED_PUT);
 
 	stmt_text(s, 1, service);
-	addon_bind_sealed(tx, s, 2, private);
+	row_seal_json(tx, s, 2, private);
 	return stmt_exec(s, err);
 }
 

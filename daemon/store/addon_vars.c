@@ -73,8 +73,8 @@ int store_credential_put(struct tx *tx, const char *addon_id, const char *name,
 	stmt_text(s, 1, id);
 	stmt_text(s, 2, addon_id);
 	stmt_text(s, 3, name);
-	addon_bind_sealed(tx, s, 4, config ? config : c);
-	addon_bind_sealed(tx, s, 5, private ? private : p);
+	row_seal_json(tx, s, 4, config ? config : c);
+	row_seal_json(tx, s, 5, private ? private : p);
 	stmt_text(s, 6, state);
 	stmt_int(s, 7, clock_wall_ms());
 	return stmt_exec(s, err);
@@ -137,7 +137,7 @@ static int add_attachment(struct tx *tx, struct stmt *s, struct store_addon_vars
 	add_plan(out->plans, stmt_col_text(s, 2), stmt_col_text(s, 3));
 	if (stmt_col_null(s, 4)) /* a credential that is not there any more */
 		return 0;
-	if (addon_open_sealed(tx, s, 4, &config, err) < 0)
+	if (row_open_json(tx, s, 4, &config, err) < 0)
 		return -1;
 	json_object_foreach(config, suffix, v)
 	{

@@ -293,21 +293,6 @@ const char *store_stage_downstream(const char *stage)
 
 /* --- config vars of stages --- */
 
-static int open_box(struct tx *tx, struct stmt *s, json_t **out, struct err *err)
-{
-	AUTO(buf_clear) struct buf text = {0};
-	size_t n;
-	const void *box = stmt_col_blob(s, 0, &n);
-
-	if (secret_open(tx_key(tx), box, n, &text, err) < 0)
-		return -1;
-	*out = json_loadb(text.data, text.len, 0, NULL);
-	explicit_bzero(text.data, text.len);
-	return json_is_object(*out)
-		       ? 0
-		       : err_set(err, ERR_CORRUPT, "config of a stage is no JSON object");
-}
-
 int store_stage_config(struct tx *tx, const char *pipeline_id, const char *stage, json_t **out,
 		       struct err *err)
 {
@@ -317,7 +302,7 @@ int store_stage_config(struct tx *tx, const char *pipeline_id, const char *stage
 	stmt_text(s, 2, stage);
 	switch (stmt_step(s, err)) {
 	case STMT_ROW:
-		return open_box(tx, s, out, err);
+		return row_open_json(tx, s, 0, out, err);
 	case STMT_DONE:
 		*out = json_object();
 		return 0;
@@ -330,16 +315,10 @@ int store_stage_config_set(struct tx *tx, const char *pipeline_id, const char *s
 			   const json_t *config, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_STAGE_CONFIG_SET);
-	AUTO(auto_str) char *text = json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS);
-	AUTO(buf_clear) struct buf box = {0};
 
-	if (!text)
-		abort(); /* not an object, or no memory: a programming error */
-	secret_seal(tx_key(tx), text, strlen(text), &box);
-	explicit_bzero(text, strlen(text));
 	stmt_text(s, 1, pipeline_id);
 	stmt_text(s, 2, stage);
-	stmt_blob(s, 3, box.data, box.len);
+	row_seal_json(tx, s, 3, config);
 	stmt_int(s, 4, clock_wall_ms());
 	return stmt_exec(s, err);
 }

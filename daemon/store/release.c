@@ -59,30 +59,18 @@ static int next_version(struct tx *tx, const char *app_id, int *out, struct err 
 	}
 }
 
-static void seal_config(struct tx *tx, const json_t *config, struct buf *out)
-{
-	AUTO(auto_str)
-	char *text = config ? json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS) : xstrdup("{}");
-
-	if (!text)
-		abort(); /* not an object, or no memory: a programming error */
-	secret_seal(tx_key(tx), text, strlen(text), out);
-}
-
 static int release_insert(struct tx *tx, const char *id, int version,
 			  const struct store_release_new *in, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_RELEASE_INSERT);
-	AUTO(buf_clear) struct buf box = {0};
 	char secret[49];
 
 	random_hex(secret, 48);
-	seal_config(tx, in->config, &box);
 	stmt_text(s, 1, id);
 	stmt_text(s, 2, in->app_id);
 	stmt_int(s, 3, version);
 	bind_id(s, 4, in->slug_id);
-	stmt_blob(s, 5, box.data, box.len);
+	row_seal_json(tx, s, 5, in->config);
 	stmt_text(s, 6, in->process_types ? in->process_types : "{}");
 	stmt_text(s, 7, in->description);
 	stmt_text(s, 8, in->user_id);
@@ -190,22 +178,6 @@ int store_releases_pending(struct tx *tx, struct store_releases *out, struct err
 
 /* --- config --- */
 
-static int open_config(struct tx *tx, struct stmt *s, json_t **out, struct err *err)
-{
-	AUTO(buf_clear) struct buf text = {0};
-	const void *box;
-	json_error_t je;
-	size_t n;
-
-	box = stmt_col_blob(s, 0, &n);
-	if (secret_open(tx_key(tx), box, n, &text, err) < 0)
-		return -1;
-	*out = json_loadb(buf_str(&text), text.len, 0, &je);
-	if (!*out)
-		return err_set(err, ERR_CORRUPT, "the config vars of a release are not JSON");
-	return 0;
-}
-
 int store_release_config(struct tx *tx, const char *id, json_t **out, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_RELEASE_CONFIG);
@@ -213,7 +185,7 @@ int store_release_config(struct tx *tx, const char *id, json_t **out, struct err
 	stmt_text(s, 1, id);
 	switch (stmt_step(s, err)) {
 	case STMT_ROW:
-		return open_config(tx, s, out, err);
+		return row_open_json(tx, s, 0, out, err);
 	case STMT_DONE:
 		return err_not_found(err, "release");
 	default:
@@ -230,7 +202,7 @@ static int base_config(struct tx *tx, const char *app_id, json_t **out, char **a
 	switch (stmt_step(s, err)) {
 	case STMT_ROW:
 		*addons = stmt_col_dup(s, 1);
-		return open_config(tx, s, out, err);
+		return row_open_json(tx, s, 0, out, err);
 	case STMT_DONE:
 		*out = json_object();
 		return 0;

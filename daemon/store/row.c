@@ -1,5 +1,7 @@
 #include "daemon/store/row_int.h"
 
+DEFINE_AUTO(json_t *, json_decref)
+
 int row_one(struct stmt *s, row_fn *fill, void *out, size_t size, const char *resource,
 	    struct err *err)
 {
@@ -79,13 +81,17 @@ void row_seal_json(struct tx *tx, struct stmt *s, int i, const json_t *v)
 int row_open_json(struct tx *tx, struct stmt *s, int col, json_t **out, struct err *err)
 {
 	AUTO(buf_clear) struct buf text = {0};
+	AUTO(json_decref) json_t *v = NULL;
 	size_t n;
 	const void *box = stmt_col_blob(s, col, &n);
 
 	if (secret_open(tx_key(tx), box, n, &text, err) < 0)
 		return -1;
-	*out = json_loadb(text.data, text.len, 0, NULL);
-	explicit_bzero(text.data, text.len);
-	return json_is_object(*out) ? 0
-				    : err_set(err, ERR_CORRUPT, "a sealed value is no JSON object");
+	v = json_loadb(buf_str(&text), text.len, 0, NULL);
+	if (text.len)
+		explicit_bzero(text.data, text.len);
+	if (!json_is_object(v))
+		return err_set(err, ERR_CORRUPT, "a sealed value is no JSON object");
+	*out = STEAL(v);
+	return 0;
 }

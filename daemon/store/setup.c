@@ -52,16 +52,6 @@ static void fill_setup(struct stmt *s, void *out)
 
 ROW_DEFINE_LIST(store_setup, store_setups)
 
-static void bind_sealed(struct tx *tx, struct stmt *s, int i, const json_t *v)
-{
-	AUTO(auto_str) char *text = json_dumps(v, JSON_COMPACT);
-	AUTO(buf_clear) struct buf box = {0};
-
-	secret_seal(tx_key(tx), text, strlen(text), &box);
-	explicit_bzero(text, strlen(text));
-	stmt_blob(s, i, box.data, box.len);
-}
-
 int store_setup_insert(struct tx *tx, const struct store_setup_new *in, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_SETUP_INSERT);
@@ -74,7 +64,7 @@ int store_setup_insert(struct tx *tx, const struct store_setup_new *in, struct e
 	stmt_text(s, 6, in->stack);
 	stmt_text(s, 7, in->source);
 	stmt_text(s, 8, in->version);
-	bind_sealed(tx, s, 9, in->overrides);
+	row_seal_json(tx, s, 9, in->overrides);
 	stmt_int(s, 10, in->keep);
 	stmt_int(s, 11, clock_wall_ms());
 	return stmt_exec(s, err);
@@ -106,8 +96,6 @@ int store_setups_pending(struct tx *tx, struct store_setups *out, struct err *er
 int store_setup_overrides(struct tx *tx, const char *id, json_t **out, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_SETUP_OVERRIDES);
-	AUTO(buf_clear) struct buf text = {0};
-	const void *box;
 	size_t n;
 
 	stmt_text(s, 1, id);
@@ -119,16 +107,12 @@ int store_setup_overrides(struct tx *tx, const char *id, json_t **out, struct er
 	default:
 		return -1;
 	}
-	box = stmt_col_blob(s, 0, &n);
+	stmt_col_blob(s, 0, &n);
 	if (!n) { /* it has ended */
 		*out = json_object();
 		return 0;
 	}
-	if (secret_open(tx_key(tx), box, n, &text, err) < 0)
-		return -1;
-	*out = json_loadb(buf_str(&text), text.len, 0, NULL);
-	explicit_bzero(text.data, text.len);
-	return *out ? 0 : err_set(err, ERR_CORRUPT, "the overrides of setup %s are no JSON", id);
+	return row_open_json(tx, s, 0, out, err);
 }
 
 /* An ended one is left alone: no row is changed then, which is fine. */
