@@ -33,7 +33,8 @@ extern const struct provider provider_exec;
 struct entry { /* a service; immutable after addons_open but for the lock */
 	struct manifest *m;
 	const struct provider *provider;
-	pthread_mutex_t shared; /* held while its shared process is made */
+	pthread_mutex_t shared; /* held while its shared process is made, and guards: */
+	bool asked;		/* bin/service, since paasd was started */
 };
 
 struct busy { /* add-ons that a worker is at */
@@ -91,6 +92,8 @@ enum outcome verb_call(const struct verb_in *v, const char *verb, int64_t ms, js
 /* process.c: long-lived processes of services */
 /* The shared one runs, when the service has one. */
 int process_shared(struct addons *a, struct entry *e, struct err *err);
+/* Those that exist are brought to what bin/service says now, on the workers. */
+void process_start(struct addons *a);
 /* Of an answer: starts what `service` asks for, puts its address into the values of config. */
 int process_own(struct addons *a, struct entry *e, const struct store_addon *row,
 		const json_t *answer, json_t *config, struct err *err);

@@ -121,8 +121,10 @@ int addons_open(const struct addons_deps *d, struct addons **out, struct err *er
 		addons_free(a);
 		return -1;
 	}
-	for (int i = 0; i < a->n; i++)
+	for (int i = 0; i < a->n; i++) {
 		pthread_mutex_init(&a->entries[i].shared, NULL);
+		a->entries[i].asked = false;
+	}
 	a->ready = true;
 	xlog(XLOG_INFO, "addon", "msg=services n=%d", a->n);
 	*out = a;
@@ -132,6 +134,7 @@ int addons_open(const struct addons_deps *d, struct addons **out, struct err *er
 void addons_start(struct addons *a)
 {
 	machine_start(a);
+	process_start(a);
 }
 
 void addons_stop(struct addons *a)

@@ -1,5 +1,6 @@
 /* Long-lived processes of services: one for all add-ons, or one of each (daemon/svc). */
 #include "daemon/addon/addon_int.h"
+#include "daemon/core/xlog.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -157,21 +158,74 @@ static int make_shared(struct addons *a, struct entry *e, struct err *err)
 	return bring_up(a, e->m, NULL, spec, &info, err);
 }
 
+static bool is_made(struct addons *a, struct entry *e, struct svc_info *info)
+{
+	struct err none = {0};
+
+	return svc_find(a->d.svcs, NULL, e->m->s.name, info, &none) == 0;
+}
+
+/* The service or its settings may be others than when paasd ended. One that runs is used as it is
+ * when that cannot be had. */
+static void ask_again(struct addons *a, struct entry *e)
+{
+	struct err err = {0};
+
+	e->asked = true;
+	if (make_shared(a, e, &err) < 0)
+		xlog_err(XLOG_WARN, "addon", &err, "msg=\"left as it was\" service=%s",
+			 e->m->s.name);
+}
+
 int process_shared(struct addons *a, struct entry *e, struct err *err)
 {
 	struct svc_info info;
-	struct err none = {0};
 	int rc = 0;
 
 	if (e->m->process != ADDON_SHARED_PROCESS)
 		return 0;
 	pthread_mutex_lock(&e->shared);
-	if (svc_find(a->d.svcs, NULL, e->m->s.name, &info, &none) < 0)
+	if (is_made(a, e, &info) && !e->asked)
+		ask_again(a, e);
+	if (!is_made(a, e, &info)) {
 		rc = make_shared(a, e, err);
-	else if (info.state != SVC_UP)
+		e->asked = rc == 0;
+	} else if (info.state != SVC_UP) {
 		rc = svc_wait(a->d.svcs, info.id, UP_MS, &info, err);
+	}
 	pthread_mutex_unlock(&e->shared);
 	return rc;
+}
+
+struct start_job {
+	struct addons *a;
+	struct entry *e;
+};
+
+static void start_job(void *arg)
+{
+	struct start_job *j = arg;
+	struct svc_info info;
+
+	pthread_mutex_lock(&j->e->shared);
+	if (!j->e->asked && is_made(j->a, j->e, &info))
+		ask_again(j->a, j->e);
+	pthread_mutex_unlock(&j->e->shared);
+	free(j);
+}
+
+void process_start(struct addons *a)
+{
+	for (int i = 0; i < a->n; i++) {
+		struct start_job *j;
+
+		if (a->entries[i].m->process != ADDON_SHARED_PROCESS)
+			continue;
+		j = xcalloc(1, sizeof *j);
+		*j = (struct start_job){a, &a->entries[i]};
+		if (!pool_submit(a->workers, start_job, j))
+			free(j);
+	}
 }
 
 /* --- own --- */
