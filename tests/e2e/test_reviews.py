@@ -284,8 +284,22 @@ def test_checks_room_and_forks(paas, c, fake, line):
     line.is_up(n, p.pulls[n]['sha'])
     p.close_pull(n)
     line.is_gone(n)
-    # it sleeps, and the next request wakes it
     app = line.of(two)['app']['name']
+    assert f'http://{app}.localhost' in paas.ctl('reviewapps:wait', '-a', app).stdout
+    out = paas.ctl('reviewapps', '-p', line.name).stdout
+    assert app in out and 'created' in out and str(two) in out
+    # switched off: those that are there stay and are deployed, no other is made
+    paas.ctl('reviewapps:disable', '-p', line.name, '--no-autodeploy')
+    assert re.search(r'For each pull request: +(no|false)', paas.ctl('reviewapps:settings', '-p', line.name).stdout)
+    three = p.open_pull('one')
+    later = p.commit('two', {'b': 'off'})
+    p.check(later, 'ci/test', 'success')  # it was made to wait for them
+    line.is_up(two, later)
+    line.quiet()
+    assert line.of(three) is None
+    p.close_pull(three)
+    paas.ctl('reviewapps:enable', '-p', line.name, '--autodeploy')
+    # it sleeps, and the next request wakes it
     c('PATCH', f'/apps/{app}/sleep', {'after': 1}, want=200)
     wait_for('it to sleep', lambda: c('GET', f'/apps/{app}/sleep', want=200).json['asleep'])
     wait_for('its dynos to end', lambda: not [d for d in c('GET', f'/apps/{app}/dynos', want=200).json if d['state'] != 'idle'])
