@@ -26,7 +26,6 @@ static const char *why_absent(const char *name)
 		const char *topic, *why;
 	} absent[] = {{"data", databases},
 		      {"usage", "Nothing is metered here. See paasctl addons."},
-		      {"reviewapps", ci},
 		      {"ci", ci},
 		      {"teams", teams},
 		      {"orgs", teams},
