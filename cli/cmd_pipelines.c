@@ -535,7 +535,7 @@ static int cmd_config_unset(struct cli *c, struct err *err)
 		"PIPELINE", COMPLETE_PIPELINE, "name or id", true, false \
 	}
 #define OF_PIPELINE  VALUE('p', "pipeline", "PIPELINE", PIPELINE, "name or id of the pipeline")
-#define STAGE	     VALUE('s', "stage", "STAGE", STAGE, "development, staging or production; review")
+#define STAGE_OPT    VALUE('s', "stage", "STAGE", STAGE, "development, staging or production; review")
 #define CONFIG_STAGE VALUE('s', "stage", "STAGE", STAGE, "review (the default) or test")
 
 const struct cli_cmd cli_cmds_pipelines[] = {
@@ -550,7 +550,7 @@ const struct cli_cmd cli_cmds_pipelines[] = {
 		 "where they are not given: my-app-staging makes the pipeline my-app and is its "
 		 "staging.",
 	 .args = ARGS({"NAME", COMPLETE_NONE, "name of the pipeline", false, false}),
-	 .opts = OPTS(STAGE),
+	 .opts = OPTS(STAGE_OPT),
 	 .flags = CLI_APP_OPTIONAL,
 	 .run = cmd_create,
 	 .examples =
@@ -565,13 +565,13 @@ const struct cli_cmd cli_cmds_pipelines[] = {
 	 .help = "add an app to a pipeline",
 	 .more = "The stage is guessed from the app's name where it is not given.",
 	 .args = ARGS(NAMED),
-	 .opts = OPTS(STAGE),
+	 .opts = OPTS(STAGE_OPT),
 	 .flags = CLI_APP,
 	 .run = cmd_add,
 	 .examples = "pipelines:add my-pipeline -a my-app -s production"},
 	{.name = "pipelines:update",
 	 .help = "move an app to another stage of its pipeline",
-	 .opts = OPTS(STAGE),
+	 .opts = OPTS(STAGE_OPT),
 	 .flags = CLI_APP,
 	 .run = cmd_update,
 	 .examples = "pipelines:update -s staging -a my-app"},
@@ -619,7 +619,7 @@ const struct cli_cmd cli_cmds_pipelines[] = {
 	 .more = "Or the apps of another stage. Prints the addresses when there is no browser or "
 		 "standard output is no terminal.",
 	 .args = ARGS(NAMED),
-	 .opts = OPTS(STAGE),
+	 .opts = OPTS(STAGE_OPT),
 	 .run = cmd_open,
 	 .examples = "pipelines:open my-pipeline\npipelines:open my-pipeline -s staging"},
 	{.name = "pipelines:setup",

@@ -15,8 +15,8 @@ enum launch_frame {
 	LAUNCH_REMOVE = 3, /* L_ID: kill what is left, free cgroup/veth/mounts, delete RUN/dynos/ID.
 			      Idempotent: nothing there is success. */
 	LAUNCH_RMTREE = 4, /* L_PATH below the state or run directory: delete a tree of any owner */
-	LAUNCH_LIST = 5,   /* -> LAUNCH_OK with one L_ID for every sandbox that holds a resource, once
-			    * all that was sent before it, on any connection, is done */
+	LAUNCH_LIST = 5, /* -> LAUNCH_OK with one L_ID for every sandbox that holds a resource, once
+			  * all that was sent before it, on any connection, is done */
 	LAUNCH_SHUTDOWN =
 		6, /* L_FLAGS 1 = also every dyno, bridge, nft table: leave nothing. Exits. */
 	LAUNCH_ENTER = 7,  /* a launch_spec with L_INTO -> as CREATE: runs the command inside the
