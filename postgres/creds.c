@@ -122,7 +122,6 @@ int rotate_named(struct request *q, const char *name, bool forced, json_t **out,
 	int generation = (int)json_integer_value(json_object_get(own, "generation"));
 	char group[TENANT_NAME], old[TENANT_NAME];
 	AUTO(PQfinish) PGconn *c = NULL;
-	AUTO(PQclear) PGresult *list = NULL;
 	long long n = 0;
 
 	if (check_name(name, err) < 0)

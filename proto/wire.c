@@ -97,7 +97,11 @@ uint64_t wire_get_u64(const struct wire_field *f)
 
 char *wire_get_str(const struct wire_field *f)
 {
-	return xstrndup((const char *)f->data, f->len);
+	char *text = xmalloc(f->len + 1);
+
+	memcpy(text, f->data, f->len); /* all of it, whatever it holds */
+	text[f->len] = 0;
+	return text;
 }
 
 void wire_copy_str(const struct wire_field *f, char *out, size_t cap)

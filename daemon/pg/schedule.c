@@ -26,13 +26,13 @@ static wall_ms next_time(const struct tz *z, int hour, wall_ms after)
 	}
 }
 
-int pg_schedule_next(const char *timezone, int hour, wall_ms after, wall_ms *out, struct err *err)
+int pg_schedule_next(const char *zone, int hour, wall_ms after, wall_ms *out, struct err *err)
 {
 	AUTO(tz_free) struct tz *z = NULL;
 
 	if (hour < 0 || hour > 23)
 		return err_set(err, ERR_INVALID_PARAMS, "The hour is one of 0 to 23.");
-	if (tz_load(timezone, &z, err) < 0)
+	if (tz_load(zone, &z, err) < 0)
 		return -1;
 	*out = next_time(z, hour, after);
 	return 0;
@@ -63,15 +63,15 @@ static int tx_set(struct tx *tx, void *arg, struct err *err)
 }
 
 int pg_schedule_set(struct pg_transfers *t, const char *addon_id, const char *name, int hour,
-		    const char *timezone, struct store_pgt_schedule *out, struct err *err)
+		    const char *zone, struct store_pgt_schedule *out, struct err *err)
 {
 	AUTO(auto_str) char *own_name = xstrdup(name);
-	AUTO(auto_str) char *own_zone = xstrdup(timezone);
+	AUTO(auto_str) char *own_zone = xstrdup(zone);
 	struct schedule_tx s = {.in = {.name = own_name, .timezone = own_zone, .hour = hour},
 				.out = out};
 
 	snprintf(s.in.addon_id, sizeof s.in.addon_id, "%.36s", addon_id);
-	if (pg_schedule_next(timezone, hour, clock_wall_ms(), &s.in.next_ms, err) < 0)
+	if (pg_schedule_next(zone, hour, clock_wall_ms(), &s.in.next_ms, err) < 0)
 		return -1;
 	return store_tx(t->d.store, tx_set, &s, err);
 }

@@ -68,10 +68,10 @@ void pgt_time(wall_ms t, char out[PGT_TIME]); /* "2026-01-31 12:00:00 +0000", as
 /* --- schedules (schedule.c) --- */
 /* INVALID_PARAMS: an hour or a time zone that is none; more than LIM_SCHEDULES. */
 int pg_schedule_set(struct pg_transfers *t, const char *addon_id, const char *name, int hour,
-		    const char *timezone, struct store_pgt_schedule *out, struct err *err);
+		    const char *zone, struct store_pgt_schedule *out, struct err *err);
 /* The first time after `after` at which clocks of the zone show HH:00: when the hour is skipped,
  * the moment at which they go on; when it comes twice, the first. INVALID_PARAMS. */
-int pg_schedule_next(const char *timezone, int hour, wall_ms after, wall_ms *out, struct err *err);
+int pg_schedule_next(const char *zone, int hour, wall_ms after, wall_ms *out, struct err *err);
 /* Begins the backups whose time has come: each once, however long ago that was. */
 int pg_schedules_run(struct pg_transfers *t, wall_ms now, struct err *err);
 

@@ -14,7 +14,7 @@ FROM jobs WHERE app_id = ?1 AND (id = ?2 OR name = ?2) ORDER BY id = ?2 DESC, cr
 -- name: job_list
 SELECT id, app_id, name, command, schedule, timezone, size, overlap, missed, enabled, manifest, next_ms,
 	created_ms, updated_ms
-FROM jobs WHERE app_id = ?1 ORDER BY created_ms, id
+FROM jobs WHERE app_id = ?1 ORDER BY created_ms, rowid
 
 -- name: job_due
 -- ?1 now, ?2 at most

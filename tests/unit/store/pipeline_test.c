@@ -122,7 +122,7 @@ static int rights_tx(struct tx *tx, void *arg, struct err *err)
 		return -1;
 	CHECK(store_collaborator_add(tx, s.staging.id, s.mate.id, STORE_VIEW | STORE_DEPLOY, &c,
 				     err) == 0);
-	if (sees(tx, s.mate.id, &s, 1, STORE_PIPELINE_VIEW, err) < 0)
+	if (sees(tx, s.mate.id, &s, 1, STORE_PIPELINE_VIEW | STORE_PIPELINE_DEPLOY, err) < 0)
 		return -1;
 	CHECK(store_collaborator_set(tx, c.id, STORE_VIEW | STORE_MANAGE, err) == 0);
 	if (sees(tx, s.mate.id, &s, 1, STORE_PIPELINE_VIEW | STORE_PIPELINE_MANAGE, err) < 0)
