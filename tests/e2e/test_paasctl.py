@@ -388,7 +388,8 @@ def test_parity(paas, app, tmp_path):
     finally:
         tail.kill()
         tail.wait()
-    assert run('staging', 'backup', check=False).returncode == 1
+    r = run('staging', 'backup', check=False)
+    assert r.returncode == 4 and 'has no database' in r.stderr
 
 
 def test_completion_knows_the_real_things(paas, app):
