@@ -49,8 +49,8 @@ def test_run_at_a_terminal(heroku):
         t.send('stty size; tty\r')
         t.expect('33 77')
         t.expect('/dev/pts/')
-        t.send('sleep 1000\r')
-        t.expect('sleep 1000')
+        t.send('echo be""gun; sleep 1000\r')
+        t.expect('begun')  # the shell has given the terminal away
         t.send('\x03')  # what was typed before a Ctrl-C goes with it
         t.expect(re.compile(r'\$ $'))
         t.send('echo still $((40 + 2))\r')
