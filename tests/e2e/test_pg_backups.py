@@ -15,6 +15,7 @@ import pytest
 
 from api_client import Client, claimed_by
 from platform_under_test import Platform, wait_for
+from postgres import postmasters
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OPTIONS = ('--set', 'allow_private_urls=true', '--set', 'backups.keep_manual=3')
@@ -261,28 +262,10 @@ def test_cancel_and_retention(paas, c, db):
     assert files(paas) == set(good[:2])
 
 
-def postmaster(db):
-    """Its pid here, by one of its backends, whatever namespace it lives in."""
-    p = subprocess.Popen(['psql', '-XqAt', db.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        p.stdin.write('SELECT pg_backend_pid();\n')
-        p.stdin.flush()
-        inner = p.stdout.readline().strip()
-        for status in glob.glob('/proc/[0-9]*/status'):
-            with contextlib.suppress(OSError), open(status) as f:
-                about = dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)
-                if about['Name'].startswith('postgres') and about['NSpid'].split()[-1] == inner:
-                    return int(about['PPid'])
-    finally:
-        p.kill()
-        p.wait()
-    raise AssertionError('no postmaster')
-
-
-def kill_cluster(db):
-    pid = postmaster(db)
+def kill_cluster(paas):
+    """That of this platform: other tests have clusters of their own, with the same pids in their namespaces."""
+    (pid,) = postmasters(paas.state)
     os.kill(pid, signal.SIGKILL)
-    return pid
 
 
 def up_again(db):
@@ -291,21 +274,19 @@ def up_again(db):
 
 def test_the_cluster_killed(paas, c, db):
     before, there = content(db), files(paas)
-    pid = postmaster(db)
     with db.held():
         t = db.begin()
-        db.state(t, 'running')
-        os.kill(pid, signal.SIGKILL)
+        wait_for('pg_dump at the lock', lambda: db.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == '1')
+        kill_cluster(paas)
         t = db.done(t, 'failed')
     assert t['failure'] and files(paas) == there
     up_again(db)
     assert content(db) == before
     db.sql('CREATE MATERIALIZED VIEW slow AS SELECT pg_sleep(1.5)::text')  # made again by each restore
     good = db.capture()
-    pid = postmaster(db)
     r = db.begin('restores', {'backup_url': good['to_url']})
     wait_for('pg_restore', lambda: db.sql("SELECT count(*) FROM pg_stat_activity WHERE query ~ '^REFRESH'") == '1', 30)
-    os.kill(pid, signal.SIGKILL)
+    kill_cluster(paas)
     r = db.done(r, 'failed')
     assert 'was not touched' in r['failure']
     up_again(db)
