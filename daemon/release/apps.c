@@ -31,6 +31,30 @@ void rapp_set_release(struct rapp *a, struct dyno_release *rel)
 	a->rel = rel;
 }
 
+/* One whose release command has passed, or that has none and will not be held up by another's. */
+static bool is_on_its_way(const struct dep *d)
+{
+	if (d->canceled || d->err.status)
+		return false;
+	return d->sm.state == D_CUTOVER || (d->sm.state == D_QUEUED && !d->plan.command);
+}
+
+struct dyno_release *rapp_newest(struct rapp *a)
+{
+	struct dyno_release *newest = a->rel;
+
+	pthread_mutex_lock(&a->r->lock);
+	for (const struct dep *d = a->r->deps; d; d = d->next) {
+		if (strcmp(d->plan.app_id, a->id) != 0 || d->sm.state == D_LIVE)
+			continue;
+		if (!is_on_its_way(d))
+			break;
+		newest = d->rel;
+	}
+	pthread_mutex_unlock(&a->r->lock);
+	return newest;
+}
+
 void rapp_set_hosts(struct rapp *a, char **hosts)
 {
 	rows_hosts_free(a->hosts);

@@ -106,10 +106,11 @@ static void start_fresh(struct command *c)
 				 .command = c->in.command,
 				 .ttl_s = c->in.ttl_s,
 				 .keep_output = LIM_RELEASE_OUTPUT};
+	struct dyno_release *rel = a ? rapp_newest(a) : NULL;
 	struct err e = {0};
 
-	if (a && a->rel) {
-		dynos_oneoff(c->r->dy, a->rel, &req, &ops);
+	if (rel) {
+		dynos_oneoff(c->r->dy, rel, &req, &ops);
 		return;
 	}
 	err_set(&e, ERR_NO_SLUG, "The app has no release that a command could run in.");

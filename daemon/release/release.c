@@ -450,10 +450,11 @@ void release_oneoff(struct releases *r, const char *app_id, const struct oneoff_
 		    const struct oneoff_ops *ops)
 {
 	struct rapp *a = rapp_get(r, app_id, false);
+	struct dyno_release *rel = a ? rapp_newest(a) : NULL;
 	struct err e = {0};
 
-	if (!r->closing && a && a->rel) {
-		dynos_oneoff(r->dy, a->rel, req, ops);
+	if (!r->closing && rel) {
+		dynos_oneoff(r->dy, rel, req, ops);
 		return;
 	}
 	if (r->closing)

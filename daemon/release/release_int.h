@@ -135,6 +135,10 @@ struct rapp *rapp_get(struct releases *r, const char *app_id, bool make);
 void rapp_set_hosts(struct rapp *a, char **hosts); /* takes them */
 void rapp_free(struct rapp *a);
 void rapp_set_release(struct rapp *a, struct dyno_release *rel);
+/* What one-off dynos run in: the newest release whose release command, if any, has passed. Its web
+ * dynos may still be starting: who has just set a config var and runs a command expects it there.
+ * Not referenced; NULL = none. */
+struct dyno_release *rapp_newest(struct rapp *a);
 void rapp_publish(struct releases *r, struct rapp *a, void (*done)(void *arg), void *arg);
 void apps_publish_op(const char *app_id, void (*done)(void *done_arg), void *done_arg, void *arg);
 void apps_drain_op(const char *dyno_id, void (*done)(void *done_arg), void *done_arg, void *arg);

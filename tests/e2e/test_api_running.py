@@ -143,6 +143,29 @@ def test_one_offs(paas, c, app):
     wait_for('its time to be over', lambda: d['id'] not in {x['id'] for x in c('GET', f'/apps/{app}/dynos', want=200).json})
 
 
+def test_a_one_off_sees_what_was_just_set(paas, c):
+    """It does not wait for the new web dynos, but for a release command it does: what that refuses is never seen."""
+    c('POST', '/apps', {'name': 'soon'}, want=201)
+    c('PUT', '/apps/soon/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]}, want=200)
+    web = 'web: sleep ${SLOW:-0}; exec python3 -m http.server $PORT\n'
+    finish(paas, c, 'soon', build(c, 'soon', upload(paas, c, tarball({'Procfile': web}))))
+
+    def seen(n):
+        c('POST', '/apps/soon/dynos', {'command': f'echo "{n}: $SLOW, $BAD."'}, want=201)
+        wait_for('its line', lambda: f']: {n}: ' in paas.logs('soon'))
+        return next(line.split(f']: {n}: ')[1] for line in paas.logs('soon').splitlines() if f']: {n}: ' in line)
+    c('PATCH', '/apps/soon/config-vars', {'SLOW': '2'}, want=200)
+    assert seen(1) == '2, .'
+    newest = c('GET', '/apps/soon/releases', want=200).json[-1]
+    assert not newest['current'] and newest['status'] == 'pending'  # or this shows nothing
+    wait_for('it', lambda: c('GET', '/apps/soon/releases', want=200).json[-1]['current'])
+    finish(paas, c, 'soon', build(c, 'soon', upload(paas, c, tarball({'Procfile': web + 'release: test -z "$BAD"\n'}))))
+    c('PATCH', '/apps/soon/config-vars', {'BAD': '1'}, want=200)
+    assert seen(2) == '2, .'
+    wait_for('its failure', lambda: c('GET', '/apps/soon/releases', want=200).json[-1]['status'] == 'failed')
+    assert seen(3) == '2, .'
+
+
 def test_rollback_retry_and_what_cannot_be(paas, c, app):
     p = f'/apps/{app}/releases'
     good = c('GET', p, want=200).json[-1]
