@@ -21,6 +21,8 @@ static const char *why_absent(const char *name)
 		ci[] = "There is no CI on this platform.",
 		teams[] = "There are no teams here: the platform is the team. See paasctl users "
 			  "and paasctl access.",
+		parity[] = "It is a command of its own, which paasctl parity:install makes: "
+			   "production backup, staging deploy.",
 		images[] = "This platform builds code, not images. See paasctl builds:create.";
 	static const struct {
 		const char *topic, *why;
@@ -36,6 +38,10 @@ static const char *why_absent(const char *name)
 		      {"unlock", teams},
 		      {"join", teams},
 		      {"container", images},
+		      {"staging", parity},
+		      {"production", parity},
+		      {"development", parity},
+		      {"pr_app", parity},
 		      {"clients", "There are no OAuth clients here. See paasctl authorizations."},
 		      {"telemetry", "There are no telemetry drains here. See paasctl drains."},
 		      {"local", "Procfiles are run by programs like foreman or overmind."}};

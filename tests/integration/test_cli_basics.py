@@ -83,7 +83,7 @@ def test_mistyped_command(cli):
 
 
 @pytest.mark.parametrize("name, why", [("usage:addons", "Nothing is metered"), ("data:pg:info", "paasctl pg"), ("teams", "no teams"),
-                                       ("ci:run", "no CI"), ("clients", "paasctl authorizations")])
+                                       ("ci:run", "no CI"), ("clients", "paasctl authorizations"), ("production", "parity:install")])
 def test_topics_of_the_heroku_cli_that_are_not_here(cli, name, why):
     r = cli(name)
     assert r.code == 2 and "%s is not a paasctl command." % name in r.err and why in r.err and "Did you mean" not in r.err
