@@ -134,7 +134,7 @@ int ln_volume_tree(struct host *h, const char *id, bool ro, unsigned uid, unsign
 /* --- filter.c --- */
 int ln_filter_make(struct err *err); /* memfd with the BPF program */
 
-/* --- dyno.c --- */
+/* --- dyno.c: going up --- */
 struct start { /* a dyno on its way up */
 	struct plan plan;
 	uint32_t ip;
@@ -147,18 +147,22 @@ void ln_start_clear(struct start *s);
 int ln_dyno_start(struct host *h, struct launch_spec *spec, struct start *out, struct err *err);
 /* The shim says its init is `pid`; born = in its v2 cgroup. */
 int ln_dyno_place(struct host *h, struct start *s, pid_t pid, bool born, struct err *err);
-/* Blocks until nothing is left of the dyno: call it in a forked child. ip: out, 0 = had none. */
+
+/* --- bury.c: going away. All block: call them in a forked child. --- */
+/* Until nothing is left of the dyno. */
 int ln_dyno_remove(struct host *h, const char *id, struct err *err);
+int ln_dyno_remove_all(struct host *h, struct err *err);
+/* Deletes a folder that a dyno may have written to. */
 int ln_dyno_rmtree(struct host *h, const char *path, struct err *err);
-uint32_t ln_dyno_ip(struct host *h, const char *id);
+
+/* --- record.c: what there is --- */
+uint32_t ln_dyno_ip(struct host *h, const char *id); /* 0 = had none */
 /* What every dyno that there is may reach, as its record says. */
 void ln_dyno_each_reach(struct host *h,
 			void (*each)(uint32_t from, const struct reach *to, void *arg), void *arg);
 /* Every id that holds a resource; each once. */
 int ln_dyno_list(struct host *h, char (**ids)[37]);
 void ln_dyno_load_ips(struct host *h);
-/* Blocks: removes every dyno. */
-int ln_dyno_remove_all(struct host *h, struct err *err);
 
 /* --- serve.c --- */
 int launcher_serve(struct host *h, struct err *err); /* until shutdown or SIGTERM */
