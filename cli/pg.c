@@ -10,7 +10,6 @@ void cli_pgdb_clear(struct cli_pgdb *d)
 	free(d->addon);
 	free(d->addon_id);
 	free(d->addon_app);
-	free(d->plan);
 	free(d->name);
 	free(d->app);
 	*d = (struct cli_pgdb){0};
@@ -28,21 +27,26 @@ static int ambiguous(const json_t *list, const char *name, struct err *err)
 		       name, buf_str(&names));
 }
 
-static int take(struct cli *c, const json_t *found, const char *app, struct cli_pgdb *out,
-		struct err *err)
+static void take(const json_t *found, const char *app, struct cli_pgdb *out)
 {
-	json_auto_t *addon = NULL;
-
-	if (cli_api(c, "GET", NULL, &addon, err, "/addons/%s", cli_js(found, "addon.id")) < 0)
-		return -1;
 	*out = (struct cli_pgdb){.attachment = json_deep_copy(found),
 				 .addon = xstrdup(cli_js(found, "addon.name")),
 				 .addon_id = xstrdup(cli_js(found, "addon.id")),
 				 .addon_app = xstrdup(cli_js(found, "addon.app.name")),
-				 .plan = xstrdup(cli_js(addon, "plan.name")),
 				 .name = xstrdup(cli_js(found, "name")),
 				 .app = xstrdup(app)};
-	return 0;
+}
+
+static int no_database(const char *name, const char *app, struct err *err)
+{
+	if (!name)
+		return err_set(err, ERR_NOT_FOUND,
+			       "%s has no database: paasctl addons:create heroku-postgresql -a %s "
+			       "makes one",
+			       app, app);
+	return err_set(err, ERR_NOT_FOUND,
+		       "%s has no database %.100s: paasctl addons -a %s shows what it has", app,
+		       name, app);
 }
 
 int cli_pg_find(struct cli *c, const char *name, struct cli_pgdb *out, struct err *err)
@@ -57,18 +61,14 @@ int cli_pg_find(struct cli *c, const char *name, struct cli_pgdb *out, struct er
 	if (!body)
 		return err_set(err, ERR_BAD_REQUEST, "the database's name is not UTF-8 text");
 	if (cli_api(c, "POST", body, &list, err, "/actions/addon-attachments/resolve") < 0) {
-		if (strcmp(err->id, "not_found") == 0 && !name)
-			return err_set(err, ERR_NOT_FOUND,
-				       "%s has no database: paasctl addons:create "
-				       "heroku-postgresql -a %s makes one",
-				       app, app);
-		return -1;
+		return strcmp(err->id, "not_found") == 0 ? no_database(name, app, err) : -1;
 	}
 	if (json_array_size(list) == 0)
-		return err_set(err, ERR_NOT_FOUND, "%s has no database %s", app, what);
+		return no_database(what, app, err);
 	if (json_array_size(list) > 1)
 		return ambiguous(list, what, err);
-	return take(c, json_array_get(list, 0), app, out, err);
+	take(json_array_get(list, 0), app, out);
+	return 0;
 }
 
 int cli_pg_url(struct cli *c, const struct cli_pgdb *d, struct cli_pgurl *out, struct err *err)

@@ -7,9 +7,10 @@
 
 struct cli_pgdb { /* owned */
 	json_t *attachment;
-	char *addon, *addon_id, *addon_app, *plan; /* names, but for the id */
-	char *name;				   /* of the attachment */
-	char *app;				   /* whose attachment it is */
+	char *addon, *addon_id; /* the name, the id */
+	char *addon_app;	/* whose add-on it is: that has its backups */
+	char *name;		/* of the attachment */
+	char *app;		/* whose attachment it is */
 };
 void cli_pgdb_clear(struct cli_pgdb *d);
 #define cli_pgdb_clear_p cli_pgdb_clear
@@ -25,5 +26,17 @@ int cli_pg_open(struct cli *c, const struct cli_pgdb *d, struct cli_tunnel **t, 
 /* psql with these arguments on the database; its status. */
 int cli_pg_psql(struct cli *c, const char *name, const char *const *args, bool quiet,
 		struct err *err);
+
+/* Arguments of many commands. */
+#define CLI_PG_DATABASE                                                                       \
+	{                                                                                     \
+		"DATABASE", COMPLETE_CONFIG, "attachment or add-on; DATABASE_URL by default", \
+			false, false                                                          \
+	}
+#define CLI_PG_DATABASE_REQUIRED                                                              \
+	{                                                                                     \
+		"DATABASE", COMPLETE_CONFIG, "attachment or add-on, like DATABASE_URL", true, \
+			false                                                                 \
+	}
 
 #endif

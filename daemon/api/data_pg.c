@@ -8,80 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERB_MS 55000
-
-/* --- who may --- */
-
-struct look {
-	struct api_req *q;
-	bool any;
-	struct store_addon *addon;
-	unsigned perms;
-};
-
-static int read_addon(struct tx *tx, void *arg, struct err *err)
-{
-	struct look *k = arg;
-	struct api_req *q = k->q;
-	AUTO(store_attachments_clear) struct store_attachments list = {0};
-	unsigned perms = 0;
-
-	if (store_addon_find(tx, q->params[0], k->addon, err) < 0)
-		return -1;
-	if (k->addon->app_id[0]) {
-		if (store_app_find(tx, k->addon->app_id, &q->app, err) < 0 ||
-		    store_app_access(tx, q->user.id, k->addon->app_id, &k->perms, err) < 0)
-			return -1;
-	}
-	if (store_attachments_list(tx, NULL, k->addon->id, &list, err) < 0)
-		return -1;
-	for (int i = 0; i < list.n; i++) {
-		if (store_app_access(tx, q->user.id, list.v[i].app_id, &perms, err) < 0)
-			return -1;
-		/* To see it is enough that one of one's apps has it. */
-		k->perms |= k->any ? perms : perms & STORE_VIEW;
-	}
-	return 0;
-}
-
-int api_data_find(struct api_req *q, const char *service, enum api_need need, bool any,
-		  struct store_addon *out, struct err *err)
-{
-	static const struct {
-		unsigned perm;
-		const char *name;
-	} needs[] = {[NEED_VIEW] = {STORE_VIEW, "view"},
-		     [NEED_DEPLOY] = {STORE_DEPLOY, "deploy"},
-		     [NEED_OPERATE] = {STORE_OPERATE, "operate"},
-		     [NEED_MANAGE] = {STORE_MANAGE, "manage"}};
-	struct look k = {.q = q, .any = any, .addon = out};
-
-	if (store_read(q->d->store, read_addon, &k, err) < 0)
-		return err->code == ERR_NOT_FOUND ? err_not_found(err, "add_on") : -1;
-	if (!k.perms || strcmp(out->service, service) != 0)
-		return err_not_found(err, "add_on");
-	if (!(k.perms & needs[need].perm))
-		return err_set(err, ERR_FORBIDDEN, "You do not have the %s permission on %s.",
-			       needs[need].name, out->app_name);
-	return 0;
-}
-
 int api_pg_find(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
 		struct err *err)
 {
 	return api_data_find(q, PG_SERVICE, need, any, out, err);
-}
-
-int api_data_ready(struct api_req *q, const char *service, enum api_need need, bool any,
-		   struct store_addon *out, struct err *err)
-{
-	if (api_data_find(q, service, need, any, out, err) < 0)
-		return -1;
-	if (out->state == ADDON_PROVISIONED)
-		return 0;
-	return out->state == ADDON_PROVISIONING
-		       ? err_set(err, ERR_NOT_FOUND, "%s is not provisioned yet.", out->name)
-		       : err_set(err, ERR_NOT_FOUND, "%s is being removed.", out->name);
 }
 
 static int find_ready(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
@@ -90,26 +20,7 @@ static int find_ready(struct api_req *q, enum api_need need, bool any, struct st
 	return api_data_ready(q, PG_SERVICE, need, any, out, err);
 }
 
-static int ask(struct api_req *q, const struct store_addon *a, const char *verb, const json_t *in,
-	       json_t **out, struct err *err)
-{
-	return addon_call(q->d->addons, a->id, verb, in, VERB_MS, out, err);
-}
-
-static int said(struct api_req *q, const char *fmt, const char *name)
-{
-	AUTO(auto_str) char *text = xasprintf(fmt, name);
-
-	return api_ok(q, 200, json_pack("{ss}", "message", text));
-}
-
 /* --- information --- */
-
-static void row(json_t *list, const char *name, char *owned)
-{
-	json_array_append_new(list, json_pack("{ss s[s]}", "name", name, "values", owned));
-	free(owned);
-}
 
 static char *size_text(int64_t bytes)
 {
@@ -168,26 +79,26 @@ static json_t *info_rows(struct api_req *q, const struct store_addon *a, const j
 	json_auto_t *created = json_time(a->created_ms);
 	const json_t *n;
 
-	row(list, "Plan", plan_name(q, a));
-	row(list, "Status", status_text(a, info));
+	api_data_row(list, "Plan", plan_name(q, a));
+	api_data_row(list, "Status", status_text(a, info));
 	if (info) {
 		n = json_object_get(info, "connections");
-		row(list, "Connections",
-		    xasprintf("%lld/%lld", (long long)json_integer_value(n),
-			      (long long)json_integer_value(
-				      json_object_get(info, "connection_limit"))));
-		row(list, "PG Version",
-		    xstrdup(json_string_value(json_object_get(info, "version"))));
+		api_data_row(list, "Connections",
+			     xasprintf("%lld/%lld", (long long)json_integer_value(n),
+				       (long long)json_integer_value(
+					       json_object_get(info, "connection_limit"))));
+		api_data_row(list, "PG Version",
+			     xstrdup(json_string_value(json_object_get(info, "version"))));
 	}
-	row(list, "Created", xstrdup(json_string_value(created)));
+	api_data_row(list, "Created", xstrdup(json_string_value(created)));
 	if (info) {
-		row(list, "Data Size", data_size(info));
+		api_data_row(list, "Data Size", data_size(info));
 		n = json_object_get(info, "tables");
-		row(list, "Tables", xasprintf("%lld", (long long)json_integer_value(n)));
+		api_data_row(list, "Tables", xasprintf("%lld", (long long)json_integer_value(n)));
 	}
-	row(list, "Fork/Follow", xstrdup("Unsupported"));
-	row(list, "Rollback", xstrdup("Unsupported"));
-	row(list, "Continuous Protection", xstrdup("Off"));
+	api_data_row(list, "Fork/Follow", xstrdup("Unsupported"));
+	api_data_row(list, "Rollback", xstrdup("Unsupported"));
+	api_data_row(list, "Continuous Protection", xstrdup("Off"));
 	return list;
 }
 
@@ -212,7 +123,7 @@ int api_pg_info(struct api_req *q, struct err *err)
 	if (find_ready(q, NEED_VIEW, true, &a, err) < 0)
 		return -1;
 	/* A server that is away is told, not an error. */
-	if (ask(q, &a, "info", NULL, &info, &e) < 0)
+	if (api_data_ask(q, &a, "info", NULL, &info, &e) < 0)
 		info = NULL;
 	n = json_object_get(info, "bytes");
 	return api_ok(
@@ -242,7 +153,7 @@ int api_pg_wait(struct api_req *q, struct err *err)
 	} else if (a.state != ADDON_PROVISIONED) {
 		error = true;
 		message = a.failure && *a.failure ? a.failure : "being removed";
-	} else if (ask(q, &a, "health", NULL, &answer, &e) < 0) {
+	} else if (api_data_ask(q, &a, "health", NULL, &answer, &e) < 0) {
 		waiting = true;
 		message = "the server does not answer";
 	}
@@ -278,9 +189,9 @@ int api_pg_reset(struct api_req *q, struct err *err)
 	if (find_ready(q, NEED_OPERATE, false, &a, err) < 0)
 		return -1;
 	api_audit(q, "pg.reset", "%s", a.name);
-	if (ask(q, &a, "reset", in, &out, err) < 0)
+	if (api_data_ask(q, &a, "reset", in, &out, err) < 0)
 		return -1;
-	return said(q, "Reset of %s is done.", a.name);
+	return api_data_said(q, "Reset of %s is done.", a.name);
 }
 
 int api_pg_sessions(struct api_req *q, struct err *err)
@@ -289,10 +200,10 @@ int api_pg_sessions(struct api_req *q, struct err *err)
 	json_auto_t *out = NULL;
 
 	if (find_ready(q, NEED_OPERATE, true, &a, err) < 0 ||
-	    ask(q, &a, "sessions", NULL, &out, err) < 0)
+	    api_data_ask(q, &a, "sessions", NULL, &out, err) < 0)
 		return -1;
 	api_audit(q, "pg.connection_reset", "%s", a.name);
-	return said(q, "All connections of %s were ended.", a.name);
+	return api_data_said(q, "All connections of %s were ended.", a.name);
 }
 
 int api_pg_statistics(struct api_req *q, struct err *err)
@@ -301,9 +212,9 @@ int api_pg_statistics(struct api_req *q, struct err *err)
 	json_auto_t *out = NULL;
 
 	if (find_ready(q, NEED_OPERATE, true, &a, err) < 0 ||
-	    ask(q, &a, "statistics", NULL, &out, err) < 0)
+	    api_data_ask(q, &a, "statistics", NULL, &out, err) < 0)
 		return -1;
-	return said(q, "The statistics of %s begin again.", a.name);
+	return api_data_said(q, "The statistics of %s begin again.", a.name);
 }
 
 int api_pg_extensions(struct api_req *q, struct err *err)
@@ -313,7 +224,8 @@ int api_pg_extensions(struct api_req *q, struct err *err)
 	json_t *list, *name;
 	size_t i;
 
-	if (find_ready(q, NEED_VIEW, true, &a, err) < 0 || ask(q, &a, "info", NULL, &info, err) < 0)
+	if (find_ready(q, NEED_VIEW, true, &a, err) < 0 ||
+	    api_data_ask(q, &a, "info", NULL, &info, err) < 0)
 		return -1;
 	list = json_array();
 	json_array_foreach(json_object_get(info, "extensions"), i, name)
@@ -327,10 +239,10 @@ int api_pg_extensions_add(struct api_req *q, struct err *err)
 	json_auto_t *in = extensions_of(q), *out = NULL;
 
 	if (find_ready(q, NEED_OPERATE, false, &a, err) < 0 ||
-	    ask(q, &a, "extensions", in, &out, err) < 0)
+	    api_data_ask(q, &a, "extensions", in, &out, err) < 0)
 		return -1;
 	api_audit(q, "pg.extensions", "%s", a.name);
-	return said(q, "The extensions are in %s.", a.name);
+	return api_data_said(q, "The extensions are in %s.", a.name);
 }
 
 /* --- credentials --- */
@@ -407,7 +319,7 @@ int api_pg_credentials(struct api_req *q, struct err *err)
 		return -1;
 	c.addon_id = a.id;
 	if (store_read(q->d->store, read_creds, &c, err) == 0) {
-		ask(q, &a, "info", NULL, &info, &e); /* only for numbers of connections */
+		api_data_ask(q, &a, "info", NULL, &info, &e); /* only for numbers of connections */
 		rc = credential_json(q, &a, a.id, "default", "active", info, &one, err);
 	}
 	if (rc == 0)
@@ -447,7 +359,7 @@ int api_pg_credential(struct api_req *q, struct err *err)
 	if (find_ready(q, NEED_VIEW, true, &a, err) < 0)
 		return -1;
 	o.addon_id = a.id;
-	ask(q, &a, "info", NULL, &info, &e);
+	api_data_ask(q, &a, "info", NULL, &info, &e);
 	if (strcmp(o.name, "default") == 0)
 		rc = credential_json(q, &a, a.id, "default", "active", info, &out, err);
 	else if (store_read(q->d->store, read_one, &o, err) < 0)
@@ -478,7 +390,7 @@ int api_pg_credential_create(struct api_req *q, struct err *err)
 	    addon_credential_create(q->d->addons, &by, a.id, name, NULL, err) < 0)
 		return -1;
 	api_audit(q, "pg.credential.create", "%s %s", a.name, name);
-	return said(q, "The credential %s is there.", name);
+	return api_data_said(q, "The credential %s is there.", name);
 }
 
 int api_pg_credential_destroy(struct api_req *q, struct err *err)
@@ -495,7 +407,7 @@ int api_pg_credential_destroy(struct api_req *q, struct err *err)
 	if (addon_credential_destroy(q->d->addons, &by, a.id, name, err) < 0)
 		return -1;
 	api_audit(q, "pg.credential.destroy", "%s %s", a.name, name);
-	return said(q, "The credential %s is gone.", name);
+	return api_data_said(q, "The credential %s is gone.", name);
 }
 
 const struct api_field api_fields_pg_rotate[] = {
@@ -523,7 +435,7 @@ int api_pg_rotate(struct api_req *q, struct err *err)
 	if (find_ready(q, NEED_OPERATE, false, &a, err) < 0 ||
 	    rotate_one(q, &a, q->params[1], err) < 0)
 		return -1;
-	return said(q, "The credential %s has a new password.", q->params[1]);
+	return api_data_said(q, "The credential %s has a new password.", q->params[1]);
 }
 
 int api_pg_rotate_all(struct api_req *q, struct err *err)
@@ -541,7 +453,7 @@ int api_pg_rotate_all(struct api_req *q, struct err *err)
 	for (int i = 0; i < c.list.n && rc == 0; i++)
 		rc = rotate_one(q, &a, c.list.v[i].name, err);
 	store_credentials_clear(&c.list);
-	return rc < 0 ? -1 : said(q, "All credentials of %s have new passwords.", a.name);
+	return rc < 0 ? -1 : api_data_said(q, "All credentials of %s have new passwords.", a.name);
 }
 
 int api_pg_repair(struct api_req *q, struct err *err)
@@ -550,10 +462,10 @@ int api_pg_repair(struct api_req *q, struct err *err)
 	json_auto_t *out = NULL;
 
 	if (find_ready(q, NEED_OPERATE, false, &a, err) < 0 ||
-	    ask(q, &a, "repair", NULL, &out, err) < 0)
+	    api_data_ask(q, &a, "repair", NULL, &out, err) < 0)
 		return -1;
 	api_audit(q, "pg.credential.repair", "%s", a.name);
-	return said(q, "The default credential of %s owns everything.", a.name);
+	return api_data_said(q, "The default credential of %s owns everything.", a.name);
 }
 
 /* --- settings --- */
@@ -570,7 +482,7 @@ static int settings(struct api_req *q, const json_t *set, struct err *err)
 	json_t *out = NULL;
 
 	if (find_ready(q, set ? NEED_OPERATE : NEED_VIEW, !set, &a, err) < 0 ||
-	    ask(q, &a, "settings", in, &out, err) < 0)
+	    api_data_ask(q, &a, "settings", in, &out, err) < 0)
 		return -1;
 	if (set)
 		api_audit(q, "pg.settings", "%s", a.name);

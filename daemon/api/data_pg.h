@@ -3,8 +3,7 @@
 #ifndef API_DATA_PG_H
 #define API_DATA_PG_H
 
-#include "daemon/api/api_int.h"
-#include "daemon/store/addon.h"
+#include "daemon/api/data.h"
 
 extern const struct api_field api_fields_pg_reset[], api_fields_pg_extensions[],
 	api_fields_pg_credential[], api_fields_pg_rotate[], api_fields_pg_settings[];
@@ -14,16 +13,8 @@ api_fn api_pg_statistics, api_pg_info, api_pg_wait, api_pg_reset, api_pg_session
 	api_pg_repair, api_pg_settings, api_pg_settings_set, api_pg_tunnel, api_pg_none_listed,
 	api_pg_no_follower, api_pg_no_links, api_pg_no_upgrade, api_pg_no_pooling;
 
-/* The database that the path's first parameter names, with what the caller may do with it: by its
- * owner, or, for need up to NEED_OPERATE with any = true, by an app that has it attached. q->app
- * becomes its owner, for the audit. NOT_FOUND (resource "add_on"), FORBIDDEN. */
+/* api_data_find() of a PostgreSQL database. */
 int api_pg_find(struct api_req *q, enum api_need need, bool any, struct store_addon *out,
 		struct err *err);
-/* The same of any service of the data API. */
-int api_data_find(struct api_req *q, const char *service, enum api_need need, bool any,
-		  struct store_addon *out, struct err *err);
-/* One that can be asked. Heroku's clients take 404 as "not yet provisioned". */
-int api_data_ready(struct api_req *q, const char *service, enum api_need need, bool any,
-		   struct store_addon *out, struct err *err);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define SERVICE "heroku-redis"
-#define VERB_MS 55000
 /* Heroku's clients want TLS of every other plan; here connections are within the host, or in the
  * platform's own tunnel. */
 #define PLAN "hobby"
@@ -16,19 +15,6 @@ static int find_ready(struct api_req *q, enum api_need need, bool any, struct st
 		      struct err *err)
 {
 	return api_data_ready(q, SERVICE, need, any, out, err);
-}
-
-static int ask(struct api_req *q, const struct store_addon *a, const char *verb, const json_t *in,
-	       json_t **out, struct err *err)
-{
-	return addon_call(q->d->addons, a->id, verb, in, VERB_MS, out, err);
-}
-
-static int said(struct api_req *q, const char *fmt, const char *name)
-{
-	AUTO(auto_str) char *text = xasprintf(fmt, name);
-
-	return api_ok(q, 200, json_pack("{ss}", "message", text));
 }
 
 /* --- information --- */
@@ -43,12 +29,6 @@ static const char *text(const json_t *o, const char *key)
 	const char *v = json_string_value(json_object_get(o, key));
 
 	return v ? v : "";
-}
-
-static void row(json_t *list, const char *name, char *owned)
-{
-	json_array_append_new(list, json_pack("{ss s[s]}", "name", name, "values", owned));
-	free(owned);
 }
 
 static char *memory_text(const json_t *info)
@@ -74,23 +54,23 @@ static json_t *info_rows(const struct store_addon *a, const json_t *info)
 	json_auto_t *created = json_time(a->created_ms);
 	json_t *list = json_array();
 
-	row(list, "Plan", xstrdup(a->plan));
-	row(list, "Status", xstrdup(info ? "available" : "unavailable"));
-	row(list, "Created", xstrdup(json_string_value(created)));
+	api_data_row(list, "Plan", xstrdup(a->plan));
+	api_data_row(list, "Status", xstrdup(info ? "available" : "unavailable"));
+	api_data_row(list, "Created", xstrdup(json_string_value(created)));
 	if (!info)
 		return list;
-	row(list, "Version", xstrdup(text(info, "version")));
-	row(list, "Memory", memory_text(info));
-	row(list, "Keys", xasprintf("%lld", (long long)number(info, "keys")));
-	row(list, "Hit Rate", hit_rate(info));
-	row(list, "Evicted Keys", xasprintf("%lld", (long long)number(info, "evicted")));
-	row(list, "Connections",
-	    xasprintf("%lld/%lld", (long long)number(info, "connections"),
-		      (long long)number(info, "connection_limit")));
-	row(list, "Timeout", xasprintf("%lld", (long long)number(s, "timeout")));
-	row(list, "Maxmemory Policy", xstrdup(text(s, "maxmemory_policy")));
-	row(list, "Keyspace Notifications", xstrdup(*notify ? notify : "Disabled"));
-	row(list, "Persistence", xstrdup("AOF"));
+	api_data_row(list, "Version", xstrdup(text(info, "version")));
+	api_data_row(list, "Memory", memory_text(info));
+	api_data_row(list, "Keys", xasprintf("%lld", (long long)number(info, "keys")));
+	api_data_row(list, "Hit Rate", hit_rate(info));
+	api_data_row(list, "Evicted Keys", xasprintf("%lld", (long long)number(info, "evicted")));
+	api_data_row(list, "Connections",
+		     xasprintf("%lld/%lld", (long long)number(info, "connections"),
+			       (long long)number(info, "connection_limit")));
+	api_data_row(list, "Timeout", xasprintf("%lld", (long long)number(s, "timeout")));
+	api_data_row(list, "Maxmemory Policy", xstrdup(text(s, "maxmemory_policy")));
+	api_data_row(list, "Keyspace Notifications", xstrdup(*notify ? notify : "Disabled"));
+	api_data_row(list, "Persistence", xstrdup("AOF"));
 	return list;
 }
 
@@ -138,7 +118,7 @@ int api_redis_info(struct api_req *q, struct err *err)
 	    place_of(q, &a, &host, &port, err) < 0)
 		return -1;
 	/* A server that is away is told, not an error. */
-	if (ask(q, &a, "info", NULL, &info, &e) < 0)
+	if (api_data_ask(q, &a, "info", NULL, &info, &e) < 0)
 		info = NULL;
 	return api_ok(q, 200,
 		      json_pack("{ss ss ss ss sb sn sn si so so}", "id", a.id, "name", a.name,
@@ -163,7 +143,7 @@ int api_redis_wait(struct api_req *q, struct err *err)
 	} else if (a.state != ADDON_PROVISIONED) {
 		return err_set(err, ERR_INVALID_PARAMS, "%s: %s", a.name,
 			       a.failure && *a.failure ? a.failure : "it is being removed");
-	} else if (ask(q, &a, "health", NULL, &answer, &e) < 0) {
+	} else if (api_data_ask(q, &a, "health", NULL, &answer, &e) < 0) {
 		waiting = true;
 		message = "the server does not answer";
 	}
@@ -187,7 +167,7 @@ static int config(struct api_req *q, const json_t *set, struct err *err)
 	json_t *all;
 
 	if (find_ready(q, set ? NEED_OPERATE : NEED_VIEW, !set, &a, err) < 0 ||
-	    ask(q, &a, "settings", in, &out, err) < 0)
+	    api_data_ask(q, &a, "settings", in, &out, err) < 0)
 		return -1;
 	if (set)
 		api_audit(q, "redis.settings", "%s", a.name);
@@ -222,7 +202,7 @@ int api_redis_rotate(struct api_req *q, struct err *err)
 	    addon_rotate(q->d->addons, &by, a.id, NULL, forced, err) < 0)
 		return -1;
 	api_audit(q, "redis.rotate", "%s%s", a.name, forced ? " forced" : "");
-	return said(q, "%s has a new password.", a.name);
+	return api_data_said(q, "%s has a new password.", a.name);
 }
 
 int api_redis_stats_reset(struct api_req *q, struct err *err)
@@ -231,10 +211,10 @@ int api_redis_stats_reset(struct api_req *q, struct err *err)
 	json_auto_t *out = NULL;
 
 	if (find_ready(q, NEED_OPERATE, true, &a, err) < 0 ||
-	    ask(q, &a, "stats-reset", NULL, &out, err) < 0)
+	    api_data_ask(q, &a, "stats-reset", NULL, &out, err) < 0)
 		return -1;
 	api_audit(q, "redis.stats-reset", "%s", a.name);
-	return said(q, "The statistics of %s begin again.", a.name);
+	return api_data_said(q, "The statistics of %s begin again.", a.name);
 }
 
 const struct api_field api_fields_redis_upgrade[] = {

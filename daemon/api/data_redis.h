@@ -3,7 +3,7 @@
 #ifndef API_DATA_REDIS_H
 #define API_DATA_REDIS_H
 
-#include "daemon/api/api_int.h"
+#include "daemon/api/data.h"
 
 extern const struct api_field api_fields_redis_rotate[], api_fields_redis_config[],
 	api_fields_redis_upgrade[];
