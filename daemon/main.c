@@ -1,72 +1,11 @@
-/* paasd: wires the modules together; the only file that knows them all. */
+/* paasd: which command it is. */
 #include "daemon/api/api.h"
-#include "daemon/certs.h"
-#include "daemon/core/clock.h"
-#include "daemon/core/fsx.h"
-#include "daemon/core/pool.h"
-#include "daemon/core/service.h"
-#include "daemon/core/xlog.h"
-#include "daemon/cron/cron.h"
-#include "daemon/dev.h"
-#include "daemon/pg/transfer.h"
-#include "daemon/pipeline/pipeline.h"
-#include "daemon/provider/provider.h"
-#include "daemon/release/autodeploy.h"
-#include "daemon/pg/pg.h"
-#include "daemon/pg/tunnel.h"
-#include "daemon/review/review.h"
-#include "daemon/release/push.h"
-#include "daemon/release/tarballs.h"
-#include "daemon/svc/svc.h"
-#include "daemon/setup/setup.h"
-#include "proto/limits.h"
+#include "daemon/commands.h"
+#include "daemon/core/codec.h"
 
-#include <errno.h>
-#include <git2.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-
-struct paasd {
-	struct config cfg;
-	struct loop *loop;
-	int lock_fd;
-	struct master_key *key;
-	struct store *store;
-	struct logd *log;
-	struct dev_watch *watch;
-	struct launcher *launcher;
-	struct slugs *slugs;
-	struct builds *builds;
-	struct routes *routes;
-	struct cert_desk *certs;
-	struct releases *releases;
-	struct svcs *svcs;
-	struct cron *cron;
-	struct addons *addons;
-	struct pg_transfers *transfers;
-	struct pg *pg;
-	struct pg_tunnels *tunnels;
-	struct git *git;
-	struct out *out;
-	struct drains *drains;
-	struct hooks *hooks;
-	struct providers *providers;
-	struct autodeploys *autodeploys;
-	struct api *api;
-	struct http_server *http;
-	struct pusher pusher;
-	struct promoter promoter;
-	struct tarballs *tarballs;
-	struct setups *setups;
-	struct reviews *reviews;
-	struct thread *tidier;
-	uv_signal_t sigs[2];
-	bool stopping;
-	int exit_status;
-};
 
 /* --- command line --- */
 
@@ -93,789 +32,84 @@ static const char usage[] =
 	"Example:\n"
 	"  paasd --dev --state /tmp/paas --listen 127.0.0.1:8080\n";
 
-static int fail(const struct err *e)
+int paasd_fail(const struct err *e)
 {
 	fprintf(stderr, "paasd: %s\n", e->msg);
 	return err_exit_status(e->id);
 }
 
-static int config_check(const char *path)
+static int run_help(int argc, char **argv)
+{
+	fputs(usage, stdout);
+	return 0;
+}
+
+static int run_version(int argc, char **argv)
+{
+	puts("paasd " PAASD_VERSION);
+	return 0;
+}
+
+static int run_config_check(int argc, char **argv)
 {
 	struct config c;
 	struct err err = {0};
 	int rc = 0;
 
 	config_init(&c);
-	if (config_load(&c, path, &err) < 0)
-		rc = fail(&err);
+	if (config_load(&c, argv[1], &err) < 0)
+		rc = paasd_fail(&err);
 	else
-		printf("%s: ok\n", path);
+		printf("%s: ok\n", argv[1]);
 	config_clear(&c);
 	return rc;
 }
 
-struct flag {
-	const char *name, *key;
-	const char *fixed; /* NULL: takes a value */
-};
-
-static const struct flag flags[] = {
-	{"--dev", "dev", "true"},	{"--keep-dynos", "keep_dynos", "true"},
-	{"--state", "state_dir", NULL}, {"--listen", "listen", NULL},
-	{"--runtime", "runtime", NULL}, {"--log-level", "log.level", NULL},
-};
-
-static int set_pair(struct config *c, const char *pair, struct err *err)
+static int run_config_docs(int argc, char **argv)
 {
-	const char *eq = strchr(pair, '=');
-	AUTO(auto_str) char *key = eq ? xstrndup(pair, (size_t)(eq - pair)) : NULL;
-
-	if (!eq)
-		return err_set(err, ERR_BAD_REQUEST, "--set takes KEY=VALUE, not %s", pair);
-	return config_set(c, key, eq + 1, err);
-}
-
-static int one_flag(struct config *c, char **argv, int *i, struct err *err)
-{
-	const char *a = argv[*i];
-
-	for (size_t k = 0; k < ARRAY_LEN(flags); k++) {
-		if (strcmp(a, flags[k].name) != 0)
-			continue;
-		if (flags[k].fixed)
-			return config_set(c, flags[k].key, flags[k].fixed, err);
-		if (!argv[*i + 1])
-			return err_set(err, ERR_BAD_REQUEST, "%s needs a value", a);
-		return config_set(c, flags[k].key, argv[++*i], err);
-	}
-	if (strcmp(a, "--set") == 0 && argv[*i + 1])
-		return set_pair(c, argv[++*i], err);
-	return err_set(err, ERR_BAD_REQUEST, "unknown option %s; see paasd --help", a);
-}
-
-/* Of a checkout: a folder beside that of paasd, or above. NULL: none. Owned. */
-static char *checkout_dir(const char *exe, const char *name)
-{
-	static const char *const up[] = {"..", "../.."};
-	char *real = NULL;
-
-	for (size_t i = 0; i < ARRAY_LEN(up) && !real; i++) {
-		AUTO(auto_str) char *dir = xasprintf("%s/%s/%s", exe, up[i], name);
-
-		real = realpath(dir, NULL);
-	}
-	return real;
-}
-
-/* From a checkout the programs lie beside paasd, buildpacks and add-ons above. */
-static int use_checkout(struct config *c, struct err *err)
-{
-	AUTO(auto_str) char *packs = NULL;
-	AUTO(auto_str) char *addons = NULL;
-	char exe[4096], *slash;
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-
-	if (n < 0)
-		return err_errno(err, "cannot find the folder of paasd");
-	exe[n] = 0;
-	slash = strrchr(exe, '/');
-	*slash = 0;
-	packs = checkout_dir(exe, "buildpacks");
-	addons = checkout_dir(exe, "addons");
-	if (config_set(c, "libexec_dir", exe, err) < 0 ||
-	    (packs && config_set(c, "buildpacks_dir", packs, err) < 0))
-		return -1;
-	return config_set(c, "addons_dir", addons ? addons : "", err);
-}
-
-static int read_options(struct config *c, int argc, char **argv, struct err *err)
-{
-	const char *file = NULL;
-	bool state_given = false;
-
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--config") == 0 && argv[i + 1])
-			file = argv[i + 1];
-		if (strcmp(argv[i], "--dev") == 0)
-			c->dev = true;
-		state_given = state_given || strcmp(argv[i], "--state") == 0;
-	}
-	if (!file && !c->dev && access("/etc/paasd/paasd.yml", F_OK) == 0)
-		file = "/etc/paasd/paasd.yml";
-	if (file && config_load(c, file, err) < 0)
-		return -1;
-	if (c->dev && (use_checkout(c, err) < 0 ||
-		       (!state_given && config_set(c, "state_dir", "./var", err) < 0)))
-		return -1;
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--config") == 0)
-			i++;
-		else if (one_flag(c, argv, &i, err) < 0)
-			return -1;
-	}
+	config_print_docs();
 	return 0;
 }
 
-/* --- directories --- */
-
-static void set_str(char **p, char *owned)
+static int run_api_docs(int argc, char **argv)
 {
-	free(*p);
-	*p = owned;
-}
-
-/* A unix socket's path has 107 bytes: RUN/dynos/<uuid>/sock must fit. */
-#define RUN_DIR_MAX 60
-
-static int make_dirs(struct paasd *p, struct err *err)
-{
-	struct config *c = &p->cfg;
-	char hash[65];
-
-	if (fs_mkdirs(c->state_dir, 0711, err) < 0)
-		return -1;
-	set_str(&c->state_dir, realpath(c->state_dir, NULL));
-	if (!c->state_dir)
-		return err_errno(err, "cannot use the state directory");
-	if (c->dev || !c->run_dir[0]) {
-		set_str(&c->run_dir, xasprintf("%s/run", c->state_dir));
-		if (strlen(c->run_dir) > RUN_DIR_MAX) {
-			sha256_hex(c->state_dir, strlen(c->state_dir), hash);
-			set_str(&c->run_dir, xasprintf("/tmp/paasd-%.12s", hash));
-		}
-	}
-	if (strlen(c->run_dir) > RUN_DIR_MAX)
-		return err_set(err, ERR_CONFIG,
-			       "run_dir is longer than %d characters: socket paths would not fit",
-			       RUN_DIR_MAX);
-	if (fs_mkdirs(c->run_dir, 0711, err) < 0)
-		return -1;
-	set_str(&c->run_dir, realpath(c->run_dir, NULL));
-	return c->run_dir ? 0 : err_errno(err, "cannot use the run directory");
-}
-
-static void raise_file_limit(void)
-{
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-	}
-}
-
-/* --- git callbacks --- */
-
-static int op_login(void *arg, const char *token, char user_id[37], char email[256],
-		    struct err *err)
-{
-	struct paasd *p = arg;
-
-	return api_git_login(p->store, token, user_id, email, err);
-}
-
-static int op_app(void *arg, const char *user_id, const char *name, bool write, char app_id[37],
-		  struct err *err)
-{
-	struct paasd *p = arg;
-
-	return api_git_app(p->store, user_id, name, write, app_id, err);
-}
-
-static int op_build(void *arg, const struct git_update *u, struct git_push *gp, void **token,
-		    struct err *err)
-{
-	struct paasd *p = arg;
-
-	return push_build(&p->pusher, u, gp, token, err);
-}
-
-static void op_after(void *arg, const struct git_update *u, struct git_push *gp, void *token)
-{
-	struct paasd *p = arg;
-
-	push_after(&p->pusher, u, gp, token);
-}
-
-static void op_undo(void *arg, void *token)
-{
-	struct paasd *p = arg;
-
-	push_undo(&p->pusher, token);
-}
-
-static int repo_ref(void *arg, const char *app_id, const char *ref, char commit[41])
-{
-	struct paasd *p = arg;
-	char path[4096];
-	git_repository *repo = NULL;
-	git_oid oid;
-	int rc;
-
-	git_repo_path(p->git, app_id, path);
-	if (git_repository_open_bare(&repo, path) < 0)
-		return -1;
-	rc = git_reference_name_to_id(&oid, repo, ref);
-	if (rc == 0)
-		git_oid_tostr(commit, 41, &oid);
-	git_repository_free(repo);
-	return rc < 0 ? -1 : 0;
-}
-
-/* --- setups make and remove apps as the API does --- */
-
-static int op_create_app(void *arg, const char *user_id, const char *name, api_app_also *also,
-			 void *also_arg, struct err *err)
-{
-	struct paasd *p = arg;
-
-	return api_app_create(p->api, user_id, name, also, also_arg, err);
-}
-
-static int op_destroy_app(void *arg, const char *user_id, const char *app_id, struct err *err)
-{
-	struct paasd *p = arg;
-
-	return api_app_destroy(p->api, user_id, app_id, err);
-}
-
-static int op_pipeline(void *arg, const char *user_id, const char *name, bool write, char id[37],
-		       struct err *err)
-{
-	struct paasd *p = arg;
-
-	return api_git_pipeline(p->store, user_id, name, write, id, err);
-}
-
-static void op_review(void *arg, const struct git_update *u, struct git_push *gp)
-{
-	struct paasd *p = arg;
-
-	review_pushed(p->reviews, u, gp);
-}
-
-static int open_setups(struct paasd *p, struct err *err)
-{
-	const struct setups_deps deps = {.cfg = &p->cfg,
-					 .store = p->store,
-					 .log = p->log,
-					 .releases = p->releases,
-					 .builds = p->builds,
-					 .pusher = &p->pusher,
-					 .addons = p->addons,
-					 .ops = {p, op_create_app, op_destroy_app}};
-
-	return setups_open(&deps, &p->setups, err);
-}
-
-static int open_reviews(struct paasd *p, struct err *err)
-{
-	const struct reviews_deps deps = {.cfg = &p->cfg,
-					  .store = p->store,
-					  .log = p->log,
-					  .releases = p->releases,
-					  .setups = p->setups,
-					  .providers = p->providers,
-					  .git = p->git};
-
-	return reviews_open(&deps, &p->reviews, err);
-}
-
-/* --- start --- */
-
-static int open_store(struct paasd *p, struct err *err)
-{
-	AUTO(auto_str) char *lock = xasprintf("%s/paasd.lock", p->cfg.state_dir);
-	AUTO(auto_str) char *key = xasprintf("%s/master.key", p->cfg.state_dir);
-	AUTO(auto_str) char *db = xasprintf("%s/paasd.db", p->cfg.state_dir);
-
-	p->lock_fd = fs_lock(lock, err);
-	if (p->lock_fd < 0)
-		return err_wrap(err, "another paasd runs with this state directory");
-	if (master_key_load(key, &p->key, err) < 0 || store_open(db, p->key, &p->store, err) < 0)
-		return -1;
-	return api_first_start(p->store, &p->cfg, err);
-}
-
-/* Folders that the launcher may show read-only: what the administrator names for builds, and the
- * providers of add-ons, whose services run programs of theirs. */
-static char **shown_dirs(const struct config *cfg)
-{
-	char **dirs = build_passed_dirs(cfg);
-	size_t n = 0;
-
-	while (dirs && dirs[n])
-		n++;
-	for (char **a = cfg->addons_dir; a && *a; a++) {
-		char *real = realpath(*a, NULL);
-
-		if (!real)
-			continue; /* not there: neither are its services */
-		dirs = xrealloc(dirs, (n + 2) * sizeof *dirs);
-		dirs[n++] = real;
-		dirs[n] = NULL;
-	}
-	return dirs;
-}
-
-static void free_dirs(char **dirs)
-{
-	for (char **d = dirs; d && *d; d++)
-		free(*d);
-	free(dirs);
-}
-
-static int start_children(struct paasd *p, struct err *err)
-{
-	char **dirs = shown_dirs(&p->cfg);
-	int rc = dev_start(&p->cfg, dirs, err);
-
-	if (rc == 0)
-		rc = dev_watch_start(&p->cfg, dirs, &p->watch, err);
-	free_dirs(dirs);
-	return rc;
-}
-
-/* argv: exec:PART [options] [-- arguments of the part] */
-static int exec_part(struct config *c, int argc, char **argv)
-{
-	static const struct {
-		const char *name;
-		enum dev_part part;
-	} parts[] = {{"exec:launcher", DEV_LAUNCHER}, {"exec:router", DEV_ROUTER}};
-	struct err err = {0};
-	char **dirs;
-	int own = 0;
-
-	while (own < argc && strcmp(argv[own], "--") != 0)
-		own++;
-	err_set(&err, ERR_BAD_REQUEST, "unknown command %s; see paasd --help", argv[0]);
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		char **more = own < argc ? argv + own + 1 : NULL;
-
-		if (strcmp(argv[0], parts[i].name) != 0)
-			continue;
-		if (read_options(c, own, argv, &err) < 0)
-			break;
-		dirs = shown_dirs(c);
-		dev_exec(c, parts[i].part, dirs, more, &err);
-		free_dirs(dirs);
-	}
-	return fail(&err);
-}
-
-static int op_add_addon(void *arg, const char *app_id, const char *user_id, const char *user_email,
-			const char *plan, struct err *err)
-{
-	struct paasd *p = arg;
-	struct addon_new in = {.by = {user_id, user_email}, .app_id = app_id, .plan = plan};
-	struct store_addon made = {0};
-	int rc = addon_create(p->addons, &in, &made, err);
-
-	store_addon_clear(&made);
-	return rc;
-}
-
-static int open_addons(struct paasd *p, struct err *err)
-{
-	const struct addons_deps deps = {.cfg = &p->cfg,
-					 .store = p->store,
-					 .log = p->log,
-					 .releases = p->releases,
-					 .svcs = p->svcs,
-					 .out = p->out};
-
-	return addons_open(&deps, &p->addons, err);
-}
-
-static int open_transfers(struct paasd *p, struct err *err)
-{
-	const struct pg_transfers_deps deps = {&p->cfg, p->store, pg_place_of_addons(p->addons)};
-
-	return pg_transfers_open(&deps, &p->transfers, err);
-}
-
-static void open_pg(struct paasd *p)
-{
-	const struct pg_deps deps = {
-		.cfg = &p->cfg, .store = p->store, .log = p->log, .addons = p->addons};
-
-	p->pg = pg_new(&deps);
-	p->tunnels = pg_tunnels_new(p->loop);
-}
-
-static int open_modules(struct paasd *p, struct err *err)
-{
-	AUTO(auto_str) char *logs = xasprintf("%s/logs", p->cfg.state_dir);
-	AUTO(auto_str) char *log_sock = xasprintf("%s/log.sock", p->cfg.run_dir);
-	const struct git_ops ops = {p,	      op_login, op_app,	     op_build,
-				    op_after, op_undo,	op_pipeline, op_review};
-
-	if (fs_mkdirs(logs, 0700, err) < 0 || logd_start(logs, log_sock, &p->log, err) < 0)
-		return -1;
-	logd_keep(p->log, (int)p->cfg.log_history_lines);
-	/* At once: from here on what they have not read yet is kept for them. */
-	if (out_start(&p->cfg, &p->out, err) < 0 ||
-	    drains_start(&p->cfg, p->out, p->store, p->log, &p->drains, err) < 0 ||
-	    hooks_start(p->out, p->store, &p->hooks, err) < 0)
-		return -1;
-	if (p->cfg.dev && start_children(p, err) < 0)
-		return -1;
-	if (launcher_open(p->cfg.run_dir, &p->launcher, err) < 0)
-		return err_wrap(err, "the launcher does not answer");
-	p->slugs = slugs_open(p->cfg.state_dir);
-	if (builds_open(&p->cfg, p->launcher, p->slugs, &p->builds, err) < 0 ||
-	    builds_sweep(p->builds, err) < 0 || git_open(&p->cfg, &ops, &p->git, err) < 0 ||
-	    git_sweep(p->git, err) < 0)
-		return -1;
-	p->routes = routes_new(p->loop, p->cfg.run_dir);
-	if (cert_desk_open(p->loop, &p->cfg, p->key, p->store, p->routes, &p->certs, err) < 0)
-		return -1;
-	if (releases_new(p->loop, &p->cfg, p->store, p->log, p->routes, p->slugs, p->launcher,
-			 &p->releases, err) < 0 ||
-	    svcs_new(p->loop, &p->cfg, p->store, p->log, p->launcher, releases_dynos(p->releases),
-		     &p->svcs, err) < 0)
-		return -1;
-	p->cron = cron_new_on(p->loop, p->store, p->log, p->releases);
-	if (open_addons(p, err) < 0 || open_transfers(p, err) < 0)
-		return -1;
-	open_pg(p);
-	p->pusher = (struct pusher){&p->cfg,   p->store, p->log,       p->releases,
-				    p->builds, p->slugs, op_add_addon, p};
-	if (providers_start(&p->cfg, p->out, p->store, &p->providers, err) < 0)
-		return -1;
-	p->autodeploys = autodeploys_new(&p->pusher, p->git, p->providers);
-	p->tarballs = tarballs_new(&p->pusher);
-	p->promoter = (struct promoter){p->store, p->releases, p->log};
-	if (open_setups(p, err) < 0 || open_reviews(p, err) < 0)
-		return -1;
-	push_sweep_slugs(&p->pusher);
+	api_print_docs();
 	return 0;
 }
 
-static void tell_runtime(const struct paasd *p)
+static int run_api_routes(int argc, char **argv)
 {
-	const struct launcher_info *i = launcher_info(p->launcher);
-
-	xlog(XLOG_INFO, "main", "msg=runtime runtime=%s limits=%s", i->runtime, i->limits);
-	for (int k = 0; k < i->nnotes; k++)
-		xlog(XLOG_WARN, "main", "msg=%s", xlog_q(i->notes[k]));
-	if (strcmp(i->runtime, "plain") == 0)
-		xlog(XLOG_WARN, "main",
-		     "msg=\"NO ISOLATION: apps run as this user, see each other's files and "
-		     "processes. Run paasd as "
-		     "root for sandboxes.\"");
+	api_print_routes();
+	return 0;
 }
 
-/* --- stop --- */
+#define ANY INT_MAX
 
-static void all_ended(void *arg)
-{
-	struct paasd *p = arg;
-
-	dev_watch_stop(STEAL(p->watch));
-	cert_desk_stop(p->certs);
-	if (p->cfg.dev && !p->cfg.keep_dynos)
-		routes_quit(p->routes, 2000);
-	loop_stop(p->loop);
-}
-
-/* As a service the apps outlive paasd; from a checkout they end with it unless told otherwise. */
-static bool keeps(const struct paasd *p)
-{
-	return !p->cfg.dev || p->cfg.keep_dynos;
-}
-
-static void services_told(void *arg)
-{
-	struct paasd *p = arg;
-
-	releases_stop(p->releases, keeps(p), all_ended, p);
-}
-
-static void cron_stopped(void *arg)
-{
-	struct paasd *p = arg;
-
-	svcs_stop(p->svcs, keeps(p), services_told, p);
-}
-
-static void http_stopped(void *arg)
-{
-	struct paasd *p = arg;
-
-	cron_stop(p->cron, cron_stopped, p);
-}
-
-static void begin_stop(struct paasd *p)
-{
-	if (p->stopping)
-		return;
-	p->stopping = true;
-	reviews_stop(p->reviews);
-	setups_stop(p->setups);
-	autodeploys_stop(p->autodeploys);
-	builds_stop(p->builds); /* so that pushes end */
-	pg_transfers_stop(p->transfers);
-	pg_stop(p->pg);
-	addons_stop(p->addons);
-	api_logs_stop(p->api);
-	http_server_stop(p->http, 5000, http_stopped, p);
-}
-
-static void on_signal(uv_signal_t *h, int signum)
-{
-	xlog(XLOG_INFO, "main", "msg=stopping signal=%d", signum);
-	begin_stop(h->data);
-}
-
-/* --- ready --- */
-
-static void open_api(struct paasd *p)
-{
-	const struct api_deps deps = {
-		.loop = p->loop,
-		.cfg = &p->cfg,
-		.store = p->store,
-		.log = p->log,
-		.launcher = p->launcher,
-		.releases = p->releases,
-		.cron = p->cron,
-		.addons = p->addons,
-		.transfers = p->transfers,
-		.tunnels = p->tunnels,
-		.builds = p->builds,
-		.slugs = p->slugs,
-		.git = p->git,
-		.drains = p->drains,
-		.hooks = p->hooks,
-		.providers = p->providers,
-		.autodeploys = p->autodeploys,
-		.pusher = &p->pusher,
-		.promoter = &p->promoter,
-		.tarballs = p->tarballs,
-		.setups = p->setups,
-		.reviews = p->reviews,
-		.tls = cert_desk_source(p->certs),
-	};
-
-	p->api = api_new(&deps);
-	p->http = http_server_new(p->loop, api_handle, p->api);
-}
-
-static void print_ready(struct paasd *p)
-{
-	const struct config *c = &p->cfg;
-
-	if (c->dev)
-		printf("ready http://%s:%d\n", c->platform_host, config_port(c));
-	else
-		printf("ready\n");
-	if (c->dev)
-		cert_desk_tell(p->certs);
-	fflush(stdout);
-}
-
-static void listen_api(void *arg)
-{
-	struct paasd *p = arg;
-	AUTO(auto_str) char *sock = xasprintf("%s/api.sock", p->cfg.run_dir);
-	AUTO(auto_str) char *where = xasprintf("unix:%s", sock);
-	struct err err = {0};
-
-	if (p->stopping)
-		return;
-	if (http_server_listen(p->http, where, NULL, &err) < 0) {
-		p->exit_status = fail(&err);
-		begin_stop(p);
-		return;
-	}
-	xlog(XLOG_INFO, "main", "msg=ready");
-	print_ready(p);
-	service_ready();
-}
-
-/* Interrupted pushes and destroys, before the API takes new ones; apps are served meanwhile. */
-static void tidy(void *arg)
-{
-	struct paasd *p = arg;
-	struct err err = {0};
-
-	if (push_recover(&p->pusher, repo_ref, p, &err) < 0 ||
-	    promotions_recover(&p->promoter, &err) < 0 || api_finish_destroys(p->api, &err) < 0 ||
-	    api_uploads_start(p->api, &err) < 0)
-		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not everything could be taken up\"");
-	addons_start(p->addons);
-	pg_transfers_start(p->transfers);
-	err = (struct err){0};
-	if (setups_start(p->setups, &err) < 0)
-		xlog_err(XLOG_ERROR, "main", &err, "msg=\"not all setups could be taken up\"");
-	err = (struct err){0};
-	if (reviews_start(p->reviews, &err) < 0)
-		xlog_err(XLOG_ERROR, "main", &err, "msg=\"review apps could not be taken up\"");
-	providers_run(p->providers); /* what they find goes on from what was taken up */
-	loop_post(p->loop, listen_api, p);
-}
-
-static void on_recovered(void *arg)
-{
-	struct paasd *p = arg;
-
-	cron_start(p->cron);
-	p->tidier = thread_new("tidy", tidy, p);
-}
-
-static void watch_signals(struct paasd *p)
-{
-	static const int nums[] = {SIGTERM, SIGINT};
-
-	for (size_t i = 0; i < ARRAY_LEN(nums); i++) {
-		uv_signal_init(loop_uv(p->loop), &p->sigs[i]);
-		p->sigs[i].data = p;
-		uv_signal_start(&p->sigs[i], on_signal, nums[i]);
-	}
-}
-
-static struct dyno_release *service_release(const char *id, const char *release_id, void *arg)
-{
-	struct paasd *p = arg;
-
-	return svcs_release_of(p->svcs, id, release_id);
-}
-
-static void start_services(void *arg)
-{
-	struct paasd *p = arg;
-
-	svcs_start(p->svcs);
-}
-
-static void boot(void *arg)
-{
-	struct paasd *p = arg;
-	AUTO(auto_str) char *sock = xasprintf("%s/api.sock", p->cfg.run_dir);
-	const char *hosts[] = {p->cfg.platform_host, "127.0.0.1", "[::1]", NULL};
-	const struct release_services services = {service_release, start_services, p};
-
-	watch_signals(p);
-	/* Part of the first table: the router holds requests to a socket that is not there yet, but
-	 * answers 404 to hosts that it does not know. */
-	routes_platform(p->routes, hosts, sock);
-	cert_desk_start(p->certs);
-	releases_with_services(p->releases, &services);
-	releases_recover(p->releases, on_recovered, p);
-}
-
-static void close_all(struct paasd *p)
-{
-	dev_watch_stop(STEAL(p->watch));
-	thread_join(p->tidier);
-	if (p->http)
-		http_server_free(p->http);
-	providers_stop(p->providers);
-	autodeploys_free(p->autodeploys);
-	git_close(p->git);
-	reviews_wait(p->reviews); /* they use setups, whose ends they are told of */
-	setups_free(p->setups);
-	reviews_free(p->reviews);
-	api_free(p->api);
-	tarballs_free(p->tarballs);
-	cron_free(p->cron);
-	pg_transfers_free(p->transfers);
-	pg_free(p->pg);
-	pg_tunnels_free(p->tunnels);
-	addons_free(p->addons);
-	releases_free(p->releases);
-	svcs_free(p->svcs);
-	cert_desk_free(p->certs);
-	routes_free(p->routes);
-	builds_close(p->builds);
-	if (p->launcher && p->cfg.dev && !p->cfg.keep_dynos) {
-		struct err err = {0};
-
-		if (launcher_shutdown(p->launcher, true, &err) < 0)
-			xlog_err(XLOG_ERROR, "main", &err,
-				 "msg=\"the launcher did not shut down\"");
-		dev_wait_gone(&p->cfg);
-	}
-	launcher_close(p->launcher);
-	slugs_free(p->slugs);
-	drains_stop(p->drains);
-	hooks_stop(p->hooks);
-	out_stop(p->out);
-	logd_stop(p->log);
-	drains_free(p->drains);
-	hooks_free(p->hooks);
-	providers_free(p->providers);
-	out_free(p->out);
-	store_close(p->store);
-	master_key_free(p->key);
-	loop_free(p->loop);
-}
-
-static int serve(struct paasd *p)
-{
-	struct err err = {0};
-
-	p->loop = loop_new("control");
-	if (make_dirs(p, &err) < 0 || open_store(p, &err) < 0 || open_modules(p, &err) < 0)
-		return fail(&err);
-	tell_runtime(p);
-	open_api(p);
-	loop_post(p->loop, boot, p);
-	loop_run(p->loop);
-	close_all(p);
-	return p->exit_status;
-}
-
-static enum xlog_level level_of(const char *name)
-{
-	static const char *const names[] = {"debug", "info", "warn", "error"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (strcmp(names[i], name) == 0)
-			return (enum xlog_level)i;
-	return XLOG_INFO;
-}
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	int min, max; /* arguments after the name */
+} commands[] = {
+	{"--help", run_help, 0, ANY},
+	{"help", run_help, 0, ANY},
+	{"--version", run_version, 0, 0},
+	{"version", run_version, 0, 0},
+	{"config:check", run_config_check, 1, 1},
+	{"config:docs", run_config_docs, 0, 0},
+	{"api:docs", run_api_docs, 0, 0},
+	{"api:routes", run_api_routes, 0, 0},
+	{"exec:launcher", cmd_part, 0, ANY},
+	{"exec:router", cmd_part, 0, ANY},
+};
 
 int main(int argc, char **argv)
 {
-	static struct paasd p;
-	struct err err = {0};
-	int rc;
-
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
-		fputs(usage, stdout);
-		return 0;
-	}
-	if (argc > 1 && (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)) {
-		puts("paasd " PAASD_VERSION);
-		return 0;
-	}
-	if (argc == 3 && strcmp(argv[1], "config:check") == 0)
-		return config_check(argv[2]);
-	if (argc == 2 && strcmp(argv[1], "config:docs") == 0)
-		return config_print_docs(), 0;
-	if (argc == 2 && strcmp(argv[1], "api:docs") == 0)
-		return api_print_docs(), 0;
-	if (argc == 2 && strcmp(argv[1], "api:routes") == 0)
-		return api_print_routes(), 0;
 	codec_init();
-	config_init(&p.cfg);
-	if (argc > 1 && strncmp(argv[1], "exec:", 5) == 0) {
-		rc = exec_part(&p.cfg, argc - 1, argv + 1);
-		config_clear(&p.cfg);
-		return rc;
+	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {
+		const struct command *c = &commands[i];
+
+		if (strcmp(argv[1], c->name) == 0 && argc - 2 >= c->min && argc - 2 <= c->max)
+			return c->run(argc - 1, argv + 1);
 	}
-	signal(SIGPIPE, SIG_IGN);
-	umask(022);
-	if (read_options(&p.cfg, argc, argv, &err) < 0)
-		return fail(&err);
-	xlog_setup("paasd", level_of(p.cfg.log_level), true);
-	if (p.cfg.dev && getenv("PAASD_CLOCK_AHEAD_MS")) /* of tests: the next minute is near */
-		clock_shift(atoll(getenv("PAASD_CLOCK_AHEAD_MS")));
-	raise_file_limit();
-	rc = serve(&p);
-	config_clear(&p.cfg);
-	return rc;
+	return cmd_serve(argc, argv); /* which knows no other words, and says so */
 }
