@@ -110,9 +110,9 @@ def test_bash(paas, app):
 
 def test_hangup_ends_the_dyno(paas, app):
     t = Terminal([os.path.join(paas.bin, 'paasctl'), 'run', '-a', 'tty', 'bash --norc'], paas.env())
-    t.type('echo here\n')
-    t.expect('here\r\n')
-    wait_for('the dyno', lambda: 'run.' in paas.ctl('ps', cwd=app).stdout)
+    t.type('echo he""re\n')  # what is typed is echoed before anything has begun
+    t.expect('here')
+    assert 'run.' in paas.ctl('ps', cwd=app).stdout
     os.kill(t.pid, 9)
     t.close()
-    wait_for('its end', lambda: 'run.' not in paas.ctl('ps', cwd=app).stdout, 40)
+    wait_for('its end', lambda: 'run.' not in paas.ctl('ps', cwd=app).stdout, 15)  # sooner than SIGKILL would come

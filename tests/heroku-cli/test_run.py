@@ -49,9 +49,11 @@ def test_run_at_a_terminal(heroku):
         t.send('stty size; tty\r')
         t.expect('33 77')
         t.expect('/dev/pts/')
-        t.send('echo be""gun; sleep 1000\r')
-        t.expect('begun')  # the shell has given the terminal away
-        t.send('\x03')  # what was typed before a Ctrl-C goes with it
+        # The command speaks itself: only then has the shell given it the terminal. A Ctrl-C in between hits the shell while it forks: bash
+        # loses it, or reads from a terminal that is its child's, takes that for the end, and exits. On any terminal, not only ours.
+        t.send("sh -c 'echo be\"\"gun; exec sleep 1000'\r")
+        t.expect('begun')
+        t.send('\x03')
         t.expect(re.compile(r'\$ $'))
         t.send('echo still $((40 + 2))\r')
         t.expect('still 42')
