@@ -228,16 +228,19 @@ static int cmd_settings(struct cli *c, struct err *err)
 
 /* --- making, waiting, destroying --- */
 
-static bool over(const char *status)
+static bool over(const json_t *v)
 {
-	return strcmp(status, "created") == 0 || strcmp(status, "errored") == 0 ||
-	       strcmp(status, "deleted") == 0;
+	const char *status = cli_js(v, "status");
+
+	if (strcmp(status, "created") == 0) /* and what was wanted last has been tried */
+		return !cli_js(v, "pending_commit")[0];
+	return strcmp(status, "errored") == 0 || strcmp(status, "deleted") == 0;
 }
 
 /* Until it is up or has failed. *v is replaced. */
 static int await(struct cli *c, json_t **v, struct err *err)
 {
-	while (!over(cli_js(*v, "status"))) {
+	while (!over(*v)) {
 		json_auto_t *now = NULL;
 
 		for (int i = 0; i < 10; i++) {
@@ -249,10 +252,15 @@ static int await(struct cli *c, json_t **v, struct err *err)
 		json_decref(*v);
 		*v = json_incref(now);
 	}
-	if (strcmp(cli_js(*v, "status"), "created") == 0)
+	if (strcmp(cli_js(*v, "status"), "created") == 0 && !cli_js(*v, "error_status")[0])
 		return 0;
-	return err_set(err, ERR_BUILD_FAILED, "The review app is %s: %s", cli_js(*v, "status"),
-		       cli_js(*v, "message")[0] ? cli_js(*v, "message") : "no reason is known");
+	return err_set(err, ERR_BUILD_FAILED,
+		       "The review app is %s: %s. To try the same commit again: paasctl "
+		       "reviewapps:create -b %s",
+		       strcmp(cli_js(*v, "status"), "created") == 0 ? "not up to date"
+								    : cli_js(*v, "status"),
+		       cli_js(*v, "message")[0] ? cli_js(*v, "message") : "no reason is known",
+		       cli_js(*v, "branch"));
 }
 
 static int say_url(struct cli *c, const json_t *v, struct err *err)
@@ -442,7 +450,8 @@ const struct cli_cmd cli_cmds_reviewapps[] = {
 	 .flags = CLI_APP_OPTIONAL,
 	 .run = cmd_create,
 	 .more = "With --pr N it is that of the pull request, also of a fork: read its code first, "
-		 "it runs with the pipeline's config vars.",
+		 "it runs with the pipeline's config vars. One that has failed is tried again, "
+		 "also with the same commit; -e is for one that is not there yet.",
 	 .examples = "reviewapps:create -p my-pipeline -b my-feature --wait\nreviewapps:create -p "
 		     "my-pipeline --pr 12"},
 	{.name = "reviewapps:wait",

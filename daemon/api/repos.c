@@ -131,7 +131,7 @@ int api_repo_branch(struct api_req *q, struct err *err)
 	if (get_repo(&t, err) < 0 && !not_connected(err))
 		return -1;
 	if (provider_branch_ok(branch, err) < 0 ||
-	    review_branch(q->d->reviews, t.pipeline.id, branch, sha, err) < 0) {
+	    review_branch(q->d->reviews, t.pipeline.id, branch, sha, NULL, err) < 0) {
 		if (err->code != ERR_NOT_FOUND && err->code != ERR_INVALID_PARAMS)
 			return -1;
 		err_not_found(err, "branch");

@@ -252,6 +252,15 @@ static json_t *fixed_vars(const struct store_review *v, const char *app_name)
 	return o;
 }
 
+/* Where the wanted commit is. A new reference. */
+static int source_of(struct step *s, json_t **out, struct err *err)
+{
+	if (!s->source_url)
+		return review_source(s->r, &s->v, s->v.commit, out, err);
+	*out = setup_source_url(s->source_url, NULL, err);
+	return *out ? 0 : -1;
+}
+
 static int start_setup(struct step *s, struct err *err)
 {
 	AUTO(json_decref) json_t *source = NULL;
@@ -270,8 +279,7 @@ static int start_setup(struct step *s, struct err *err)
 		.also_arg = s,
 	};
 
-	if ((s->source_url ? !(source = setup_source_url(s->source_url, NULL, err))
-			   : review_source(s->r, &s->v, s->v.commit, &source, err) < 0))
+	if (source_of(s, &source, err) < 0)
 		return -1;
 	review_name(s->config.base_name, s->pipeline.name, s->v.branch, s->v.pr_number, name);
 	fixed = fixed_vars(&s->v, name);
@@ -301,6 +309,8 @@ static bool pending(struct step *s)
 		return passes(&err) ? later(s, &err) : fail(s, "source", err.msg);
 	if (found)
 		return store_tx(s->r->d.store, write_found, &s->v, &err) == 0;
+	if (s->v.app_id[0]) /* the failed setup is still removing it */
+		return rest(s, clock_wall_ms() + LIM_REVIEW_RETRY_MS, false);
 	if (s->live >= s->config.max_apps)
 		return full(s);
 	if (!checked(s, &again))
@@ -432,7 +442,7 @@ static bool deploy(struct step *s)
 		rc = setup_deploy_wait(s->r->d.setups, q.build_id, &err);
 		return deploy_ended(s, rc, &err);
 	}
-	if (review_source(s->r, &s->v, s->v.commit, &source, &err) < 0)
+	if (source_of(s, &source, &err) < 0)
 		return passes(&err) ? later(s, &err) : deployed(s, false, err.msg);
 	if (store_tx(s->r->d.store, write_pending_tell, s, &err) == 0)
 		review_tell_now(s->r);
@@ -467,8 +477,6 @@ static bool errored(struct step *s)
 {
 	if (!s->v.commit[0] || strcmp(s->v.commit, s->v.tried) == 0)
 		return rest(s, 0, false);
-	if (s->v.app_id[0]) /* the failed setup is still removing it */
-		return rest(s, clock_wall_ms() + LIM_REVIEW_RETRY_MS, false);
 	return settle(s, &(struct outcome){.status = REVIEW_PENDING});
 }
 

@@ -320,8 +320,10 @@ static void tell_end(struct reviews *r, const struct store_review *v, struct git
 		return;
 	}
 	if (v->status != REVIEW_CREATED || v->message) {
-		git_sayf(p, " !     The review app of %s is not up to date: %s\n", v->branch,
-			 v->message ? v->message : "see above");
+		git_sayf(p,
+			 " !     The review app of %s is not up to date: %s\n"
+			 " !     To try the same commit again: paasctl reviewapps:create -b %s\n",
+			 v->branch, v->message ? v->message : "see above", v->branch);
 		if (v->status != REVIEW_CREATED)
 			return;
 	}

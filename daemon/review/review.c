@@ -316,45 +316,74 @@ int review_room(struct tx *tx, const char *pipeline_id, struct err *err)
 	return 0;
 }
 
-static int again(struct tx *tx, struct create_q *q, struct store_review *v, struct err *err)
+/* What cannot be done to one that is there. */
+static int check_again(const struct store_review *v, const struct store_review_new *n,
+		       struct err *err)
 {
+	const char *app = v->app_name ? v->app_name : "";
+
 	if (!v->wanted)
 		return err_set(err, ERR_INVALID_PARAMS,
 			       "The review app of %s is being destroyed: try again in a moment.",
 			       v->branch);
-	if (store_review_want(tx, v->id, q->commit, q->in->pr_number, err) < 0 ||
-	    (v->status == REVIEW_ERRORED &&
-	     store_review_say(tx, v->id, REVIEW_PENDING, NULL, NULL, err) < 0) ||
-	    store_review_kick(tx, v->id, err) < 0)
+	if (!v->app_id[0] || v->status == REVIEW_ERRORED)
+		return 0;
+	if (n->environment)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "The review app of %s is there already: set its config vars with "
+			       "`paasctl config:set -a %s`.",
+			       v->branch, app);
+	if (n->source == REVIEW_URL && !n->commit)
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "The review app of %s is there already: name the version of what is "
+			       "to be deployed to it, or destroy it first with `paasctl "
+			       "reviewapps:destroy %s`.",
+			       v->branch, app);
+	return 0;
+}
+
+/* One that failed is tried again; one that has the commit, or is at it, is left alone. */
+static int again(struct tx *tx, const struct store_review_new *n, const struct store_review *v,
+		 struct store_review *out, struct err *err)
+{
+	bool same = strcmp(v->commit, n->commit ? n->commit : "") == 0 && v->source == n->source;
+	bool failed = v->status == REVIEW_ERRORED || v->error_status;
+
+	if (check_again(v, n, err) < 0 || (same && !failed && v->status != REVIEW_PENDING
+						   ? store_review_kick(tx, v->id, err)
+						   : store_review_again(tx, v->id, n, err)) < 0)
 		return -1;
-	return store_review_get(tx, v->id, q->out, err);
+	return store_review_get(tx, v->id, out, err);
 }
 
 static int write_create(struct tx *tx, void *arg, struct err *err)
 {
 	struct create_q *q = arg;
 	const struct review_new *in = q->in;
+	const struct store_review_new row = {
+		.pipeline_id = in->pipeline_id,
+		.creator_id = in->user_id,
+		.branch = in->branch,
+		.fork = in->fork,
+		.pr_number = in->pr_number,
+		.source = q->source,
+		.source_url = in->url,
+		.commit = q->commit,
+		.environment = json_object_size(in->environment) ? in->environment : NULL,
+	};
 	AUTO(store_review_clear) struct store_review had = {0};
-	struct err none = {0};
+	struct err e = {0};
 
 	store_review_clear(q->out);
-	if (store_review_of_branch(tx, in->pipeline_id, in->branch, in->fork, &had, &none) == 0)
-		return again(tx, q, &had, err);
+	if (store_review_of_branch(tx, in->pipeline_id, in->branch, in->fork, &had, &e) == 0)
+		return again(tx, &row, &had, q->out, err);
+	if (e.code != ERR_NOT_FOUND) {
+		*err = e;
+		return -1;
+	}
 	if (review_room(tx, in->pipeline_id, err) < 0)
 		return -1;
-	return store_review_insert(tx,
-				   &(struct store_review_new){
-					   .pipeline_id = in->pipeline_id,
-					   .creator_id = in->user_id,
-					   .branch = in->branch,
-					   .fork = in->fork,
-					   .pr_number = in->pr_number,
-					   .source = q->source,
-					   .source_url = in->url,
-					   .commit = q->commit,
-					   .environment = in->environment,
-				   },
-				   q->out, err);
+	return store_review_insert(tx, &row, q->out, err);
 }
 
 /* Of a request its branch, head and fork are what the provider says. */
@@ -385,14 +414,15 @@ static int look_up(struct reviews *r, const struct store_repo *repo, struct revi
 	return 0;
 }
 
-/* The branch's own head, when no commit is named. */
-static int look_branch(struct reviews *r, struct review_new *in, char sha[65], struct err *err)
+/* The branch's own head, when no commit is named; and where the branch is. */
+static int look_branch(struct reviews *r, struct review_new *in, char sha[65],
+		       enum store_review_source *source, struct err *err)
 {
 	if (!in->branch)
 		return err_set(err, ERR_INVALID_PARAMS,
 			       "Name the branch, or the request of a "
 			       "pipeline that is connected.");
-	if (review_branch(r, in->pipeline_id, in->branch, sha, err) < 0)
+	if (review_branch(r, in->pipeline_id, in->branch, sha, source, err) < 0)
 		return err->code == ERR_NOT_FOUND
 			       ? err_set(err, ERR_INVALID_PARAMS,
 					 "There is no branch %s: push it first.", in->branch)
@@ -413,12 +443,11 @@ int review_create(struct reviews *r, const struct review_new *asked, struct stor
 	struct create_q q = {.in = &in, .out = out, .source = REVIEW_URL};
 	int rc = 0;
 
-	if (!in.url) {
-		q.source = review_repo(r, in.pipeline_id, &repo, &none) == 0 ? REVIEW_PROVIDER
-									     : REVIEW_PUSH;
-		rc = in.pr_number && q.source == REVIEW_PROVIDER
-			     ? look_up(r, &repo, &in, &pull, err)
-			     : look_branch(r, &in, sha, err);
+	if (!in.url && in.pr_number && review_repo(r, in.pipeline_id, &repo, &none) == 0) {
+		q.source = REVIEW_PROVIDER;
+		rc = look_up(r, &repo, &in, &pull, err);
+	} else if (!in.url) {
+		rc = look_branch(r, &in, sha, &q.source, err);
 	} else if (!in.branch) {
 		rc = err_set(err, ERR_INVALID_PARAMS, "Name the branch that it stands for.");
 	}

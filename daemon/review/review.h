@@ -47,7 +47,8 @@ struct review_new { /* borrowed */
 				    * what it pushes later is not deployed by itself */
 	const json_t *environment; /* NULL = none */
 };
-/* One that the branch has already is deployed anew, and *out is it. INVALID_PARAMS: the pipeline
+/* One that the branch has already gets the commit, also one that failed with it, and *out is it.
+ * INVALID_PARAMS: the pipeline
  * has as many as it may; the branch does not exist, the request is not open or is of another
  * branch. UNAVAILABLE: the provider does not answer. */
 int review_create(struct reviews *r, const struct review_new *in, struct store_review *out,
@@ -70,10 +71,11 @@ int review_follow(struct reviews *r, const char *id,
 		  void (*out)(const char *p, size_t n, void *arg), void *arg,
 		  struct store_review *end, struct err *err);
 
-/* Whether the branch exists: at the provider when the pipeline is connected, else in its own
- * repository. sha may be NULL. NOT_FOUND (resource "branch"), UNAVAILABLE. */
+/* Whether the branch exists: in the pipeline's own repository, else at the provider that it is
+ * connected to. sha and source, which of the two, may be NULL. NOT_FOUND (resource "branch"),
+ * UNAVAILABLE. */
 int review_branch(struct reviews *r, const char *pipeline_id, const char *branch, char sha[65],
-		  struct err *err);
+		  enum store_review_source *source, struct err *err);
 
 /* --- names: pure --- */
 /* BASE-pr-N with a base name and a number; BASE-BRANCH with a base name alone; else

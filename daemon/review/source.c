@@ -54,16 +54,20 @@ static int own_branch(struct reviews *r, const char *pipeline_id, const char *br
 }
 
 int review_branch(struct reviews *r, const char *pipeline_id, const char *branch, char sha[65],
-		  struct err *err)
+		  enum store_review_source *source, struct err *err)
 {
 	AUTO(store_repo_clear) struct store_repo repo = {0};
+	enum store_review_source ignored;
 	struct err none = {0};
 	char buf[65] = "";
 
+	source = source ? source : &ignored;
+	*source = REVIEW_PUSH;
 	if (own_branch(r, pipeline_id, branch, sha ? sha : buf, err) == 0)
 		return 0;
 	if (review_repo(r, pipeline_id, &repo, &none) < 0)
 		return -1;
+	*source = REVIEW_PROVIDER;
 	return provider_branch(r->d.providers, &repo, branch, sha ? sha : buf, err);
 }
 

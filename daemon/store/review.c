@@ -123,6 +123,16 @@ static void fill_review(struct stmt *s, void *out)
 	r->updated_ms = stmt_col_int(s, 23);
 }
 
+static void bind_url(struct tx *tx, struct stmt *s, int col, const char *url)
+{
+	AUTO(buf_clear) struct buf box = {0};
+
+	if (!url)
+		return;
+	secret_seal(tx_key(tx), url, strlen(url), &box);
+	stmt_blob(s, col, box.data, box.len);
+}
+
 static int insert(struct tx *tx, const char *id, const struct store_review_new *in, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_REVIEW_INSERT);
@@ -134,12 +144,7 @@ static int insert(struct tx *tx, const char *id, const struct store_review_new *
 	stmt_text(s, 5, in->fork ? in->fork : "");
 	bind_int_or_null(s, 6, in->pr_number, 0);
 	stmt_text(s, 7, sources[in->source]);
-	if (in->source_url) {
-		AUTO(buf_clear) struct buf box = {0};
-
-		secret_seal(tx_key(tx), in->source_url, strlen(in->source_url), &box);
-		stmt_blob(s, 8, box.data, box.len);
-	}
+	bind_url(tx, s, 8, in->source_url);
 	bind_id(s, 9, in->commit);
 	stmt_int(s, 10, in->wait_for_ci);
 	row_seal_json(tx, s, 11, in->environment);
@@ -278,6 +283,22 @@ int store_review_want(struct tx *tx, const char *id, const char *commit, int64_t
 	bind_id(s, 2, commit);
 	bind_int_or_null(s, 3, pr_number, 0);
 	stmt_int(s, 4, clock_wall_ms());
+	return stmt_exec(s, err);
+}
+
+int store_review_again(struct tx *tx, const char *id, const struct store_review_new *in,
+		       struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_REVIEW_AGAIN);
+
+	stmt_text(s, 1, id);
+	stmt_text(s, 2, sources[in->source]);
+	bind_url(tx, s, 3, in->source_url);
+	bind_id(s, 4, in->commit);
+	bind_int_or_null(s, 5, in->pr_number, 0);
+	if (in->environment)
+		row_seal_json(tx, s, 6, in->environment);
+	stmt_int(s, 7, clock_wall_ms());
 	return stmt_exec(s, err);
 }
 

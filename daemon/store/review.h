@@ -104,6 +104,11 @@ int store_review_secrets(struct tx *tx, const char *id, json_t **environment, ch
  * happens when that is wanted already. pr_number 0 = as it is. */
 int store_review_want(struct tx *tx, const char *id, const char *commit, int64_t pr_number,
 		      struct err *err);
+/* As if it had never been tried: from where, and with what (`in`), it is to be made or deployed. An
+ * environment of NULL and a number of 0 leave what there is; pipeline, branch and fork are not
+ * looked at. */
+int store_review_again(struct tx *tx, const char *id, const struct store_review_new *in,
+		       struct err *err);
 /* It is to go. */
 int store_review_end(struct tx *tx, const char *id, struct err *err);
 /* Likewise, though its request is open: until another commit comes, or the request has been closed

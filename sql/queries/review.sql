@@ -48,6 +48,14 @@ UPDATE review_apps SET commit_id = ?2, arrived_ms = ?4, pr_number = coalesce(?3,
 	error_status = NULL, message = NULL
 WHERE id = ?1 AND wanted AND (commit_id IS NOT ?2 OR (?3 IS NOT NULL AND pr_number IS NOT ?3))
 
+-- name: review_again
+-- ?1 id, ?2 source, ?3 url (sealed), ?4 commit, ?5 number (NULL = as it is), ?6 environment (NULL = as it is), ?7 now
+UPDATE review_apps SET source = ?2, source_url = ?3, commit_id = ?4, arrived_ms = ?7, tried_commit = NULL,
+	pr_number = coalesce(?5, pr_number), environment = coalesce(?6, environment), tries = 0, next_ms = ?7,
+	updated_ms = max(updated_ms + 1, ?7), status = CASE status WHEN 'errored' THEN 'pending' ELSE status END,
+	error_status = NULL, message = NULL
+WHERE id = ?1 AND wanted
+
 -- name: review_end
 UPDATE review_apps SET wanted = 0, tries = 0, next_ms = ?2, updated_ms = ?2 WHERE id = ?1 AND wanted
 

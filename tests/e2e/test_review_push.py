@@ -18,7 +18,7 @@ APP_JSON = {
     'scripts': {'postdeploy': 'echo postdeploy-ran; echo "$GREETING" >&2', 'pr-predestroy': 'sleep 1; echo predestroy of $HEROKU_BRANCH'},
 }
 PROCFILE = '''web: bin/server
-release: sleep ${RELEASE_SLEEP:-0}; if [ -e fails ]; then echo "it fails"; exit 3; fi; echo "released $HEROKU_BRANCH"
+release: sleep ${RELEASE_SLEEP:-0}; if [ -e fails -a -z "$FIXED" ]; then echo "it fails"; exit 3; fi; echo "released $HEROKU_BRANCH"
 '''
 
 
@@ -48,6 +48,10 @@ def of(c, branch):
     found = [r for r in reviews(c) if r['branch'] == branch]
     assert len(found) <= 1
     return found[0] if found else None
+
+
+def deploys(c, app, status='succeeded'):
+    return [r['version'] for r in c('GET', f'/apps/{app}/releases', want=200).json if r['description'].startswith('Deploy') and r['status'] == status]
 
 
 def branch(paas, repo, name, **files):
@@ -86,6 +90,10 @@ def test_a_branch_is_an_app(paas, c, repo):
     assert 'up-to-date' in push(paas, repo, 'Feature/Cart').stderr
     out = paas.ctl('reviewapps', '-p', PIPE).stdout
     assert app in out and 'created' in out
+    # one-off dynos run in it, with its code and config vars
+    out = paas.ctl('run', 'echo "$HEROKU_APP_NAME has $(cat note)"', '-a', app).stdout
+    assert f'{app} has more' in out
+    assert paas.ctl('run', '--exit-code', 'exit 5', '-a', app, check=False).returncode == 5
 
 
 def test_a_failing_release_keeps_what_ran(paas, c, repo):
@@ -94,9 +102,23 @@ def test_a_failing_release_keeps_what_ran(paas, c, repo):
     branch(paas, repo, 'Feature/Cart', fails='yes')
     said = push(paas, repo, '+Feature/Cart').stderr
     r = of(c, 'Feature/Cart')
-    assert 'it fails' in said and 'not up to date' in said
+    assert 'it fails' in said and 'not up to date' in said and 'reviewapps:create -b Feature/Cart' in said
     assert r['status'] == 'created' and r['error_status'] == 'deploy' and r['commit'] == good
     assert paas.http(app, '/up')[0] == 200
+    # the same commit again: fails again, and once its reason has gone is deployed
+    again = paas.ctl('reviewapps:create', '-p', PIPE, '-b', 'Feature/Cart', '--wait', check=False)
+    assert again.returncode and 'exited with status 3' in again.stderr and 'reviewapps:create -b Feature/Cart' in again.stderr
+    assert len(deploys(c, app, 'failed')) == 2
+    paas.ctl('config:set', 'FIXED=yes', '-a', app)
+    refused = paas.ctl('reviewapps:create', '-p', PIPE, '-b', 'Feature/Cart', '-e', 'FIXED=no', check=False)
+    assert refused.returncode and f'config:set -a {app}' in refused.stderr
+    paas.ctl('reviewapps:create', '-p', PIPE, '-b', 'Feature/Cart', '--wait')
+    r = of(c, 'Feature/Cart')
+    assert r['error_status'] is None and r['message'] is None and r['pending_commit'] is None
+    assert r['commit'] == paas.git('rev-parse', 'HEAD', cwd=repo).stdout.strip() and paas.http(app, '/up')[0] == 200
+    done = deploys(c, app)
+    paas.ctl('reviewapps:create', '-p', PIPE, '-b', 'Feature/Cart', '--wait')  # it has it: nothing is to be done
+    assert deploys(c, app) == done
     os.remove(os.path.join(repo, 'fails'))
     branch(paas, repo, 'Feature/Cart', note='better')
     push(paas, repo, '+Feature/Cart')
@@ -147,9 +169,13 @@ def test_a_setup_that_fails_leaves_no_app(paas, c, repo):
     r = of(c, 'bad')
     assert r['status'] == 'errored' and 'NEEDED' in said and 'NEEDED' in r['message']
     wait_for('the app to go', lambda: len(c('GET', '/apps', want=200).json) == apps)
+    # the same commit with what it lacked
+    paas.ctl('reviewapps:create', '-p', PIPE, '-b', 'bad', '-e', 'NEEDED=there', '--wait')
+    r = of(c, 'bad')
+    assert r['status'] == 'created' and c('GET', f'/apps/{r["app"]["name"]}/config-vars', want=200).json['NEEDED'] == 'there'
     branch(paas, repo, 'bad', **{'app.json': json.dumps(APP_JSON)})
     push(paas, repo, '+bad')
-    assert of(c, 'bad')['status'] == 'created'
+    assert of(c, 'bad')['id'] == r['id'] and of(c, 'bad')['commit'] != r['commit']
     push(paas, repo, ':bad')
 
 
@@ -244,7 +270,15 @@ def test_from_a_url(paas, c, repo, tmp_path):
     c('POST', '/pipelines', {'name': 'by-url'}, want=201)
     refused = c('POST', '/review-apps', {'branch': 'x', 'pipeline': 'by-url', 'source_blob': {'url': 'http://127.0.0.1:9/a.tar.gz', 'version': 'v1'}},
                 want=201).json
-    wait_for('its end', lambda: c('GET', f'/review-apps/{refused["id"]}', want=200).json['status'] == 'errored')
+    def ended():
+        r = c('GET', f'/review-apps/{refused["id"]}', want=200).json
+        return r['status'] == 'errored' and r['message']
+    first = wait_for('its end', ended)
+    # again, with another address
+    new = c('POST', '/review-apps', {'branch': 'x', 'pipeline': 'by-url', 'source_blob': {'url': 'http://nowhere.invalid/a.tar.gz', 'version': 'v1'}},
+            want=201).json
+    assert new['id'] == refused['id'] and new['status'] == 'pending' and new['message'] is None
+    assert 'nowhere.invalid' in wait_for('its end', ended) and 'nowhere' not in first
     c('DELETE', f'/review-apps/{refused["id"]}', want=200)
     wait_for('it to go', lambda: c('GET', f'/review-apps/{refused["id"]}', want=200).json['status'] == 'deleted')
 

@@ -74,8 +74,9 @@ def test_a_branch_that_was_pushed(heroku, api, tmp_path):
     made = of(api, OWN, 'work/one')
     heroku('reviewapps:wait', made['app']['name'])
     assert heroku.paas.http(made['app']['name'])[1] == 'one\n'
-    heroku('reviewapps:create', '-p', OWN, '-b', 'work/one', '--wait', '--wait-interval', '1')  # deploys it anew
+    heroku('reviewapps:create', '-p', OWN, '-b', 'work/one', '--wait', '--wait-interval', '1')  # it is up
     assert of(api, OWN, 'work/one')['id'] == made['id']
+    heroku('run', '-x', 'echo "$HEROKU_BRANCH of $(cat index.html)"; (exit 9)', '-a', made['app']['name'], code=9).has('work/one of one')
 
 
 # --- connected ---
