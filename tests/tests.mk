@@ -65,7 +65,8 @@ run-unit:
 
 # Those with threads run once more under the thread sanitiser.
 TSAN_UNITS := $(foreach d,store log http route git build dyno api,$(patsubst tests/unit/%.c,build/tsan/tests/unit/%,\
-              $(filter tests/unit/$(d)/%,$(UNIT_SRC))))
+              $(filter tests/unit/$(d)/%,$(UNIT_SRC)))) \
+              $(addprefix build/tsan/tests/unit/core/,loop_test pool_test)
 .PHONY: tsan-bins run-tsan
 tsan-bins: $(TSAN_UNITS)
 run-tsan:
