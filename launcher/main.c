@@ -1,4 +1,5 @@
 /* paas-launcher: the only part of the platform that is root. See docs/internals/sandbox.md. */
+#include "launcher/volume.h"
 #include "launcher/host.h"
 #include "daemon/core/xlog.h"
 
@@ -191,6 +192,7 @@ static int run(struct options *o, struct err *err)
 		return cleanup(h, err);
 	if (ln_host_open(h, err) < 0)
 		return -1;
+	ln_volumes_thaw(h);
 	xlog(XLOG_INFO, "launcher", "msg=ready runtime=%s limits=%s bridge=%s",
 	     h->sandbox ? "sandbox" : "plain", cg_kind_name(&h->cg), h->net ? h->bridge : "none");
 	for (int i = 0; i < h->nnotes; i++)

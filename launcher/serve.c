@@ -1,5 +1,7 @@
 #include "launcher/host.h"
+#include "launcher/volume.h"
 #include "daemon/core/clock.h"
+#include "daemon/core/fdpass.h"
 #include "daemon/core/service.h"
 #include "daemon/core/xlog.h"
 #include "proto/limits.h"
@@ -16,7 +18,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-enum { MAX_CONNS = 64, MAX_JOBS = 256, START_MS = 120000 };
+enum { MAX_CONNS = 64, MAX_JOBS = 256, START_MS = 120000, FROZEN_MAX_S = 600 };
 
 /* Nothing here waits for a client or a dyno: a request that takes time becomes a job, its
  * connection is not read until the job is done. */
@@ -38,8 +40,9 @@ struct job {
 	struct start start; /* JOB_START */
 	int fd;		    /* JOB_CHILD: its error text, then the end */
 	pid_t child;
-	bool volume; /* JOB_CHILD: what it prints on success is the answer */
-	uint32_t ip; /* to be free again when the child has succeeded */
+	bool volume;  /* JOB_CHILD: what it prints on success is the answer */
+	bool answers; /* JOB_CHILD: on success it has answered by itself */
+	uint32_t ip;  /* to be free again when the child has succeeded */
 	struct buf text;
 };
 
@@ -157,6 +160,29 @@ static int child_volume(struct host *h, const char *arg, int out, struct err *er
 	return 0;
 }
 
+/* arg: "ID SECONDS SPARE SOCKET". Descriptors cannot go by way of the parent's buffers. */
+static int child_volume_copy(struct host *h, const char *arg, int out, struct err *err)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	struct volume_copy v;
+	unsigned long long spare = 0;
+	unsigned seconds = 0;
+	char id[37];
+	size_t mark = wire_begin(&b, LAUNCH_OK);
+	int sock = -1, rc;
+
+	snprintf(id, sizeof id, "%.36s", arg);
+	if (sscanf(arg + 36, "%u %llu %d", &seconds, &spare, &sock) != 3 ||
+	    ln_volume_copy(h, id, seconds, spare, &v, err) < 0)
+		return -1;
+	wire_str(&b, L_QUOTA, v.image ? "image" : "none");
+	wire_u64(&b, L_SIZE, v.size);
+	wire_end(&b, mark);
+	rc = fd_send(sock, b.data, b.len, v.fd);
+	close(v.fd);
+	return rc < 0 ? err_errno(err, "hand over a volume") : 0;
+}
+
 static int child_volume_remove(struct host *h, const char *id, int out, struct err *err)
 {
 	return ln_volume_remove(h, id, err);
@@ -226,6 +252,8 @@ static void end_child(struct server *s, struct job *j)
 		*msg++ = 0;
 	if (c && j->text.len)
 		answer_err(c, j->text.data, msg ? msg : "");
+	else if (c && j->answers)
+		c->busy = false;
 	else if (c)
 		answer_ok(c);
 	buf_clear(&j->text);
@@ -433,6 +461,7 @@ static void in_child(struct server *s, struct conn *c, child_fn *fn, const char 
 		remove_dyno(s, j, arg);
 	else {
 		j->volume = fn == child_volume;
+		j->answers = fn == child_volume_copy;
 		run_child(s, j, fn, arg);
 	}
 }
@@ -463,8 +492,8 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 {
 	struct wire_frame again = *f;
 	struct wire_field v;
-	char id[37] = "", path[4096] = "", volume[80];
-	uint64_t flags = 0, size = 0;
+	char id[37] = "", path[4096] = "", volume[120];
+	uint64_t flags = 0, size = 0, seconds = 0;
 
 	while (f->type != LAUNCH_CREATE && f->type != LAUNCH_ENTER && wire_next(&again, &v) == 1) {
 		if (v.key == L_ID)
@@ -475,6 +504,8 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 			flags = wire_get_u64(&v);
 		else if (v.key == L_SIZE)
 			size = wire_get_u64(&v);
+		else if (v.key == L_TTL_S)
+			seconds = wire_get_u64(&v);
 	}
 	switch (f->type) {
 	case LAUNCH_HELLO:
@@ -496,6 +527,12 @@ static void request(struct server *s, struct conn *c, struct wire_frame *f)
 		return;
 	case LAUNCH_VOLUME_REMOVE:
 		in_child(s, c, child_volume_remove, id);
+		return;
+	case LAUNCH_VOLUME_COPY:
+		seconds = seconds < FROZEN_MAX_S ? seconds : FROZEN_MAX_S;
+		snprintf(volume, sizeof volume, "%-36s %llu %llu %d", id,
+			 (unsigned long long)seconds, (unsigned long long)size, c->fd);
+		in_child(s, c, child_volume_copy, volume);
 		return;
 	case LAUNCH_LIST:
 		list(s, c);

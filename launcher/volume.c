@@ -1,11 +1,13 @@
-#include "launcher/host.h"
 #include "launcher/tree.h"
+#include "launcher/volume.h"
+#include "daemon/core/xlog.h"
 #include "proto/limits.h"
 #include "proto/names.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <signal.h>
 #include <stdio.h>
@@ -154,19 +156,7 @@ static bool loops_work(const struct host *h)
 
 /* --- its file system, mounted for a moment --- */
 
-struct mounted {
-	int dir;   /* of the volume, locked */
-	int image; /* -1: a folder */
-	int data;  /* what it holds */
-	int loop;
-	char at[96]; /* where it is mounted, a place of its own; "" = nowhere */
-};
-#define MOUNTED_NOT                \
-	{                          \
-		-1, -1, -1, -1, "" \
-	}
-
-static void leave(struct mounted *m)
+void ln_volume_leave(struct mounted *m)
 {
 	int fds[] = {m->data, m->loop, m->image, m->dir};
 
@@ -179,7 +169,6 @@ static void leave(struct mounted *m)
 			close(fds[i]);
 	*m = (struct mounted)MOUNTED_NOT;
 }
-#define leave_p leave
 
 /* The launcher and its children have one mount namespace: each volume has its own place there, and
  * who holds its lock is alone at that. */
@@ -204,8 +193,7 @@ static int mount_image(struct mounted *m, const char *id, struct err *err)
 	return m->data < 0 ? err_errno(err, "open a volume") : 0;
 }
 
-/* Under the volume's lock until leave(). */
-static int enter(struct host *h, const char *id, struct mounted *m, struct err *err)
+int ln_volume_enter(struct host *h, const char *id, struct mounted *m, struct err *err)
 {
 	*m = (struct mounted)MOUNTED_NOT;
 	m->dir = open_one(h, id, false, err);
@@ -290,7 +278,7 @@ static int make(const struct host *h, int dir, uint64_t size, struct err *err)
 	return 0;
 }
 
-static uint64_t read_size(int dir)
+uint64_t ln_volume_size(int dir)
 {
 	AUTO(auto_fd) int fd = tree_open(dir, "size", O_RDONLY);
 	char text[32] = "";
@@ -352,7 +340,7 @@ static int grow(struct host *h, const char *id, int dir, uint64_t size, struct e
 {
 	AUTO(auto_fd) int image = tree_open(dir, "image", O_RDWR);
 	AUTO(auto_fd) int loop = -1;
-	AUTO(leave) struct mounted m = MOUNTED_NOT;
+	AUTO(ln_volume_leave) struct mounted m = MOUNTED_NOT;
 	struct stat st;
 	int n;
 
@@ -368,7 +356,7 @@ static int grow(struct host *h, const char *id, int dir, uint64_t size, struct e
 		return rc;
 	}
 	flock(dir, LOCK_UN);
-	return enter(h, id, &m, err) < 0 ? -1 : grow_online(&m, image_bytes(size), err);
+	return ln_volume_enter(h, id, &m, err) < 0 ? -1 : grow_online(&m, image_bytes(size), err);
 }
 
 static bool exists(int dir)
@@ -392,13 +380,13 @@ int ln_volume(struct host *h, const char *id, uint64_t size, struct volume_info 
 	      struct err *err)
 {
 	AUTO(auto_fd) int dir = open_one(h, id, size > 0, err);
-	AUTO(leave) struct mounted m = MOUNTED_NOT;
+	AUTO(ln_volume_leave) struct mounted m = MOUNTED_NOT;
 	uint64_t now;
 
 	*out = (struct volume_info){0};
 	if (dir < 0)
 		return -1;
-	now = read_size(dir);
+	now = ln_volume_size(dir);
 	if (size && size < now)
 		return err_set(err, ERR_INVALID_PARAMS, "A volume cannot become smaller.");
 	/* a size that is not noted: made, but not to the end */
@@ -407,7 +395,7 @@ int ln_volume(struct host *h, const char *id, uint64_t size, struct volume_info 
 	if (size > now &&
 	    ((now && grow(h, id, dir, size, err) < 0) || write_size(dir, size, err) < 0))
 		return -1;
-	if (enter(h, id, &m, err) < 0)
+	if (ln_volume_enter(h, id, &m, err) < 0)
 		return -1;
 	out->size = size > now ? size : now;
 	measure(&m, out);
@@ -432,12 +420,45 @@ int ln_volume_remove(struct host *h, const char *id, struct err *err)
 int ln_volume_tree(struct host *h, const char *id, bool ro, unsigned uid, unsigned gid,
 		   struct err *err)
 {
-	AUTO(leave) struct mounted m = MOUNTED_NOT;
+	AUTO(ln_volume_leave) struct mounted m = MOUNTED_NOT;
 
-	if (enter(h, id, &m, err) < 0)
+	if (ln_volume_enter(h, id, &m, err) < 0)
 		return -1;
 	/* the slow way: another app may have had it */
 	if (!h->idmap && tree_own(m.data, (uid_t)-1, uid, gid, err) < 0)
 		return -1;
 	return ln_idmap_tree(h, m.data, ro, h->idmap ? uid : 0, err);
+}
+
+/* Only one that is in use can be frozen. */
+static void thaw_one(struct host *h, int all, const char *id)
+{
+	AUTO(ln_volume_leave) struct mounted m = MOUNTED_NOT;
+	AUTO(auto_str) char *path = xasprintf("%s/image", id);
+	AUTO(auto_fd) int image = tree_open(all, path, O_RDONLY);
+	AUTO(auto_fd) int loop = -1;
+	struct err none = {0};
+	struct stat st;
+	int n;
+
+	if (image >= 0 && fstat(image, &st) == 0)
+		loop = find_loop(&st, &n);
+	if (loop >= 0 && ln_volume_enter(h, id, &m, &none) == 0 && ioctl(m.data, FITHAW, 0) == 0)
+		xlog(XLOG_WARN, "launcher", "msg=\"a volume was left frozen\" volume=%s", id);
+}
+
+void ln_volumes_thaw(struct host *h)
+{
+	struct err none = {0};
+	int fd = open_volumes(h, false, &none);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (name_is_uuid(e->d_name))
+			thaw_one(h, fd, e->d_name);
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
 }

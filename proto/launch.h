@@ -25,6 +25,10 @@ enum launch_frame {
 	LAUNCH_VOLUME = 8, /* L_ID, L_SIZE: makes that volume or lets it grow (0 = just looks)
 			      -> LAUNCH_OK {L_QUOTA, L_SIZE, L_USED} */
 	LAUNCH_VOLUME_REMOVE = 9, /* L_ID. Idempotent. */
+	LAUNCH_VOLUME_COPY = 10, /* L_ID, L_TTL_S (how long it may take no writes), L_SIZE (bytes of
+				    disk to be left) -> LAUNCH_OK {L_QUOTA, L_SIZE} with a
+				    descriptor: of a copy of the image as of one moment, or of the
+				    folder */
 	LAUNCH_OK = 64,
 	LAUNCH_ERR = 65,  /* L_ERR_ID, L_MSG */
 	LAUNCH_INFO = 66, /* L_RUNTIME, L_LIMITS, L_GATEWAY, L_NOTE* */

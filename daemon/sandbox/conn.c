@@ -1,3 +1,4 @@
+#include "daemon/core/fdpass.h"
 #include "daemon/sandbox/sandbox_int.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ int sandbox_connect(const char *dir, const char *name, struct sandbox_conn *out,
 	AUTO(auto_fd) int at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int fd;
 
-	*out = (struct sandbox_conn){.fd = -1};
+	*out = (struct sandbox_conn){.fd = -1, .came = -1};
 	/* by descriptor: folders may be deeper than sun_path is long */
 	snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%s", at, name);
 	fd = at < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -34,8 +35,10 @@ void sandbox_conn_close(struct sandbox_conn *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
+	if (c->came >= 0)
+		close(c->came);
 	buf_clear(&c->in);
-	*c = (struct sandbox_conn){.fd = -1};
+	*c = (struct sandbox_conn){.fd = -1, .came = -1};
 }
 
 int sandbox_send(struct sandbox_conn *c, const struct buf *frames, struct err *err)
@@ -72,6 +75,20 @@ static int wait_bytes(const struct sandbox_conn *c, mono_ms deadline, int cancel
 	}
 }
 
+/* Into the room that is there. */
+static ssize_t receive(struct sandbox_conn *c)
+{
+	int came = -1;
+	ssize_t n = fd_recv(c->fd, c->in.data + c->in.len, 65536, &came);
+
+	if (came >= 0) {
+		if (c->came >= 0)
+			close(c->came);
+		c->came = came;
+	}
+	return n;
+}
+
 int sandbox_recv(struct sandbox_conn *c, struct wire_frame *out, mono_ms deadline, int cancel_fd,
 		 struct err *err)
 {
@@ -89,7 +106,7 @@ int sandbox_recv(struct sandbox_conn *c, struct wire_frame *out, mono_ms deadlin
 		if (wait_bytes(c, deadline, cancel_fd, err) < 0)
 			return -1;
 		buf_reserve(&c->in, 65536);
-		n = recv(c->fd, c->in.data + c->in.len, 65536, 0);
+		n = receive(c);
 		if (n == 0 || (n < 0 && errno == ECONNRESET))
 			return 0;
 		if (n < 0 && errno != EINTR)

@@ -65,10 +65,12 @@ static int refused(struct wire_frame f, struct err *err)
 	return err_set(err, id_of(id), "%s", msg);
 }
 
-/* One request and its answer. An idle connection may belong to a launcher that is gone: then, and
- * only when nothing was answered, a new one is tried once. */
-static int ask(struct launcher *l, const struct buf *req, uint16_t want,
-	       void (*take)(struct wire_frame *f, void *arg), void *arg, struct err *err)
+/* One request and its answer; fd (may be NULL): what comes along, -1 = nothing. An idle connection
+ * may belong to a launcher that is gone: then, and only when nothing was answered, a new one is
+ * tried once. */
+static int ask_fd(struct launcher *l, const struct buf *req, uint16_t want,
+		  void (*take)(struct wire_frame *f, void *arg), void *arg, int *fd,
+		  struct err *err)
 {
 	for (;;) {
 		struct sandbox_conn c;
@@ -83,6 +85,10 @@ static int ask(struct launcher *l, const struct buf *req, uint16_t want,
 		if (r == 1 && f.type == want) {
 			if (take)
 				take(&f, arg);
+			if (fd) {
+				*fd = c.came;
+				c.came = -1;
+			}
 			give_conn(l, &c);
 			return 0;
 		}
@@ -97,6 +103,12 @@ static int ask(struct launcher *l, const struct buf *req, uint16_t want,
 		return r < 0 ? err_set(err, (enum err_id)why.code, "%s", why.msg)
 			     : err_set(err, ERR_UNAVAILABLE, "the launcher has gone away");
 	}
+}
+
+static int ask(struct launcher *l, const struct buf *req, uint16_t want,
+	       void (*take)(struct wire_frame *f, void *arg), void *arg, struct err *err)
+{
+	return ask_fd(l, req, want, take, arg, NULL, err);
 }
 
 static void simple(struct buf *b, uint16_t type, uint16_t key, const char *text, uint64_t number)
@@ -227,6 +239,23 @@ int launcher_volume(struct launcher *l, const char *id, uint64_t bytes, struct l
 	wire_end(&b, mark);
 	*out = (struct launcher_volume){0};
 	return ask(l, &b, LAUNCH_OK, take_volume, out, err);
+}
+
+int launcher_volume_copy(struct launcher *l, const char *id, unsigned frozen_s, uint64_t spare,
+			 struct launcher_volume *out, int *fd, struct err *err)
+{
+	AUTO(buf_clear) struct buf b = {0};
+	size_t mark = wire_begin(&b, LAUNCH_VOLUME_COPY);
+
+	wire_str(&b, L_ID, id);
+	wire_u64(&b, L_TTL_S, frozen_s);
+	wire_u64(&b, L_SIZE, spare);
+	wire_end(&b, mark);
+	*out = (struct launcher_volume){0};
+	*fd = -1;
+	if (ask_fd(l, &b, LAUNCH_OK, take_volume, out, fd, err) < 0)
+		return -1;
+	return *fd >= 0 ? 0 : err_set(err, ERR_INTERNAL, "the launcher sent no volume");
 }
 
 int launcher_volume_remove(struct launcher *l, const char *id, struct err *err)

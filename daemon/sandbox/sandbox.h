@@ -31,6 +31,11 @@ struct launcher_volume {
 };
 int launcher_volume(struct launcher *l, const char *id, uint64_t bytes, struct launcher_volume *out,
 		    struct err *err);
+/* For a backup: *fd (owned) is a copy of the image as of one moment, for which the volume takes no
+ * writes for at most frozen_s seconds (TIMEOUT: it would take longer); spare: bytes of disk that
+ * the copy leaves (DISK_FULL). Of quota "none": the folder itself. */
+int launcher_volume_copy(struct launcher *l, const char *id, unsigned frozen_s, uint64_t spare,
+			 struct launcher_volume *out, int *fd, struct err *err);
 int launcher_volume_remove(struct launcher *l, const char *id, struct err *err);
 int launcher_shutdown(struct launcher *l, bool everything, struct err *err);
 

@@ -9,6 +9,7 @@ struct sandbox_conn {
 	int fd;
 	struct buf in;
 	size_t used; /* bytes of `in` that the last frame occupied */
+	int came;    /* a descriptor that came with it, -1 = none; owned */
 };
 
 /* dir/name, however long dir is. -1 with err UNAVAILABLE. */

@@ -1,5 +1,7 @@
 """Volumes, through the launcher. Namespaces of the test's own, as in test_sandbox."""
+import fcntl
 import os
+import subprocess
 import uuid
 
 import pytest
@@ -124,3 +126,78 @@ def test_without_loop_devices_nothing_is_promised(poor_box):  # noqa: F811
     assert poor_box.launcher.volume(id, MiB) == ("none", MiB, 0)
     assert run(poor_box, id, "head -c 2M /dev/zero > storage/f; stat -c %U storage") == "app\n"
     assert run(poor_box, id, "stat -c %s storage/f") == "2097152\n"
+
+
+def in_image(path, command):
+    return subprocess.run(["/usr/sbin/debugfs", "-R", command, path], capture_output=True, text=True, check=True).stdout
+
+
+FIFREEZE = 0xC0045877
+
+
+def test_a_copy_is_of_one_moment_and_nothing_stays_frozen(box, tmp_path):
+    """While a dyno writes: a before b, so in a copy of one moment b is never ahead."""
+    id = str(uuid.uuid4())
+    box.launcher.volume(id, 64 * MiB)
+    writer = ("i=0; echo up; while [ ! -e storage/stop ]; do i=$((i+1)); echo $i > storage/a; sync storage/a; echo $i > storage/b; done;"
+              "rm storage/stop; echo stopped; read x; echo through > storage/c; echo end")
+    a, s = box.attach(writer, stdio=wire.PIPE, app_uid=3, binds=[("%s/volumes/%s" % (box.state, id), "/app/storage", wire.BIND_VOLUME)])
+    s.until(b"up")
+    copies = []
+    for i in range(3):
+        quota, size, fd = box.launcher.volume_copy(id, 10)
+        assert (quota, size) == ("image", 64 * MiB)
+        st = os.fstat(fd)
+        assert st.st_nlink == 0 and st.st_blocks * 512 < st.st_size / 4  # no name, and sparse
+        with pytest.raises(OSError):
+            os.write(fd, b"x")
+        path = "/proc/%d/fd/%d" % (os.getpid(), fd)
+        check = subprocess.run(["/usr/sbin/e2fsck", "-fn", path], capture_output=True, text=True)
+        assert check.returncode == 0, check.stdout
+        first, second = (int(in_image(path, "cat data/" + name) or 0) for name in "ab")
+        assert first - 1 <= second <= first
+        copies.append(first)
+        os.close(fd)
+    assert copies == sorted(copies)
+    # time is over at once: it says so, and the dyno goes on; no room for a copy
+    with pytest.raises(LaunchError) as e:
+        box.launcher.volume_copy(id, 0)
+    assert e.value.id == "timeout" and "stand still" in e.value.msg
+    with pytest.raises(LaunchError) as e:
+        box.launcher.volume_copy(id, 10, 1 << 60)
+    assert e.value.id == "insufficient_storage"
+    with pytest.raises(LaunchError) as e:
+        box.launcher.volume_copy(str(uuid.uuid4()), 10)
+    assert e.value.id == "not_found"
+    assert run(box, id, "touch storage/stop; until ! [ -e storage/stop ]; do sleep 0.05; done; echo on") == "on\n"
+    s.until(b"stopped")
+    # what killed helpers left frozen, the next launcher thaws
+    box.process.kill()
+    shim = next(int(p) for p in filter(str.isdigit, os.listdir("/proc")) if has_volume(p, id))
+    root = os.open("/proc/%d/root/app/storage" % shim, os.O_RDONLY)
+    fcntl.ioctl(root, FIFREEZE, 0)
+    os.close(root)
+    s.stdin(b"\n")
+    box.restart()
+    s.until(b"end")
+    box.launcher.remove(a)
+    until(lambda: loops(box) == [], "the device stays")
+
+
+def has_volume(pid, id):
+    """A process of a dyno that has the volume: of its mounts, one is a loop device at /app/storage."""
+    try:
+        with open("/proc/%s/mounts" % pid) as f:
+            return any(line.split()[1] == "/app/storage" and line.startswith("/dev/loop") for line in f)
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("poor_box", [["loop"]], indirect=True)
+def test_a_copy_of_a_folder_is_the_folder(poor_box):  # noqa: F811
+    id = str(uuid.uuid4())
+    poor_box.launcher.volume(id, MiB)
+    run(poor_box, id, "echo 1 > storage/f")
+    quota, size, fd = poor_box.launcher.volume_copy(id, 10)
+    assert (quota, size, os.listdir(fd)) == ("none", MiB, ["f"])
+    os.close(fd)

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 
-LAUNCH = dict(HELLO=1, CREATE=2, REMOVE=3, RMTREE=4, LIST=5, SHUTDOWN=6, ENTER=7, VOLUME=8, VOLUME_REMOVE=9,
+LAUNCH = dict(HELLO=1, CREATE=2, REMOVE=3, RMTREE=4, LIST=5, SHUTDOWN=6, ENTER=7, VOLUME=8, VOLUME_REMOVE=9, VOLUME_COPY=10,
               OK=64, ERR=65, INFO=66)
 L = dict(ID=1, APP_ID=2, NAME=3, APP_UID=4, STDIO=5, ARGV=6, ENV=7, CWD=8, SLUG=9, BIND=10, NET=11,
          PORT=12, MEM_QUOTA=13, MEM_MAX=14, PIDS_MAX=15, CPU_WEIGHT=16, CPU_PCT=17, ROWS=18, COLS=19,
@@ -81,7 +81,7 @@ class Conn:
             self.sock.connect("/proc/self/fd/%d/%s" % (fd, os.path.basename(path)))
         finally:
             os.close(fd)
-        self.data = b""
+        self.data, self.fds = b"", []
 
     def send(self, kind, fields=()):
         self.sock.sendall(frame(kind, fields))
@@ -98,7 +98,8 @@ class Conn:
                 raise TimeoutError("no frame within %s s" % timeout)
             self.sock.settimeout(left)
             try:
-                more = self.sock.recv(65536)
+                more, fds, _, _ = socket.recv_fds(self.sock, 65536, 4)
+                self.fds += fds
             except socket.timeout:
                 raise TimeoutError("no frame within %s s" % timeout)
             except ConnectionResetError:
@@ -160,6 +161,11 @@ class Launcher(Conn):
         """(what enforces its size, size, bytes used)."""
         d = dict(self.ask("VOLUME", [(L["ID"], id), (L["SIZE"], size)]))
         return d[L["QUOTA"]].decode(), number(d[L["SIZE"]]), number(d[L["USED"]])
+
+    def volume_copy(self, id, seconds, spare=0):
+        """(quota, size, descriptor)."""
+        d = dict(self.ask("VOLUME_COPY", [(L["ID"], id), (L["TTL_S"], seconds), (L["SIZE"], spare)]))
+        return d[L["QUOTA"]].decode(), number(d[L["SIZE"]]), self.fds.pop()
 
     def volume_remove(self, id):
         self.ask("VOLUME_REMOVE", [(L["ID"], id)])
