@@ -1,4 +1,5 @@
 #include "launcher/record.h"
+#include "launcher/remnants.h"
 #include "launcher/sources.h"
 #include "launcher/tree.h"
 #include "proto/names.h"
@@ -27,37 +28,15 @@ static void kill_fd(int pidfd)
 		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
 
-/* Without a pid namespace: whatever carries the dyno's mark in its environment. */
-static void kill_marked(const char *id)
-{
-	AUTO(auto_str) char *mark = xasprintf("PAAS_DYNO_ID=%s", id);
-	DIR *d = opendir("/proc");
-
-	for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
-		AUTO(auto_str) char *path = xasprintf("/proc/%.20s/environ", e->d_name);
-		AUTO(auto_fd)
-		int fd = e->d_name[0] >= '1' && e->d_name[0] <= '9'
-				 ? open(path, O_RDONLY | O_CLOEXEC)
-				 : -1;
-		char text[131072];
-		ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : 0;
-
-		if (n > 0 && memmem(text, (size_t)n, mark, strlen(mark) + 1) &&
-		    atoi(e->d_name) != getpid())
-			kill(atoi(e->d_name), SIGKILL);
-	}
-	if (d)
-		closedir(d);
-}
-
 /* The init dies first; its shim then has a moment to send the last lines and leave by itself. */
 static int end_processes(struct host *h, const char *id, const struct record *r, struct err *err)
 {
 	AUTO(auto_fd) int shim = ln_record_process(r->shim, r->shim_at);
 	AUTO(auto_fd) int init = ln_record_process(r->init, r->init_at);
 
-	/* what it started inside would live on: the dyno's own init takes care of it from then */
-	if (init >= 0 && r->entered)
+	/* no namespace of its own: what it started would live on. Without its shim it is just about
+	 * to end all that by itself */
+	if (init >= 0 && (r->entered || !h->sandbox) && !(shim < 0 && gone(init, SHIM_GRACE_MS)))
 		kin_signal(r->init, SIGKILL);
 	kill_fd(init);
 	if (cg_kill(&h->cg, id, KILL_MS, err) < 0)
@@ -65,13 +44,13 @@ static int end_processes(struct host *h, const char *id, const struct record *r,
 	if (!gone(init, KILL_MS))
 		return err_set(err, ERR_TIMEOUT, "the init of %s does not die", id);
 	if (!h->sandbox)
-		kill_marked(id);
+		ln_remnants_end(h, id, r->user);
 	if (!gone(shim, SHIM_GRACE_MS)) {
 		kill_fd(shim);
 		if (!gone(shim, KILL_MS))
 			return err_set(err, ERR_TIMEOUT, "the shim of %s does not die", id);
 		if (!h->sandbox)
-			kill_marked(id);
+			ln_remnants_end(h, id, r->user);
 	}
 	return 0;
 }

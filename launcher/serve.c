@@ -1,4 +1,5 @@
 #include "launcher/host.h"
+#include "launcher/remnants.h"
 #include "launcher/volume.h"
 #include "daemon/core/clock.h"
 #include "daemon/core/fdpass.h"
@@ -18,7 +19,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-enum { MAX_CONNS = 64, MAX_JOBS = 256, START_MS = 120000, FROZEN_MAX_S = 600 };
+enum { MAX_CONNS = 64, MAX_JOBS = 256, START_MS = 120000, FROZEN_MAX_S = 600, STRAY_ROUNDS = 1000 };
 
 /* Nothing here waits for a client or a dyno: a request that takes time becomes a job, its
  * connection is not read until the job is done. */
@@ -54,6 +55,7 @@ struct server {
 	unsigned serials;
 	uint64_t numbers;
 	bool stop;
+	struct own own; /* plain runtime */
 };
 
 /* --- answers -------------------------------------------------------------------------------------
@@ -219,6 +221,8 @@ static void run_child(struct server *s, struct job *j, child_fn *fn, const char 
 	}
 	if (p[1] >= 0)
 		close(p[1]);
+	if (j->child > 0)
+		ln_own_add(&s->own, j->child);
 	j->fd = p[0];
 	j->kind = JOB_CHILD;
 	if (j->child < 0)
@@ -233,6 +237,7 @@ static void end_child(struct server *s, struct job *j)
 
 	if (j->fd >= 0)
 		close(j->fd);
+	ln_own_drop(&s->own, j->child);
 	if (j->child > 0 && waitpid(j->child, &status, 0) == j->child && status != 0 &&
 	    !j->text.len)
 		buf_adds(&j->text, "internal_server_error the helper process died");
@@ -278,6 +283,22 @@ static void remove_dyno(struct server *s, struct job *j, const char *id)
 	j->of_dyno = true;
 	j->ip = ln_dyno_ip(s->h, id);
 	run_child(s, j, child_remove, id);
+}
+
+/* Shims are children until we go; jobs' children are reaped by their job. */
+static void reap(struct server *s)
+{
+	siginfo_t w = {0};
+
+	while (waitid(P_ALL, 0, &w, WEXITED | WNOHANG | WNOWAIT) == 0 && w.si_pid) {
+		for (int i = 0; i < MAX_JOBS; i++)
+			if (s->jobs[i].kind == JOB_CHILD && s->jobs[i].child == w.si_pid)
+				return; /* its pipe wakes us as well; the next SIGCHLD or tick reaps
+					   the rest */
+		ln_own_drop(&s->own, w.si_pid);
+		waitpid(w.si_pid, NULL, 0);
+		w = (siginfo_t){0};
+	}
 }
 
 /* --- starting
@@ -374,6 +395,7 @@ static void create(struct server *s, struct conn *c, struct wire_frame *f)
 	j->deadline = clock_mono_ms() + START_MS;
 	if (ln_dyno_start(s->h, &spec, &j->start, &err) == 0) {
 		j->kind = JOB_START;
+		ln_own_add(&s->own, j->start.shim);
 	} else if (!j->start.made) {
 		/* what has that id, if anything, is not ours to undo */
 		answer_err(c, err.id, err.msg);
@@ -483,6 +505,10 @@ static void shut_down(struct server *s, struct conn *c, bool everything)
 		s->stop = false;
 		answer_err(c, err.id, err.msg);
 		return;
+	}
+	for (int i = 0; i < STRAY_ROUNDS && ln_strays_end(s->h, &s->own) > 0; i++) {
+		usleep(1000);
+		reap(s);
 	}
 	ln_host_erase(s->h);
 	answer_ok(c);
@@ -647,26 +673,15 @@ static int signals(struct server *s, struct err *err)
 	return s->sigfd < 0 ? err_errno(err, "signalfd") : 0;
 }
 
-/* Shims are children until we go; jobs' children are reaped by their job. */
 static void on_signal(struct server *s)
 {
 	struct signalfd_siginfo si;
-	siginfo_t w = {0};
 
 	while (read(s->sigfd, &si, sizeof si) == sizeof si)
 		if (si.ssi_signo != SIGCHLD)
 			s->stop = true;
-	while (waitid(P_ALL, 0, &w, WEXITED | WNOHANG | WNOWAIT) == 0 && w.si_pid) {
-		bool ours = false;
-
-		for (int i = 0; i < MAX_JOBS; i++)
-			ours |= s->jobs[i].kind == JOB_CHILD && s->jobs[i].child == w.si_pid;
-		if (ours)
-			return; /* its pipe wakes us as well; the next SIGCHLD or tick reaps the
-				   rest */
-		waitpid(w.si_pid, NULL, 0);
-		w = (siginfo_t){0};
-	}
+	reap(s);
+	ln_strays_end(s->h, &s->own);
 }
 
 enum {
@@ -749,6 +764,7 @@ int launcher_serve(struct host *h, struct err *err)
 		free(p);
 		return -1;
 	}
+	ln_own_begin(h, &s->own);
 	service_ready();
 	while (!s->stop) {
 		int wait = arm(s, p);
@@ -771,6 +787,7 @@ int launcher_serve(struct host *h, struct err *err)
 			ln_start_clear(&s->jobs[i].start);
 	close(s->listener);
 	close(s->sigfd);
+	free(s->own.v);
 	free(s);
 	free(p);
 	return 0;

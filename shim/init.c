@@ -172,6 +172,21 @@ static _Noreturn void app_main(const struct plan *p, const struct init_io *io, i
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
+/* Without a namespace of its own the init has all below it to end when its shim dies: a signal that
+ * it takes like any other, and that programs hardly use. */
+static int shim_gone_signal(const struct plan *p)
+{
+	return alone(p) ? SIGKILL : SIGRTMAX;
+}
+
+/* By the socket: who entered a dyno never sees its parent. */
+static bool shim_gone(int sock)
+{
+	char byte;
+
+	return recv(sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* --- pid 1 -------------------------------------------------------------------------------------
  */
 
@@ -201,6 +216,8 @@ static _Noreturn void serve(const struct plan *p, int sock, pid_t app)
 
 		if (sig < 0)
 			continue;
+		if (sig == shim_gone_signal(p) && shim_gone(sock))
+			end_with(p, sock, SIGKILL);
 		if (sig != SIGCHLD) {
 			if (alone(p))
 				kill(-1, sig); /* everyone but ourselves */
@@ -249,7 +266,7 @@ void init_main(const struct plan *p, const struct init_io *io)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	build(p, io->sock, &err);
 	/* after the change of user, which would clear it */
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, shim_gone_signal(p), 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (p->spec.stdio == LAUNCH_PTY && (master = open_pty(p, &slave, &err)) < 0)
 		give_up(io->sock, &err);

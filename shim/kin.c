@@ -1,4 +1,5 @@
 #include "shim/kin.h"
+#include "daemon/core/proc.h"
 #include "proto/buf.h"
 
 #include <ctype.h>
@@ -7,11 +8,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 struct proc_row {
 	pid_t pid, parent;
-	uint64_t rss_pages;
+	uint64_t rss_pages, started;
 	bool kin;
 };
 
@@ -21,7 +23,7 @@ static bool read_row(const char *pid, struct proc_row *out)
 	char path[64], text[1024];
 	const char *p;
 	ssize_t n;
-	unsigned long long rss = 0;
+	unsigned long long rss = 0, started = 0;
 	int parent = 0, fd;
 
 	snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
@@ -36,10 +38,11 @@ static bool read_row(const char *pid, struct proc_row *out)
 	p = strrchr(text, ')');
 	if (!p || sscanf(p + 1,
 			 " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-			 "%*d %*d %*u %*u %llu",
-			 &parent, &rss) < 2)
+			 "%*d %*d %llu %*u %llu",
+			 &parent, &started, &rss) < 3)
 		return false;
-	*out = (struct proc_row){.pid = atoi(pid), .parent = parent, .rss_pages = rss};
+	*out = (struct proc_row){
+		.pid = atoi(pid), .parent = parent, .rss_pages = rss, .started = started};
 	return true;
 }
 
@@ -81,6 +84,15 @@ static void mark(struct proc_row *rows, size_t n, pid_t pid)
 	}
 }
 
+/* The process that was seen, never another one that has its number by now. */
+static void signal_row(const struct proc_row *r, int sig)
+{
+	AUTO(auto_fd) int fd = (int)syscall(SYS_pidfd_open, r->pid, 0);
+
+	if (fd >= 0 && proc_starttime(r->pid) == r->started)
+		syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0);
+}
+
 int kin_signal(pid_t pid, int sig)
 {
 	size_t n;
@@ -92,7 +104,7 @@ int kin_signal(pid_t pid, int sig)
 	mark(rows, n, pid);
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].kin && rows[i].pid != getpid()) {
-			kill(rows[i].pid, sig);
+			signal_row(&rows[i], sig);
 			count++;
 		}
 	return count;
@@ -108,6 +120,18 @@ void kin_end(pid_t pid)
 				;
 		usleep(1000);
 	}
+}
+
+size_t kin_children(pid_t pid, pid_t *out, size_t cap)
+{
+	size_t n, found = 0;
+	struct proc_row *rows = snapshot(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].parent == pid && found++ < cap)
+			out[found - 1] = rows[i].pid;
+	free(rows);
+	return found;
 }
 
 uint64_t kin_rss(pid_t pid)

@@ -916,7 +916,7 @@ def test_the_dyno_does_not_end_with_what_is_inside(box):
     def sleepers(n):
         got = subprocess.run(["pgrep", "-fx", "sleep %d" % n], capture_output=True, text=True)
         return got.stdout.split()
-    for how in ("exit", "hangup", "remove", "kill"):
+    for how in ("exit", "hangup", "remove", "kill", "kill the shim"):
         id, s = inside(box, web, "(setsid sleep 701 &); sleep 702 & echo up; " +
                        ("exit 4" if how == "exit" else "wait"), on_detach=wire.HANGUP)
         s.until("OUTPUT")
@@ -926,6 +926,9 @@ def test_the_dyno_does_not_end_with_what_is_inside(box):
             s.close()
         elif how == "kill":
             Shim(box.run, id).signal(signal.SIGKILL)
+        elif how == "kill the shim":
+            with open("%s/dynos/%s/pid" % (box.run, id)) as f:
+                os.kill(int(f.read().split()[0]), signal.SIGKILL)
         if how == "remove":
             box.launcher.remove(id)
         until(lambda: not sleepers(701) and not sleepers(702), how, 40)
@@ -1436,6 +1439,94 @@ def test_plain_runtime_ends_what_it_began(plain):
     os.kill(pid, signal.SIGKILL)
     l.remove(id)
     assert not sleepers()
+
+
+class Hidden:
+    """A dyno under the plain runtime with children of own sessions, one of them an orphan, without the mark in their
+    environment, as servers are that write their title over it."""
+
+    def __init__(self, launcher, run, n, **spec):
+        self.name = "sleep %d" % (10000 * os.getpid() + n)
+        script = "env -i setsid {0} & (env -i setsid {0} &) ; {0} & echo up; wait".format(self.name)
+        self.id, _, self.shim = launcher.create(["/bin/sh", "-c", script], attach_ms=10000, **spec)
+        s = Shim(run, self.id).attach()
+        s.until(b"up")
+        self.init = struct.unpack(">Q", Shim(run, self.id).supervise().until("STATE")[wire.S["PID"]])[0]
+        until(lambda: len(self.sleepers()) == 3, "not all run")
+
+    def sleepers(self):
+        return subprocess.run(["pgrep", "-x", "-f", self.name], stdout=subprocess.PIPE, text=True).stdout.split()
+
+    def kill_both(self):
+        """Neither has the time to end what is below it."""
+        os.kill(self.shim, signal.SIGSTOP)
+        os.kill(self.init, signal.SIGKILL)
+        until(lambda: not alive(self.init), "the init does not die")
+        os.kill(self.shim, signal.SIGKILL)
+
+    def kill_all(self):
+        for pid in self.sleepers():
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def test_plain_runtime_nothing_outlives_its_shim(plain):
+    """With no launcher either: the init does it."""
+    d = Hidden(plain.connect(), plain.run, 1, slug=plain.slug)
+    try:
+        plain.kill()
+        os.kill(d.shim, signal.SIGKILL)
+        until(lambda: not d.sleepers() and not alive(d.init), "processes are left")
+        plain.start()
+        l = plain.connect()
+        assert l.list() == [d.id]
+        l.remove(d.id)
+    finally:
+        d.kill_all()
+
+
+def test_plain_runtime_nothing_outlives_shim_and_init(plain):
+    """The launcher is the one to whom such orphans come."""
+    l = plain.connect()
+    a, b = (Hidden(l, plain.run, n, slug=plain.slug) for n in (1, 2))
+    try:
+        a.kill_both()
+        until(lambda: not a.sleepers(), "processes are left")
+        l.remove(a.id)
+        assert len(b.sleepers()) == 3 and alive(b.init)
+        l.remove(b.id)
+        assert not b.sleepers()
+    finally:
+        a.kill_all()
+        b.kill_all()
+
+
+def test_plain_runtime_as_root_finds_what_is_left_by_its_user(request):
+    """Shim, init and launcher were killed: a new launcher is nobody's parent. Dynos of one app share a user, so what
+    is left without a mark can be told apart once the last of them goes."""
+    box = Box(["--runtime", "plain"])
+    request.addfinalizer(box.close)
+    os.chmod(box.dir, 0o711)
+    dynos = [Hidden(box.launcher, box.run, n, slug=box.slug, app_uid=u) for n, u in ((1, 3), (2, 3), (3, 4), (4, 5))]
+    one, same, lone, other = dynos
+    try:
+        box.launcher.close()
+        box.process.kill()
+        one.kill_both()
+        lone.kill_both()
+        assert len(one.sleepers()) == len(lone.sleepers()) == 3
+        box.process.start()
+        box.launcher = box.process.connect()
+        box.launcher.remove(lone.id)
+        assert not lone.sleepers()
+        box.launcher.remove(one.id)
+        assert (len(one.sleepers()), len(same.sleepers()), len(other.sleepers())) == (2, 3, 3)
+        box.launcher.remove(same.id)
+        assert not one.sleepers() and not same.sleepers() and len(other.sleepers()) == 3
+        box.launcher.remove(other.id)
+        assert not other.sleepers()
+    finally:
+        for d in dynos:
+            d.kill_all()
 
 
 def test_plain_runtime_terminal_and_port(plain):

@@ -2,13 +2,14 @@
 launcher, in namespaces of the test's own, by svc_harness in the place of paasd."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 
 import pytest
 
-from test_sandbox import BUILD, Box, until, wire
+from test_sandbox import BUILD, Box, alive, until, wire
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="the sandbox runtime needs root"),
@@ -96,7 +97,7 @@ class Lab:
         os.chmod(self.home + "/bin/run", 0o755)
         self.box = Box(["--ro", os.path.dirname(self.home)] + list(args), owner)
         os.chmod(self.box.dir, 0o711)  # without mounts the service's user comes by here
-        self.owner = owner
+        self.owner, self.slot = owner, self.box.slot()
         self.paasd = Paasd(self.box, owner)
 
     def again(self):
@@ -118,6 +119,20 @@ class Lab:
     def inits(self):
         return self.box.launcher.list()
 
+    def processes(self):
+        """All of the instance's users: apps' and services', in a sandbox or not."""
+        base, found = 1000000 + 65536 * self.slot, []
+        for pid in os.listdir("/proc"):
+            if pid.isdigit():
+                try:
+                    with open("/proc/%s/status" % pid) as f:
+                        uid = int(re.search(r"^Uid:\s+(\d+)", f.read(), re.M).group(1))
+                    if base <= uid < base + 65536 and alive(int(pid)):
+                        found.append((int(pid), os.readlink("/proc/%s/exe" % pid).split("/")[-1]))
+                except OSError:
+                    continue
+        return found
+
     def close(self):
         if self.paasd.p.poll() is None:
             self.paasd.kill()
@@ -125,8 +140,12 @@ class Lab:
             self.box.launcher.shutdown(True)
         except (wire.Closed, OSError):
             pass
+        left = self.processes()
+        for pid, _ in left:
+            os.kill(pid, signal.SIGKILL)
         self.box.close()
         shutil.rmtree(os.path.dirname(self.home))
+        assert left == []
 
 
 @pytest.fixture(params=["sandbox", "service mode", "plain"])
@@ -209,6 +228,36 @@ def test_the_life_of_a_service(lab):
         slot = "pd%02x" % box.slot()
         assert slot not in box.inside("ip", "-o", "link").stdout
     p.stop("end")
+
+
+def test_no_server_outlives_its_shim_without_namespaces(request):
+    """One with a session of its own below its script, and a title in the place of its environment: two of them would
+    write one file."""
+    lab = Lab(["--runtime", "plain"])
+    request.addfinalizer(lab.close)
+    with open(lab.home + "/bin/run", "w") as f:
+        f.write(RUN.replace("exec redis-server", "setsid redis-server").replace("\nEND", "\nEND\nwait"))
+    p = lab.paasd
+    i = p.up(*lab.redis())
+
+    def servers():
+        return [pid for pid, program in lab.processes() if program.startswith("redis")]
+
+    assert lab.ask(i, "SET a 1") == ["+OK", "+OK"]
+    for restarts, both in ((1, False), (2, True)):
+        [server] = servers()
+        shim, sandbox = shim_of(lab), lab.inits()[0]
+        inits = subprocess.run(["pgrep", "-P", str(shim)], stdout=subprocess.PIPE, text=True).stdout.split()
+        if both:
+            os.kill(shim, signal.SIGSTOP)
+            os.kill(int(inits[0]), signal.SIGKILL)
+        os.kill(shim, signal.SIGKILL)
+        until(lambda: [x for x in lab.inits() if x != sandbox], "it is not started again")
+        assert not alive(server)
+        assert p.wait(i["id"])["restarts"] == restarts
+        assert lab.ask(i, "GET a") == ["+OK", "1"]
+    p.stop("end")
+    assert lab.processes() == []
 
 
 def test_services_of_add_ons_and_what_a_crash_leaves(request):
