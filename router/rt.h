@@ -82,6 +82,12 @@ void rt_stop(struct rt *r); /* frees all; after rt_run */
 void rt_quit(struct rt *r, uint64_t timeout_ms);
 void rt_worker_done(void *rt); /* posted by a worker that has finished */
 
+/* Room for one more in an array of n that only this has grown. */
+static inline void *rt_grow(void *p, int n, size_t size)
+{
+	return (n & (n - 1)) == 0 ? xrealloc(p, (size_t)(n ? 2 * n : 1) * size) : p;
+}
+
 /* FNV-1a: routes are few and their names are not chosen to collide by those who may set them. */
 static inline uint32_t rt_hash(const char *p, size_t n)
 {
