@@ -107,13 +107,13 @@ static int copy_open(struct cli *c, const char *database, const char *local, str
 	return local_env(local, cli_tunnel_dir(k->t), &k->other, &k->name, err);
 }
 
-/* pg_dump into pg_restore. The schema heroku_ext is there already in databases of the platform. */
+/* pg_dump into pg_restore. Two schemas are there already in databases of the platform. */
 static int copy_run(struct copy *k, bool push, int *status, struct err *err)
 {
 	char **local = k->other ? k->other : environ;
 	const char *dump_local[] = {"pg_dump",	     "-Fc", "--no-acl",	  "--no-owner",
-				    "--no-comments", "-N",  "heroku_ext", "-d",
-				    k->name,	     NULL};
+				    "--no-comments", "-N",  "heroku_ext", "-N",
+				    "paas_ext",	     "-d",  k->name,	  NULL};
 	const char *dump[] = {"pg_dump", "-Fc", "--no-acl", "--no-owner", "--no-comments", NULL};
 	const char *restore[] = {"pg_restore", "--no-acl", "--no-owner", "-d", k->name, NULL};
 	int fds[2], rc;

@@ -245,7 +245,8 @@ static int open_addons(struct paasd *p, struct err *err)
 
 static int open_transfers(struct paasd *p, struct err *err)
 {
-	const struct pg_transfers_deps deps = {&p->cfg, p->store, pg_place_of_addons(p->addons)};
+	const struct pg_transfers_deps deps = {&p->cfg, p->store, pg_place_of_addons(p->addons),
+					       p->launcher, p->svcs};
 
 	return pg_transfers_open(&deps, &p->transfers, err);
 }

@@ -6,58 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Besides those that the server itself lets owners of databases make. Left out: what reads files or
- * shared memory of all tenants, and what opens connections from the server's own place (dblink,
- * postgres_fdw). */
-static const char *const extra[] = {"pg_stat_statements",
-				    "earthdistance",
-				    "bloom",
-				    "dict_xsyn",
-				    "intagg",
-				    "xml2",
-				    "sslinfo",
-				    "autoinc",
-				    "refint",
-				    "moddatetime",
-				    "insert_username",
-				    "pgstattuple",
-				    "pgrowlocks",
-				    "vector",
-				    "postgis",
-				    "postgis_topology",
-				    "hypopg",
-				    "pg_partman",
-				    NULL};
-static const char *const trusted[] = {
-	"btree_gin",	   "btree_gist", "citext",    "cube",	   "dict_int", "fuzzystrmatch",
-	"hstore",	   "intarray",	 "isn",	      "lo",	   "ltree",    "pg_trgm",
-	"pgcrypto",	   "plpgsql",	 "seg",	      "tablefunc", "tcn",      "tsm_system_rows",
-	"tsm_system_time", "unaccent",	 "uuid-ossp", NULL};
-
-static bool among(const char *const *list, const char *name)
-{
-	for (; *list; list++)
-		if (strcmp(*list, name) == 0)
-			return true;
-	return false;
-}
-
-bool extension_allowed(const char *name)
-{
-	return name && (among(trusted, name) || among(extra, name));
-}
-
-char *extensions_text(void)
-{
-	AUTO(buf_clear) struct buf b = {0};
-
-	for (const char *const *e = trusted; *e; e++)
-		buf_addf(&b, "%s%s", b.len ? "," : "", *e);
-	for (const char *const *e = extra; *e; e++)
-		buf_addf(&b, ",%s", *e);
-	return buf_steal(&b);
-}
-
 /* --- info --- */
 
 static json_t *available(PGconn *c)
@@ -125,7 +73,8 @@ int verb_info(struct request *q, json_t **out, struct err *err)
 	    pgs_number(c, &tables, err,
 		       "SELECT count(*) FROM pg_class k JOIN pg_namespace n ON n.oid = "
 		       "k.relnamespace WHERE k.relkind IN ('r', 'p') AND n.nspname NOT LIKE "
-		       "'pg\\_%%' AND n.nspname NOT IN ('information_schema', 'heroku_ext')") < 0 ||
+		       "'pg\\_%%' AND n.nspname NOT IN ('information_schema', 'heroku_ext', "
+		       "'paas_ext')") < 0 ||
 	    pgs_number(c, &connections, err,
 		       "SELECT count(*) FROM pg_stat_activity WHERE datname = %L AND usename <> "
 		       "current_user",
@@ -147,19 +96,6 @@ int verb_health(struct request *q, json_t **out, struct err *err)
 	AUTO(PQfinish) PGconn *c = NULL;
 
 	return pgs_connect(&q->server, q->t.db, &c, err);
-}
-
-/* Counters of the database begin again. */
-int verb_statistics(struct request *q, json_t **out, struct err *err)
-{
-	AUTO(PQfinish) PGconn *c = NULL;
-
-	if (pgs_connect(&q->server, q->t.db, &c, err) < 0 ||
-	    pgs_exec(c, err, "SELECT pg_stat_reset()") < 0)
-		return -1;
-	pgs_try(c, "SELECT heroku_ext.pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE "
-		   "datname = current_database()");
-	return 0;
 }
 
 /* --- watch --- */

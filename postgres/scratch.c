@@ -55,10 +55,10 @@ int scratch_drop_all(struct request *q, PGconn *c, struct err *err)
 }
 
 /* There is one use of them at a time: others are what a crash left. */
-static int create(struct request *s, PGconn *c, json_t **out, struct err *err)
+static int create(const char *first, struct request *s, PGconn *c, json_t **out, struct err *err)
 {
 	if (scratch_drop_all(s, c, err) < 0 || database_make(s, c, err) < 0 ||
-	    database_furnish(s, err) < 0 ||
+	    database_furnish(s, err) < 0 || extensions_inherit(s, first, err) < 0 ||
 	    pgs_exec(c, err, "ALTER DATABASE %I CONNECTION LIMIT %d", s->t.db,
 		     (long long)CONNECTIONS) < 0)
 		return -1;
@@ -170,7 +170,7 @@ int verb_scratch(struct request *q, json_t **out, struct err *err)
 	    pgs_lock(c, q->t.uuid, err) < 0)
 		return -1;
 	if (action && strcmp(action, "create") == 0)
-		return create(&s, c, out, err);
+		return create(q->t.db, &s, c, out, err);
 	if (action && strcmp(action, "drop") == 0)
 		return drop(c, s.t.db, err);
 	if (action && strcmp(action, "swap") == 0)

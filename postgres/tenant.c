@@ -90,8 +90,8 @@ int database_size(struct request *q, PGconn *c, long long *bytes, struct err *er
 	return 0;
 }
 
-/* Nobody but its own logins gets in: as long as that is not so, nobody at all does. It belongs to
- * the administrator, so that its limits are not the tenant's to change. */
+/* Nobody gets in until it is furnished. It belongs to the administrator, so that its limits are not
+ * the tenant's to change. */
 int database_make(struct request *q, PGconn *c, struct err *err)
 {
 	const char *db = q->t.db;
@@ -105,12 +105,9 @@ int database_make(struct request *q, PGconn *c, struct err *err)
 			       db) < 0)
 		return -1;
 	if (pgs_exec(c, err, "REVOKE ALL ON DATABASE %I FROM PUBLIC", db) < 0 ||
-	    pgs_exec(c, err, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO %I", db,
-		     q->t.login) < 0 ||
 	    pgs_exec(c, err, "ALTER DATABASE %I CONNECTION LIMIT %d", db,
 		     limit_of(q, "connections", 20)) < 0 ||
-	    pgs_exec(c, err, "ALTER DATABASE %I SET search_path = \"$user\", public, heroku_ext",
-		     db) < 0)
+	    pgs_exec(c, err, "ALTER DATABASE %I SET search_path = " SEARCH_PATH, db) < 0)
 		return -1;
 	return pgs_exec(c, err, "ALTER DATABASE %I ALLOW_CONNECTIONS true", db);
 }
@@ -128,50 +125,17 @@ int database_furnish(struct request *q, struct err *err)
 	    pgs_exec(c, err, "CREATE SCHEMA IF NOT EXISTS public") < 0 ||
 	    pgs_exec(c, err, "ALTER SCHEMA public OWNER TO %I", q->t.login) < 0 ||
 	    pgs_exec(c, err, "CREATE SCHEMA IF NOT EXISTS heroku_ext") < 0 ||
-	    pgs_exec(c, err, "GRANT USAGE, CREATE ON SCHEMA heroku_ext TO %I", q->t.login) < 0)
+	    pgs_exec(c, err, "GRANT USAGE, CREATE ON SCHEMA heroku_ext TO %I", q->t.login) < 0 ||
+	    extensions_home(q, c, err) < 0)
 		return -1;
 	pgs_try(c, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA heroku_ext");
 	for (size_t i = 0; i < ARRAY_LEN(closed); i++)
 		pgs_try(c, "REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC", closed[i]);
 	/* Counters of other databases: of their work, not of their data. */
 	pgs_try(c, "REVOKE SELECT ON pg_stat_database, pg_stat_database_conflicts FROM PUBLIC");
-	return 0;
-}
-
-static int check_extensions(struct request *q, struct err *err)
-{
-	const json_t *list = json_object_get(q->params, "extensions"), *v;
-	size_t i;
-
-	json_array_foreach(list, i, v)
-	{
-		const char *name = json_string_value(v);
-
-		if (!extension_allowed(name))
-			return err_set(err, ERR_INVALID_PARAMS,
-				       "The extension %.60s is not available here.",
-				       name ? name : "?");
-	}
-	return 0;
-}
-
-static int install_extensions(struct request *q, struct err *err)
-{
-	const json_t *list = json_object_get(q->params, "extensions"), *v;
-	AUTO(PQfinish) PGconn *c = NULL;
-	size_t i;
-
-	if (!json_array_size(list))
-		return 0;
-	if (check_extensions(q, err) < 0 || pgs_connect(&q->server, q->t.db, &c, err) < 0)
-		return -1;
-	json_array_foreach(list, i, v)
-	{
-		if (pgs_exec(c, err, "CREATE EXTENSION IF NOT EXISTS %I SCHEMA heroku_ext CASCADE",
-			     json_string_value(v)) < 0)
-			return -1;
-	}
-	return 0;
+	/* Last: what an administrator makes is made where no tenant has been before. */
+	return pgs_exec(c, err, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO %I", q->t.db,
+			q->t.login);
 }
 
 static json_t *private_of(const struct tenant *t, int generation)
@@ -403,19 +367,14 @@ int verb_reset(struct request *q, json_t **out, struct err *err)
 {
 	AUTO(PQfinish) PGconn *c = NULL;
 
-	if (check_extensions(q, err) < 0) /* before anything is lost */
+	if (extensions_check(q, err) < 0) /* before anything is lost */
 		return -1;
 	if (pgs_connect(&q->server, NULL, &c, err) < 0 || pgs_lock(c, q->t.uuid, err) < 0)
 		return -1;
 	if (pgs_exec(c, err, "DROP DATABASE IF EXISTS %I WITH (FORCE)", q->t.db) < 0 ||
 	    database_make(q, c, err) < 0 || database_furnish(q, err) < 0)
 		return -1;
-	return install_extensions(q, err);
-}
-
-int verb_extensions(struct request *q, json_t **out, struct err *err)
-{
-	return install_extensions(q, err);
+	return verb_extensions(q, out, err);
 }
 
 /* Ends all sessions of the tenant's. */

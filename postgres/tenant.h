@@ -60,7 +60,16 @@ int database_size(struct request *q, PGconn *c, long long *bytes, struct err *er
 int database_make(struct request *q, PGconn *c, struct err *err);
 int database_furnish(struct request *q, struct err *err);
 int scratch_drop_all(struct request *q, PGconn *c, struct err *err);
+
+/* --- extensions.c --- */
+#define SEARCH_PATH "\"$user\", public, heroku_ext, paas_ext"
 bool extension_allowed(const char *name);
 char *extensions_text(void); /* all of them, with commas; owned */
+int extensions_check(const struct request *q, struct err *err); /* params.extensions */
+/* The schema paas_ext, in a database that c is connected to. INVALID_PARAMS: a tenant has made it.
+ */
+int extensions_home(const struct request *q, PGconn *c, struct err *err);
+/* Those in paas_ext of the database `from`, if there is one, into q->t.db. */
+int extensions_inherit(struct request *q, const char *from, struct err *err);
 
 #endif

@@ -197,6 +197,8 @@
 #define LIM_TRANSFER_ROWS   100		     /* of an app, of those without a file */
 #define LIM_TRANSFER_TRIES  3		     /* begun again after a crash of paasd */
 #define LIM_TRANSFER_LIST   MiB(32)	     /* table of contents of a dump; digest of a database */
+#define LIM_TRANSFER_MEMORY MiB(512)	     /* of pg_dump, pg_restore or psql in its sandbox */
+#define LIM_TRANSFER_PIDS   32
 #define LIM_TRANSFER_URL_MS (60 * 60 * 1000) /* a public URL is good for */
 #define LIM_SCHEDULES	    10		     /* daily backups of one database */
 /* drains and webhooks (Dev Center: Log Drains, App Webhooks) */

@@ -86,7 +86,7 @@ static int tx_files(struct tx *tx, void *arg, struct err *err)
 
 static void unlink_all(const struct pg_transfers *t, const char *id)
 {
-	static const char *const suffixes[] = {"", ".new", ".get", ".list"};
+	static const char *const suffixes[] = {"", ".new", ".get"};
 
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
 		AUTO(auto_str) char *path = pgt_path(t, id, suffixes[i]);

@@ -14,6 +14,7 @@
 
 #include "daemon/core/config.h"
 #include "daemon/store/transfer_pg.h"
+#include "daemon/svc/svc.h"
 
 /* How the engine gets at databases: the add-ons, in tests something else. */
 enum pg_scratch {
@@ -40,6 +41,8 @@ struct pg_transfers_deps { /* borrowed */
 	const struct config *cfg;
 	struct store *store;
 	struct pg_place place;
+	struct launcher *launcher; /* of the sandboxes that dumps are made and read in */
+	struct svcs *svcs;	   /* where the platform's own server is */
 };
 /* What a crash cut off waits again; files that belong to nothing go. */
 int pg_transfers_open(const struct pg_transfers_deps *d, struct pg_transfers **out,

@@ -22,6 +22,7 @@ struct job { /* of one worker; what is shared is said */
 	int64_t source_bytes, processed_bytes;
 	bool dirty; /* not written yet */
 	struct tool_watch watch;
+	struct toolbox box;
 	char scratch[32];
 	LIST_ENTRY(job) link; /* of t->jobs, under its lock */
 };

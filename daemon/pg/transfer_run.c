@@ -2,10 +2,12 @@
 #include "daemon/build/tarball.h"
 #include "daemon/core/fsx.h"
 #include "daemon/core/xlog.h"
+#include "daemon/pg/pg.h"
 #include "daemon/pg/transfer_digest.h"
 #include "daemon/pg/transfer_file.h"
 #include "daemon/pg/transfer_int.h"
 #include "daemon/pg/transfer_toc.h"
+#include "daemon/store/app.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -183,7 +185,7 @@ static int run_dump(struct job *j, const struct pgurl *db, const char *snapshot,
 	struct dump d = {.j = j, .w = w};
 	const struct tool t = {.argv = argv, .db = db, .sink = dump_sink, .arg = &d};
 
-	return tool_run(&t, &j->watch, NULL, err);
+	return tool_run(&j->box, &t, &j->watch, err);
 }
 
 /* The database's content as it is in one moment, and the digest of the same moment. */
@@ -197,7 +199,7 @@ static int dump(struct job *j, const struct pgurl *db, const char *path,
 
 	if (disk_left(j, (uint64_t)LOOK_EVERY, err) < 0)
 		return -1;
-	if (tool_session_open(db, &s, err) < 0 || open_snapshot(j, s, &snapshot, err) < 0)
+	if (tool_session_open(&j->box, db, &s, err) < 0 || open_snapshot(j, s, &snapshot, err) < 0)
 		return err_wrap(err, "%s cannot be read", j->row.from_name);
 	pgt_say(j, "info", "Dumping %s (%" PRId64 " bytes).", j->row.from_name, j->source_bytes);
 	if (tfile_create(path, key, &w, err) < 0)
@@ -321,23 +323,23 @@ static int read_toc(struct job *j, const struct archive *a, struct buf *toc, str
 
 	if (feed_open(&f, a, err) < 0)
 		return -1;
-	return tool_run(&t, &j->watch, NULL, err) < 0 ? err_wrap(err, "The backup cannot be read")
-						      : 0;
+	return tool_run(&j->box, &t, &j->watch, err) < 0
+		       ? err_wrap(err, "The backup cannot be read")
+		       : 0;
 }
 
 /* Leaves out what the add-on's role may not make, and says so. */
-static int write_list(struct job *j, const struct pgurl *db, const struct archive *a,
-		      const char *path, struct err *err)
+static int make_list(struct job *j, const struct pgurl *db, const struct archive *a,
+		     struct buf *list, struct err *err)
 {
 	AUTO(buf_clear) struct buf toc = {0};
 	AUTO(buf_clear) struct buf known = {0};
-	AUTO(buf_clear) struct buf list = {0};
 	AUTO(buf_clear) struct buf left = {0};
 
 	if (read_toc(j, a, &toc, err) < 0 ||
-	    tool_psql(db, toc_known_query, &j->watch, &known, MiB(1), err) < 0)
+	    tool_psql(&j->box, db, toc_known_query, &j->watch, &known, MiB(1), err) < 0)
 		return -1;
-	toc_filter(buf_str(&toc), buf_str(&known), &list, &left);
+	toc_filter(buf_str(&toc), buf_str(&known), list, &left);
 	for (char *s = left.data, *end; s && *s; s = end + 1) {
 		end = s + strcspn(s, "\n");
 		if (!*end)
@@ -345,7 +347,9 @@ static int write_list(struct job *j, const struct pgurl *db, const struct archiv
 		*end = 0;
 		pgt_say(j, "warn", "Left out, as the role may not make it: %.200s.", s);
 	}
-	return fs_write_atomic(path, buf_str(&list), list.len, 0600, err);
+	if (!list->len)
+		buf_adds(list, ";\n"); /* nothing at all, and not the whole of it */
+	return 0;
 }
 
 /* "hstore,geo.postgis": made beforehand. */
@@ -357,15 +361,14 @@ static int make_extensions(struct job *j, const struct pgurl *db, struct err *er
 		return 0;
 	if (toc_extensions_sql(j->row.extensions, &sql, err) < 0)
 		return -1;
-	if (tool_psql(db, buf_str(&sql), &j->watch, NULL, MiB(1), err) < 0)
+	if (tool_psql(&j->box, db, buf_str(&sql), &j->watch, NULL, MiB(1), err) < 0)
 		return err_wrap(err, "The extensions cannot be made");
 	return 0;
 }
 
 static int run_restore(struct job *j, const struct pgurl *db, const struct archive *a,
-		       const char *list, struct buf *digest, struct err *err)
+		       const struct buf *list, struct buf *digest, struct err *err)
 {
-	AUTO(auto_str) char *use = xasprintf("--use-list=%s", list);
 	AUTO(auto_str) char *name = xasprintf("--dbname=%s", db->dbname);
 	const char *const argv[] = {"pg_restore",
 				    "--no-owner",
@@ -376,16 +379,16 @@ static int run_restore(struct job *j, const struct pgurl *db, const struct archi
 				    "--no-subscriptions",
 				    "--no-security-labels",
 				    "--exit-on-error",
-				    use,
+				    "--use-list=" TOOL_FILE,
 				    name,
 				    NULL};
 	AUTO(feed_clear)
 	struct feed f = {.j = j, .fd = -1, .counted = j->row.kind == PGT_RESTORE};
-	const struct tool t = {.argv = argv, .db = db, .feed = feed_next, .arg = &f};
+	const struct tool t = {.argv = argv, .db = db, .file = list, .feed = feed_next, .arg = &f};
 
 	if (f.counted)
 		j->processed_bytes = 0;
-	if (feed_open(&f, a, err) < 0 || tool_run(&t, &j->watch, NULL, err) < 0)
+	if (feed_open(&f, a, err) < 0 || tool_run(&j->box, &t, &j->watch, err) < 0)
 		return -1;
 	return drain(&f, digest, err);
 }
@@ -395,16 +398,11 @@ static int run_restore(struct job *j, const struct pgurl *db, const struct archi
 static int restore(struct job *j, const struct pgurl *db, const struct archive *a,
 		   struct buf *digest, struct err *err)
 {
-	AUTO(auto_str) char *list = pgt_path(j->t, j->row.id, ".list");
-	int rc;
+	AUTO(buf_clear) struct buf list = {0};
 
-	if (make_extensions(j, db, err) < 0)
+	if (make_extensions(j, db, err) < 0 || make_list(j, db, a, &list, err) < 0)
 		return -1;
-	rc = write_list(j, db, a, list, err);
-	if (rc == 0)
-		rc = run_restore(j, db, a, list, digest, err);
-	unlink(list);
-	return rc;
+	return run_restore(j, db, a, &list, digest, err);
 }
 
 static int compare(struct job *j, const struct pgurl *db, const char *want, struct err *err)
@@ -413,7 +411,7 @@ static int compare(struct job *j, const struct pgurl *db, const char *want, stru
 	AUTO(buf_clear) struct buf got = {0};
 	AUTO(buf_clear) struct buf difference = {0};
 
-	if (tool_psql(db, sql, &j->watch, &got, LIM_TRANSFER_LIST, err) < 0)
+	if (tool_psql(&j->box, db, sql, &j->watch, &got, LIM_TRANSFER_LIST, err) < 0)
 		return -1;
 	digest_difference(want, buf_str(&got), &difference);
 	if (!difference.len)
@@ -691,6 +689,33 @@ static int run_copy(struct job *j, struct err *err)
 	return rc;
 }
 
+static int tx_app(struct tx *tx, void *arg, struct err *err)
+{
+	struct job *j = arg;
+	AUTO(store_app_clear) struct store_app app = {0};
+
+	if (store_app_get(tx, j->row.app_id, &app, err) < 0)
+		return -1;
+	j->box.app_uid = app.uid;
+	return 0;
+}
+
+/* The tools run as the app. */
+static int open_box(struct job *j, struct err *err)
+{
+	const struct pg_transfers_deps *d = &j->t->d;
+	struct svc_info server;
+	struct err none = {0};
+
+	j->box = (struct toolbox){.launcher = d->launcher};
+	memcpy(j->box.app_id, j->row.app_id, sizeof j->box.app_id);
+	if (svc_find(d->svcs, NULL, PG_SERVICE, &server, &none) == 0) {
+		memcpy(j->box.ip, server.ip, sizeof j->box.ip);
+		j->box.port = server.port;
+	}
+	return store_read(d->store, tx_app, j, err);
+}
+
 int pgt_run(struct job *j, struct err *err)
 {
 	j->watch = (struct tool_watch){
@@ -702,6 +727,8 @@ int pgt_run(struct job *j, struct err *err)
 		return err_set(err, ERR_NOT_FOUND, "The database is gone.");
 	if (j->row.verified_ms && j->row.kind != PGT_BACKUP)
 		return swap_in(j, err);
+	if (open_box(j, err) < 0)
+		return -1;
 	switch (j->row.kind) {
 	case PGT_BACKUP:
 		return run_backup(j, err);

@@ -1,118 +1,126 @@
 #include "daemon/pg/transfer_tool.h"
 #include "daemon/core/codec.h"
+#include "proto/limits.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
-#define PIECE	 65536
-#define SAID_MAX 8192 /* kept of stderr */
+#define SAID_MAX 8192 /* kept of stderr: as the wrapper has it */
+#define TAIL_MAX (2 * SAID_MAX)
 #define TICK_MS	 500
-#define LAST_MS	 20000 /* for a child to end once its output has */
+#define TTL_S	 (24 * 3600) /* when paasd is gone; its own deadline is sooner */
 
-/* A child and our ends of its standard streams; -1 = closed. */
+/* stdout and stderr of a sandbox come as one stream, and a dump is on stdout: so stderr is kept in
+ * a file without a name and follows a mark when the tool has failed. $1 octets of stdin are the
+ * file TOOL_FILE. The programs of the newest version are called by themselves: those in /usr/bin
+ * are scripts that look for them at length. */
+static const char wrapper[] =
+	"for d in /usr/lib/postgresql/*/bin; do PATH=$d:$PATH; done\n"
+	"ulimit -f 131072\n"
+	"f=$(mktemp) && exec 3<>\"$f\" && rm -f \"$f\" || exit 70\n"
+	"if [ \"$1\" -gt 0 ]; then\n"
+	"	f=$(mktemp) && exec 4<>\"$f\" && rm -f \"$f\" && head -c \"$1\" >&4 || exit 70\n"
+	"fi\n"
+	"mark=$2\n"
+	"shift 2\n"
+	"\"$@\" 2>&3 && exit 0\n"
+	"s=$?\n"
+	"printf '\\n%s\\n' \"$mark\"\n"
+	"tail -c 8192 /proc/self/fd/3\n"
+	"exit $s\n";
+
 struct child {
-	struct proc p;
-	int in, out, err;
-	bool running;
-	struct buf said;
+	struct sandbox_talk *talk; /* NULL = it has ended */
+	char mark[33];		   /* what it said on stderr follows */
+	struct buf tail;	   /* the end of its output */
 };
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
 
 static void child_clear(struct child *c)
 {
-	close_fd(&c->in);
-	close_fd(&c->out);
-	close_fd(&c->err);
-	if (c->running) {
-		kill(-c->p.pid, SIGKILL); /* not reaped yet, so the group is still its own */
-		proc_wait(&c->p, 0, -1, NULL, NULL);
-	}
-	c->running = false;
-	buf_clear(&c->said);
+	if (c->talk)
+		sandbox_talk_close(c->talk);
+	buf_clear(&c->tail);
+	*c = (struct child){0};
 }
 #define child_clear_p child_clear
 
-static void not_blocking(int fd)
+static void add_env(struct launch_spec *spec, const struct pgurl *db)
 {
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	AUTO(pgurl_env_free) char **env = pgurl_env(db);
+
+	for (char **e = env; *e; e++) {
+		size_t n = strcspn(*e, "=");
+		AUTO(auto_str) char *name = xstrndup(*e, n);
+
+		launch_spec_env(spec, name, *e + n + 1);
+	}
 }
 
-static int child_start(struct child *c, const char *const *argv, const struct pgurl *db, bool feed,
-		       struct err *err)
+static void fill_spec(struct launch_spec *spec, const struct toolbox *box, const char *const *argv,
+		      const struct pgurl *db, size_t file, const char *mark)
 {
-	AUTO(pgurl_env_free) char **env = db ? pgurl_env(db) : NULL;
-	/* A socket, as its writer can be spared SIGPIPE. */
-	int in[2] = {-1, -1}, out[2], er[2], rc;
+	char count[24];
 
-	c->in = c->out = c->err = -1;
-	if (feed && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) < 0)
-		return err_errno(err, "socketpair");
-	c->in = in[1];
-	if (pipe2(out, O_CLOEXEC) < 0) {
-		close_fd(&in[0]);
-		return err_errno(err, "pipe");
+	uuid_new(spec->id);
+	memcpy(spec->app_id, box->app_id, sizeof spec->app_id);
+	snprintf(spec->name, sizeof spec->name, "transfer.1");
+	spec->app_uid = box->app_uid;
+	spec->stdio = LAUNCH_PIPE;
+	spec->on_detach = LAUNCH_KILL;
+	spec->net = db != NULL;
+	spec->mem_max = (uint64_t)LIM_TRANSFER_MEMORY;
+	spec->pids_max = LIM_TRANSFER_PIDS;
+	spec->ttl_s = TTL_S;
+	spec->cwd = xstrdup("/tmp");
+	launch_spec_arg(spec, "/bin/sh");
+	launch_spec_arg(spec, "-c");
+	launch_spec_arg(spec, wrapper);
+	launch_spec_arg(spec, "transfer");
+	snprintf(count, sizeof count, "%zu", file);
+	launch_spec_arg(spec, count);
+	launch_spec_arg(spec, mark);
+	for (; *argv; argv++)
+		launch_spec_arg(spec, *argv);
+	if (!db) {
+		launch_spec_env(spec, "PATH", "/usr/local/bin:/usr/bin:/bin");
+		launch_spec_env(spec, "LANG", "C.UTF-8");
+		return;
 	}
-	c->out = out[0];
-	if (pipe2(er, O_CLOEXEC) < 0) {
-		close_fd(&in[0]);
-		close(out[1]);
-		return err_errno(err, "pipe");
-	}
-	c->err = er[0];
-	const struct proc_spec s = {
-		.argv = argv,
-		.env = (const char *const *)env,
-		.in_fd = in[0],
-		.out_fd = out[1],
-		.err_fd = er[1],
-		.die_with_thread = true,
-	};
-	rc = proc_spawn(&s, &c->p, err);
-	close_fd(&in[0]);
-	close(out[1]);
-	close(er[1]);
-	if (rc < 0)
-		return -1;
-	c->running = true;
-	if (c->in >= 0)
-		not_blocking(c->in);
-	not_blocking(c->out);
-	not_blocking(c->err);
-	return 0;
+	add_env(spec, db);
+	if (box->port && !db->hostaddr && strcmp(db->host, box->ip) == 0 && db->port == box->port)
+		launch_spec_reach(spec, box->ip, box->port);
 }
 
-/* stderr, whose end counts. */
-static void hear(struct child *c)
+static int child_start(struct child *c, const struct toolbox *box, const char *const *argv,
+		       const struct pgurl *db, size_t file, struct err *err)
 {
-	char tmp[4096];
-	ssize_t n;
+	struct launch_spec spec = {0};
+	int rc;
 
-	while ((n = read(c->err, tmp, sizeof tmp)) > 0 || (n < 0 && errno == EINTR)) {
-		if (n > 0)
-			buf_add(&c->said, tmp, (size_t)n);
-		if (c->said.len > SAID_MAX)
-			buf_drop(&c->said, c->said.len - SAID_MAX);
+	random_hex(c->mark, 32);
+	fill_spec(&spec, box, argv, db, file, c->mark);
+	rc = sandbox_talk_open(box->launcher, &spec, &c->talk, err);
+	launch_spec_clear(&spec);
+	return rc;
+}
+
+static void keep_tail(struct child *c, const void *p, size_t n)
+{
+	const char *s = p;
+
+	if (n > TAIL_MAX) {
+		s += n - TAIL_MAX;
+		n = TAIL_MAX;
 	}
-	if (n == 0)
-		close_fd(&c->err);
+	buf_add(&c->tail, s, n);
+	if (c->tail.len > TAIL_MAX)
+		buf_drop(&c->tail, c->tail.len - TAIL_MAX);
 }
 
 /* The last line that says something, without the program's name. */
-static void last_words(const struct child *c, char *out, size_t cap)
+static void last_words(const char *s, size_t n, char *out, size_t cap)
 {
-	const char *s = buf_str(&c->said), *end = s + c->said.len, *p;
+	const char *end = s + n, *p;
 
 	for (;;) {
 		while (end > s && (end[-1] == '\n' || end[-1] == ' '))
@@ -133,22 +141,38 @@ static void last_words(const struct child *c, char *out, size_t cap)
 			*q = ' ';
 }
 
-static int verdict(const struct child *c, const char *name, int status, struct err *err)
+/* Of its end. */
+static int verdict(const struct child *c, const char *name, int code, struct err *err)
 {
+	const char *hit, *what;
 	char words[300];
 
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	if (code == 0)
 		return 0;
-	const char *what;
-
-	last_words(c, words, sizeof words);
+	words[0] = 0;
+	hit = c->tail.len ? memmem(c->tail.data, c->tail.len, c->mark, 32) : NULL;
+	if (hit)
+		last_words(hit + 32, (size_t)(c->tail.data + c->tail.len - hit - 32), words,
+			   sizeof words);
 	what = strstr(words, "ERROR:  "); /* behind psql's "psql:<stdin>:12: " */
 	what = strncmp(words, "psql:", 5) == 0 && what ? what + strlen("ERROR:  ") : words;
 	if (*words)
 		return err_set(err, ERR_IO, "%s", what);
-	if (WIFSIGNALED(status))
-		return err_set(err, ERR_IO, "%s was killed by signal %d", name, WTERMSIG(status));
-	return err_set(err, ERR_IO, "%s ended with status %d", name, WEXITSTATUS(status));
+	if (code > 128)
+		return err_set(err, ERR_IO, "%s was killed by signal %d", name, code - 128);
+	return err_set(err, ERR_IO, "%s ended with status %d", name, code);
+}
+
+static int watched(const struct tool_watch *w, mono_ms *ticked, struct err *err)
+{
+	mono_ms now = clock_mono_ms();
+
+	if (w->deadline && now >= w->deadline)
+		return err_set(err, ERR_TIMEOUT, "took too long");
+	if (!w->tick || now - *ticked < TICK_MS)
+		return 0;
+	*ticked = now;
+	return w->tick(w->arg, err);
 }
 
 /* --- one that runs to its end --- */
@@ -158,109 +182,67 @@ struct run {
 	const struct tool *t;
 	const char *next; /* for stdin */
 	size_t left;
-	char *piece;
 };
 
 static int give(struct run *r, struct err *err)
 {
-	const void *p;
-	ssize_t n;
+	size_t room;
 
-	if (r->left == 0) {
-		if (r->t->feed(r->t->arg, &p, &r->left, err) < 0)
-			return -1;
-		r->next = p;
-	}
-	if (r->left == 0) {
-		close_fd(&r->c.in);
-		return 0;
-	}
-	n = send(r->c.in, r->next, r->left, MSG_NOSIGNAL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		close_fd(&r->c.in); /* it has read enough, or has died, which its status says */
-	if (n > 0) {
-		r->next += n;
-		r->left -= (size_t)n;
+	while ((room = sandbox_talk_room(r->c.talk)) > 0) {
+		const void *p;
+
+		if (r->left == 0) {
+			if (r->t->feed && r->t->feed(r->t->arg, &p, &r->left, err) < 0)
+				return -1;
+			if (r->left == 0) {
+				sandbox_talk_eof(r->c.talk);
+				return 0;
+			}
+			r->next = p;
+		}
+		room = room < r->left ? room : r->left;
+		sandbox_talk_say(r->c.talk, r->next, room);
+		r->next += room;
+		r->left -= room;
 	}
 	return 0;
 }
 
-static int take(struct run *r, struct err *err)
-{
-	ssize_t n = read(r->c.out, r->piece, PIECE);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n <= 0) {
-		close_fd(&r->c.out);
-		return 0;
-	}
-	return r->t->sink ? r->t->sink(r->t->arg, r->piece, (size_t)n, err) : 0;
-}
-
-static int watched(const struct tool_watch *w, const struct pollfd *cancel, mono_ms *ticked,
-		   struct err *err)
-{
-	mono_ms now = clock_mono_ms();
-
-	if (cancel->revents)
-		return err_set(err, ERR_CANCELED, "canceled");
-	if (w->deadline && now >= w->deadline)
-		return err_set(err, ERR_TIMEOUT, "took too long");
-	if (!w->tick || now - *ticked < TICK_MS)
-		return 0;
-	*ticked = now;
-	return w->tick(w->arg, err);
-}
-
-static int pump(struct run *r, const struct tool_watch *w, struct err *err)
+static int pump(struct run *r, const struct tool_watch *w, int *code, struct err *err)
 {
 	mono_ms ticked = clock_mono_ms();
+	const void *p;
+	size_t n;
+	int rc;
 
-	while (r->c.out >= 0 || r->c.err >= 0) {
-		struct pollfd f[4] = {{.fd = w->cancel_fd, .events = POLLIN},
-				      {.fd = r->c.in, .events = POLLOUT},
-				      {.fd = r->c.out, .events = POLLIN},
-				      {.fd = r->c.err, .events = POLLIN}};
-		int n = poll(f, 4, TICK_MS);
-
-		if (n < 0 && errno != EINTR)
-			abort();
-		if (n <= 0)
-			memset(f, 0, sizeof f);
-		if (watched(w, &f[0], &ticked, err) < 0)
+	while (give(r, err) == 0) {
+		rc = sandbox_talk_step(r->c.talk, TICK_MS, w->cancel_fd, &p, &n, code, err);
+		if (rc != 0)
+			return rc;
+		if (watched(w, &ticked, err) < 0)
 			return -1;
-		if (f[3].revents)
-			hear(&r->c);
-		if (f[2].revents && take(r, err) < 0)
-			return -1;
-		if (f[1].revents && give(r, err) < 0)
+		if (n == 0)
+			continue;
+		keep_tail(&r->c, p, n);
+		if (r->t->sink && r->t->sink(r->t->arg, p, n, err) < 0)
 			return -1;
 	}
-	return 0;
+	return -1;
 }
 
-int tool_run(const struct tool *t, const struct tool_watch *w, struct buf *said, struct err *err)
+int tool_run(const struct toolbox *box, const struct tool *t, const struct tool_watch *w,
+	     struct err *err)
 {
-	AUTO(auto_str) char *piece = xmalloc(PIECE);
-	AUTO(child_clear) struct child c = {.in = -1, .out = -1, .err = -1};
-	struct run r = {.t = t, .piece = piece};
-	int status = 0, rc;
+	struct run r = {.t = t};
+	int code = 0, rc;
 
-	if (child_start(&c, t->argv, t->db, t->feed != NULL, err) < 0)
-		return -1;
-	r.c = c;
-	c = (struct child){.in = -1, .out = -1, .err = -1};
-	rc = pump(&r, w, err);
-	close_fd(&r.c.in);
-	if (rc == 0) {
-		rc = proc_wait(&r.c.p, clock_mono_ms() + LAST_MS, w->cancel_fd, &status, err);
-		r.c.running = false;
+	if (t->file && t->file->len) {
+		r.next = t->file->data;
+		r.left = t->file->len;
 	}
+	rc = child_start(&r.c, box, t->argv, t->db, r.left, err);
 	if (rc == 0)
-		rc = verdict(&r.c, t->argv[0], status, err);
-	if (said)
-		buf_add(said, buf_str(&r.c.said), r.c.said.len);
+		rc = pump(&r, w, &code, err) < 0 ? -1 : verdict(&r.c, t->argv[0], code, err);
 	child_clear(&r.c);
 	return rc;
 }
@@ -272,7 +254,8 @@ struct tool_session {
 	char mark[40]; /* printed after each answer */
 };
 
-int tool_session_open(const struct pgurl *db, struct tool_session **out, struct err *err)
+int tool_session_open(const struct toolbox *box, const struct pgurl *db, struct tool_session **out,
+		      struct err *err)
 {
 	/* --no-psqlrc: nothing of a home; --no-password: never asks */
 	static const char *const argv[] = {
@@ -285,7 +268,7 @@ int tool_session_open(const struct pgurl *db, struct tool_session **out, struct 
 	memcpy(s->mark, "\nend-", 5);
 	random_hex(s->mark + 5, 32);
 	memcpy(s->mark + 37, "\n", 2);
-	if (child_start(&s->c, argv, db, true, err) < 0) {
+	if (child_start(&s->c, box, argv, db, 0, err) < 0) {
 		tool_session_close(s);
 		return -1;
 	}
@@ -302,35 +285,15 @@ static ssize_t answer_len(const struct tool_session *s, const struct buf *b, siz
 	return hit ? hit - b->data : -1;
 }
 
-static int session_died(struct tool_session *s, struct err *err)
-{
-	int status = 0;
-
-	while (s->c.err >= 0 &&
-	       poll(&(struct pollfd){.fd = s->c.err, .events = POLLIN}, 1, 5000) > 0)
-		hear(&s->c);
-	if (proc_wait(&s->c.p, clock_mono_ms() + LAST_MS, -1, &status, err) < 0)
-		return -1;
-	s->c.running = false;
-	if (verdict(&s->c, "psql", status, err) == 0)
-		return err_set(err, ERR_IO, "psql ended too early");
-	return -1;
-}
-
 /* 1: the answer is complete. 0: go on. */
-static int read_answer(struct tool_session *s, struct buf *b, size_t max, struct err *err)
+static int add_answer(struct tool_session *s, struct buf *b, const void *p, size_t n, size_t max,
+		      struct err *err)
 {
 	size_t from = b->len;
-	ssize_t n, len;
+	ssize_t len;
 
-	buf_reserve(b, PIECE);
-	n = read(s->c.out, b->data + b->len, PIECE);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n <= 0)
-		return session_died(s, err);
-	b->len += (size_t)n;
-	b->data[b->len] = 0;
+	keep_tail(&s->c, p, n);
+	buf_add(b, p, n);
 	len = answer_len(s, b, from);
 	if (len >= 0) {
 		b->len = (size_t)len;
@@ -353,28 +316,20 @@ int tool_session_ask(struct tool_session *s, const char *sql, const struct tool_
 	/* mark without its newlines: 36 octets */
 	buf_addc(&answer, '\n');
 	while (rc == 0) {
-		struct pollfd f[4] = {{.fd = w->cancel_fd, .events = POLLIN},
-				      {.fd = left ? s->c.in : -1, .events = POLLOUT},
-				      {.fd = s->c.out, .events = POLLIN},
-				      {.fd = s->c.err, .events = POLLIN}};
-		int n = poll(f, 4, TICK_MS);
+		size_t k = sandbox_talk_room(s->c.talk), n;
+		const void *p;
+		int code = 0;
 
-		if (n < 0 && errno != EINTR)
-			abort();
-		if (n <= 0)
-			memset(f, 0, sizeof f);
-		rc = watched(w, &f[0], &ticked, err);
-		if (rc == 0 && f[3].revents)
-			hear(&s->c);
-		if (rc == 0 && f[1].revents) {
-			ssize_t k = send(s->c.in, next, left, MSG_NOSIGNAL);
-
-			left = k < 0 && errno != EAGAIN && errno != EINTR ? 0 : left;
-			next += k > 0 ? k : 0;
-			left -= k > 0 ? (size_t)k : 0;
-		}
-		if (rc == 0 && f[2].revents)
-			rc = read_answer(s, &answer, max, err);
+		k = k < left ? k : left;
+		sandbox_talk_say(s->c.talk, next, k);
+		next += k;
+		left -= k;
+		rc = sandbox_talk_step(s->c.talk, TICK_MS, w->cancel_fd, &p, &n, &code, err);
+		if (rc == 1 && verdict(&s->c, "psql", code, err) == 0)
+			err_set(err, ERR_IO, "psql ended too early");
+		rc = rc == 0 ? watched(w, &ticked, err) : -1;
+		if (rc == 0 && n > 0)
+			rc = add_answer(s, &answer, p, n, max, err);
 	}
 	if (rc < 0)
 		return -1;
@@ -389,12 +344,12 @@ void tool_session_close(struct tool_session *s)
 	free(s);
 }
 
-int tool_psql(const struct pgurl *db, const char *sql, const struct tool_watch *w, struct buf *out,
-	      size_t max, struct err *err)
+int tool_psql(const struct toolbox *box, const struct pgurl *db, const char *sql,
+	      const struct tool_watch *w, struct buf *out, size_t max, struct err *err)
 {
 	AUTO(tool_session_close) struct tool_session *s = NULL;
 
-	if (tool_session_open(db, &s, err) < 0)
+	if (tool_session_open(box, db, &s, err) < 0)
 		return -1;
 	return tool_session_ask(s, sql, w, out, max, err);
 }

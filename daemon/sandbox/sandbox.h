@@ -46,6 +46,26 @@ int sandbox_run(struct launcher *l, const struct launch_spec *s, mono_ms deadlin
 		void (*sink)(const char *p, size_t n, void *arg), void *arg, bool *oom,
 		struct err *err);
 
+/* A sandbox that is talked with while it runs (talk.c): its stdin is fed, its output taken as it
+ * comes. One thread at a time. */
+struct sandbox_talk;
+/* Starts it; spec->stdio should be LAUNCH_PIPE, on_detach LAUNCH_KILL. */
+int sandbox_talk_open(struct launcher *l, const struct launch_spec *s, struct sandbox_talk **out,
+		      struct err *err);
+/* Octets of stdin that are taken now without a pile of them; say takes at most so many, and drops
+ * them when nobody reads them any more. */
+size_t sandbox_talk_room(const struct sandbox_talk *t);
+void sandbox_talk_say(struct sandbox_talk *t, const void *p, size_t n);
+void sandbox_talk_eof(struct sandbox_talk *t); /* of its stdin; after it nothing is said */
+/* Waits for output, for more room, or its end, ms at most: 1 = it has ended, *code says how (128 +
+ * signal); else 0, and *p, *n are output, valid until the next call; n 0 = none. CANCELED:
+ * cancel_fd
+ * (-1 = none) is readable. */
+int sandbox_talk_step(struct sandbox_talk *t, int ms, int cancel_fd, const void **p, size_t *n,
+		      int *code, struct err *err);
+/* Ends what still runs; returns when it is gone. */
+void sandbox_talk_close(struct sandbox_talk *t);
+
 /* --- what a dyno's folder says, for dynos found at start and for those that are gone. A shim takes
  * its leave in this order: status is written, EXIT is sent, the log is flushed (what paasd did not
  * take lands in spool), sock disappears. So read the spool after the connection to the shim has
@@ -78,5 +98,6 @@ int sandbox_spool(const char *run_dir, const char *id,
 		  struct err *err);
 
 DEFINE_AUTO(struct launcher *, launcher_close)
+DEFINE_AUTO(struct sandbox_talk *, sandbox_talk_close)
 
 #endif

@@ -5,6 +5,7 @@ import glob
 import hashlib
 import http.server
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -112,6 +113,25 @@ def content(db):
     return db.sql("SELECT md5(string_agg(i::text, '|' ORDER BY id)) FROM items i") + db.sql('SELECT * FROM "Odd one"."t t"')
 
 
+@contextlib.contextmanager
+def served(folder):
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f'http://127.0.0.1:{server.server_port}'
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def processes(name, role):
+    """Of that name that log in as that role."""
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError), open(f'/proc/{pid}/comm') as f, open(f'/proc/{pid}/environ', 'rb') as env:
+            if f.read() == name + '\n' and f'PGUSER={role}\0'.encode() in env.read():
+                yield pid
+
+
 def test_backup_destroy_restore(paas, c, db):
     before = content(db)
     t = db.capture()
@@ -200,10 +220,7 @@ def test_copy_production_to_staging(paas, c, db):
     bad = os.path.join(paas.dir, 'no.dump')
     with open(bad, 'w') as f:
         f.write('SELECT 1;')
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory=paas.dir))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        base = f'http://127.0.0.1:{server.server_port}'
+    with served(paas.dir) as base:
         t = staging.done(staging.begin('restores', {'backup_url': base + '/no.dump'}), 'failed')
         assert 'custom format' in t['failure']
         t = staging.done(staging.begin('restores', {'backup_url': base + '/missing.dump'}), 'failed')
@@ -211,9 +228,45 @@ def test_copy_production_to_staging(paas, c, db):
         staging.sql('DELETE FROM "Odd one"."t t"')
         staging.done(staging.begin('restores', {'backup_url': base + '/x.dump'}))
         assert content(staging) == content(db)
-    finally:
-        server.shutdown()
-        server.server_close()
+
+
+def test_a_hostile_dump(paas, c, db):
+    """What is in a dump runs as the add-on's role, and what reads it sees nothing of the platform."""
+    victim = Db(c, 'victim')
+    victim.sql("CREATE TABLE bait (n int); COMMENT ON TABLE bait IS '" + 'x' * 300 + "'; CREATE MATERIALIZED VIEW slow AS SELECT pg_sleep(1)::text;"
+               "CREATE FUNCTION who() RETURNS text SECURITY DEFINER LANGUAGE sql AS 'SELECT current_user::text || session_user'")
+    good = os.path.join(paas.dir, 'good.dump')
+    subprocess.run(['pg_dump', '-Fc', '-f', good, victim.url], check=True)
+    victim.sql('DROP MATERIALIZED VIEW slow')
+    role, proof = re.search(r'//(\w+):', victim.url)[1], os.path.join(paas.dir, 'proof')
+    with open(good, 'rb') as f:
+        dump = f.read()
+    begin = dump.index(b"COMMENT ON TABLE public.bait IS 'x")
+    end = dump.index(b';', begin)
+    hostile = {'super': (f'ALTER ROLE "{role}" SUPERUSER', 'must be superuser'), 'program': (f"COPY (SELECT 1) TO PROGRAM 'touch {proof}'", 'COPY'),
+               'psql': (f'\\! touch {proof}\n', 'syntax error'), 'trigger': ('CREATE EVENT TRIGGER t ON ddl_command_end EXECUTE FUNCTION who()', 'event trigger')}
+    for name, (sql, _) in hostile.items():
+        with open(os.path.join(paas.dir, name + '.dump'), 'wb') as f:
+            f.write(dump[:begin] + sql.encode().ljust(end - begin) + dump[end:])
+    hostile['garbage'] = ('', 'cannot be read')
+    with open(os.path.join(paas.dir, 'garbage.dump'), 'wb') as f:
+        f.write(dump[:300] + os.urandom(5000))
+    with served(paas.dir) as base:
+        for name, (_, why) in hostile.items():
+            t = victim.done(victim.begin('restores', {'backup_url': f'{base}/{name}.dump'}), 'failed')
+            assert why in t['failure'] and 'was not touched' in t['failure'], t
+        r = victim.begin('restores', {'backup_url': base + '/good.dump'})
+        (pid,) = wait_for('pg_restore', lambda: list(processes('pg_restore', role)))
+        status = dict(line.split(':\t') for line in open(f'/proc/{pid}/status').read().splitlines() if ':\t' in line)
+        assert status['CapEff'] == '0' * 16 and status['NoNewPrivs'] == '1' and status['Seccomp'] == '2'
+        assert status['Uid'].split()[0] not in ('0', str(os.stat(paas.state + '/backups').st_uid))
+        assert os.path.exists(f'/proc/{pid}/root/usr/bin/sh') and not os.path.exists(f'/proc/{pid}/root{paas.state}/backups')
+        assert victim.url.split(':')[2].split('@')[0] not in open(f'/proc/{pid}/cmdline').read()
+        victim.done(r)
+    assert not os.path.exists(proof) and victim.sql('SELECT who()') == role * 2 and victim.scratch() == '0'
+    assert victim.sql('SELECT count(*) FROM pg_roles WHERE rolsuper') == '1'
+    c('DELETE', '/apps/victim', want=200)
+    assert not list(processes('pg_restore', role))
 
 
 def test_who_may(paas, c, db):

@@ -2,6 +2,7 @@
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -232,6 +233,74 @@ def test_a_tenant_knows_nothing_of_another(cluster, db):
         hold.communicate()
     other.call('deprovision')
     assert theirs not in left(cluster)
+
+
+def superusers(cluster):
+    return cluster.admin('SELECT rolname FROM pg_roles WHERE rolsuper').split()
+
+
+def test_no_statement_of_a_tenant_is_run_by_the_administrator(cluster):
+    """Verbs connect to tenants' databases as a superuser: what tenants make there is never called."""
+    a = Addon(cluster)
+    a.call('provision')
+    trap = f"""LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'ALTER ROLE "{login(a.url)}" SUPERUSER'; RETURN {{}}; END $$;"""
+    for args in ('int, oid, int', 'oid, oid, int', 'int, oid, bigint', 'bigint, oid, bigint'):
+        a.sql(f'CREATE FUNCTION heroku_ext.pg_stat_statements_reset({args}) RETURNS void ' + trap.format(''))
+    a.sql('CREATE FUNCTION public.pg_stat_reset() RETURNS void ' + trap.format('') + 'CREATE FUNCTION public.trap(name, name) RETURNS bool '
+          + trap.format('true') + 'CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = name, FUNCTION = public.trap)')
+    for verb in ('statistics', 'info', 'watch', 'sessions', 'repair', 'rotate'):
+        a.call(verb, forced=True)
+        assert superusers(cluster) == ['paas'], verb
+    assert 'ermission denied' in a.refused('CREATE EVENT TRIGGER t ON ddl_command_end EXECUTE FUNCTION public.pg_stat_reset()')
+    # Scripts of extensions find nothing of the tenant's: neither by the schema, nor by what they need.
+    a.sql('CREATE EXTENSION cube')
+    with pytest.raises(Refused) as e:
+        a.call('extensions', extensions=['earthdistance'])
+    assert 'drop that' in e.value.message
+    a.sql('DROP EXTENSION cube')
+    a.call('extensions', extensions=['earthdistance'])
+    assert a.sql("SELECT DISTINCT extnamespace::regnamespace FROM pg_extension WHERE extname IN ('cube', 'earthdistance')").stdout == 'paas_ext\n'
+    assert 'permission denied' in a.refused('CREATE FUNCTION paas_ext.f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$')
+    assert 'must be owner' in a.refused('ALTER SCHEMA paas_ext RENAME TO x') and 'must be owner' in a.refused('DROP SCHEMA paas_ext CASCADE')
+    assert a.sql('SELECT earth() > 0').stdout == 't\n'
+    name = a.call('scratch', store=False, action='create', name='x')['database']
+    assert a.sql('SELECT earth() > 0', a.url.replace(database(a.url), name)).stdout == 't\n'
+    a.call('scratch', store=False, action='swap', name='x')
+    assert a.sql('SELECT earth() > 0').stdout == 't\n' and superusers(cluster) == ['paas']
+    a.call('reset')
+    assert 'does not exist' in a.refused('SELECT earth()')
+    a.call('deprovision')
+
+
+def test_what_a_tenant_may_ask_the_server_for(cluster, db):
+    """Neither files, programs, nor connections from its place; nor what others are doing."""
+    other = Addon(cluster)
+    other.call('provision')
+    theirs = database(other.url)
+    asked = ("COPY (SELECT 1) TO '/tmp/x'", "CREATE TABLE f (t text); COPY f FROM '/etc/passwd'", "COPY (SELECT 1) TO PROGRAM 'id'",
+             "SELECT lo_import('/etc/passwd')", "SELECT lo_export(lo_from_bytea(0, 'x'), '/tmp/x')", "SELECT pg_read_file('/etc/passwd')",
+             "SELECT pg_read_binary_file('postgresql.conf')", "SELECT * FROM pg_ls_dir('.')", 'SELECT * FROM pg_ls_logdir()',
+             "SELECT * FROM pg_stat_file('PG_VERSION')", 'SELECT * FROM pg_hba_file_rules', 'SELECT * FROM pg_file_settings',
+             'SELECT * FROM pg_authid', 'SELECT * FROM pg_shadow', "SELECT pg_tablespace_size('pg_global')", 'SELECT * FROM pg_ls_tmpdir()',
+             f"SELECT pg_database_size('{theirs}')", "SELECT pg_database_size('postgres')", 'SELECT * FROM pg_stat_database',
+             'CREATE EXTENSION dblink', 'CREATE EXTENSION postgres_fdw', 'CREATE EXTENSION file_fdw', 'CREATE EXTENSION adminpack',
+             'CREATE EXTENSION plpython3u', "LOAD '/tmp/x.so'", "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'libc', 'system'",
+             "CREATE FUNCTION f() RETURNS text LANGUAGE internal AS 'pg_read_file_all'", 'ALTER SYSTEM SET log_statement = 1',
+             "CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1' PUBLICATION p WITH (connect = false)", 'CREATE TABLESPACE t LOCATION \'/tmp\'',
+             "SELECT pg_create_physical_replication_slot('x')", 'SELECT pg_switch_wal()', 'SELECT pg_reload_conf()', 'CHECKPOINT',
+             'SET session_preload_libraries = x', 'SET log_statement = none', 'SELECT pg_promote()', 'CREATE DATABASE x',
+             f'DROP DATABASE "{theirs}"', f'ALTER ROLE "{login(other.url)}" PASSWORD \'x\'', 'SET SESSION AUTHORIZATION paas', 'SET ROLE paas',
+             f'GRANT pg_read_server_files TO "{login(db.url)}"', f'REASSIGN OWNED BY "{login(other.url)}" TO "{login(db.url)}"')
+    said = subprocess.run(['psql', '-XqtA', db.url], input=''.join(f'{s};\n\\echo @@\n' for s in asked), stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, timeout=60, env={'PATH': '/usr/bin:/bin', 'HOME': '/nonexistent'}).stdout.split('@@\n')
+    assert len(said) == len(asked) + 1
+    for sql, answer in zip(asked, said):
+        assert re.search('ERROR:.*(ermission denied|must |not available|is not allowed|not trusted|access to)', answer), (sql, answer)
+    # \l+ of psql, which tells sizes where it may
+    listed = subprocess.run(['psql', '-XqtA', '-R', '@@', db.url, '-c', r'\l+'], capture_output=True, text=True, timeout=30).stdout
+    (row,) = [row for row in listed.split('@@') if row.startswith(theirs + '|')]
+    assert 'No Access' in row, row
+    other.call('deprovision')
 
 
 def test_connections_are_limited(cluster, db):
