@@ -395,7 +395,7 @@ const struct cli_cmd cli_cmds_redis[] = {
 	{.name = "redis:credentials",
 	 .help = "show the URL of a Redis server, or give it a new password",
 	 .more = "After --reset apps are restarted with the new password; the old one works for "
-		 "ten more minutes, unless --force is given.",
+		 "ten more minutes, unless --force is given. Then all connections are closed once.",
 	 .args = ARGS(DATABASE),
 	 .opts = OPTS(SWITCH(0, "reset", "a new password"),
 		      SWITCH(0, "force", "with --reset: the old one ends at once")),

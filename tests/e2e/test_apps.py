@@ -1,8 +1,10 @@
-"""The sample apps go live by git push: static, Node (build step, WebSocket, worker, release), Flask,
+"""The sample apps go live by git push: static, Node (build step, WebSocket, worker, release, a queue in Redis), Flask,
 Django, and a site with nothing but a Procfile."""
 import base64
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 
@@ -97,11 +99,19 @@ def websocket_echo(paas, app, text):
         return hello, frame()
 
 
-def test_node(paas, tmp_path):
-    folder = paas.make_app('node', tmp_path / 'app')
+@pytest.fixture(scope='module')
+def nodeapp(paas, tmp_path_factory):
+    """Its folder, and what its first push said. The Redis server comes first: no release more than needed."""
+    folder = paas.make_app('node', tmp_path_factory.mktemp('node') / 'app')
     paas.create('nodeapp', folder)
     paas.ctl('config:set', 'GREETING=hello', cwd=folder)
-    r = paas.push(folder, timeout=600)
+    paas.ctl('addons:create', 'heroku-redis', cwd=folder)
+    yield folder, paas.push(folder, timeout=600)
+    paas.ctl('apps:destroy', '--confirm', 'nodeapp', '-a', 'nodeapp')
+
+
+def test_node(paas, nodeapp):
+    folder, r = nodeapp
     assert 'built public/bundle.js' in r.stderr and 'release: release.' in r.stderr, r.stderr
     state = json.loads(paas.http('nodeapp', '/status')[1])
     assert state['env']['GREETING'] == 'hello' and state['env']['NODE_ENV'] == 'production'
@@ -114,7 +124,68 @@ def test_node(paas, tmp_path):
     paas.commit(folder, 'again')
     again = paas.push(folder, timeout=600)
     assert released(again) > released(r)
-    paas.ctl('apps:destroy', '--confirm', 'nodeapp', '-a', 'nodeapp')
+
+
+def processes(word):
+    """pid by the word in the arguments, of the sandboxes of apps and services."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/cmdline') as f:
+                line = f.read()
+            if os.stat(f'/proc/{pid}').st_uid >= 1000000 and word in line:
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_queue_between_web_and_worker(paas, nodeapp):
+    """Every job is done, whoever is killed meanwhile: the worker in the middle of one, the Redis server, the daemon."""
+    def give(text, ms=0):
+        status, body, _ = paas.http('nodeapp', f'/jobs?ms={ms}', 'POST', text.encode(), {'Content-Type': 'text/plain'})
+        assert status == 201, body
+        return json.loads(body)['id']
+
+    def look(job):
+        status, body, _ = paas.http('nodeapp', f'/jobs/{job}')
+        return json.loads(body) if status == 200 else {'state': body}
+
+    def done(job, text, tries=('1',)):
+        wait_for(f'{text} to be done', lambda: look(job)['state'] == 'done')
+        was = look(job)
+        assert was.pop('tries') in tries and was == {'state': 'done', 'by': 'worker.1', 'result': text.upper()}
+
+    def begun(text, ms):
+        job = give(text, ms)
+        wait_for(f'{text} to be begun', lambda: look(job)['state'] == 'begun')
+        return job
+
+    paas.ctl('ps:scale', 'worker=1', '-a', 'nodeapp')
+    done(give('one'), 'one')
+    # the worker, with one job begun and one behind it
+    [worker] = processes('worker.js')
+    two, three = begun('two', 600), give('three')
+    os.kill(worker, signal.SIGKILL)
+    done(two, 'two', '2')  # again, from the beginning
+    done(three, 'three')
+    # the server: what it has said yes to is in its file, and it may be back before the job needs it
+    url = paas.api('GET', '/apps/nodeapp/config-vars')[1]['REDIS_URL']
+    address = re.search(r'@([\d.]+:\d+)', url)[1]
+    four, five = begun('four', 600), give('five')
+    [server] = processes(f'redis-server\0{address}') or processes(f'redis-server {address}')
+    os.kill(server, signal.SIGKILL)
+    done(four, 'four', '12')
+    done(five, 'five')
+    # the daemon: nobody notices
+    before = processes('worker.js'), processes('server.js')
+    six = begun('six', 600)
+    paas.kill9()
+    seven = give('seven')
+    paas.start()
+    done(six, 'six')
+    done(seven, 'seven')
+    assert before == (processes('worker.js'), processes('server.js'))
 
 
 def test_flask(paas, tmp_path):
