@@ -146,29 +146,40 @@ void check_stop(struct check *c); /* no callback after it; NULL is fine */
 void run_bound(struct run *r); /* its port is bound: it is up, or is checked first */
 bool run_is_healthy(const struct run *r);
 
-/* run.c */
-void run_up(struct run *r);
+/* run.c: what a run is, and what its shim tells */
 struct run *run_new(struct app *a, struct dyno_release *rel, const char *type, int num,
 		    const char *command, const char *size);
-void run_launch(struct run *r);	   /* spec is complete */
-void run_prepare(struct run *r);   /* fills spec for a formation dyno or a detached one-off */
+void run_free(struct run *r);
 void run_supervise(struct run *r); /* connects to a shim that runs */
 void run_watch_output(struct run *r);
-void run_stop(struct run *r); /* drain when serving, SIGTERM, SIGKILL after the grace */
-void run_term(struct run *r); /* SIGTERM now */
-void run_kill(struct run *r);
+void run_up(struct run *r);
 void run_state(struct run *r, enum dyno_state to);
+void run_tell(struct run *r, enum dyno_state was); /* who wants to know of its state */
 void run_log(struct run *r, const char *fmt, ...) PRINTF(2, 3);
-void run_let_go(struct run *r); /* paasd goes, the dyno stays */
+bool run_listens(const struct run *r); /* up = there is a listener on its port */
+const char *dyno_state_name(enum dyno_state s);
+
+/* prepare.c */
+void run_prepare(struct run *r); /* fills spec for a formation dyno or a detached one-off */
+
+/* launch.c: the way up */
+void run_launch(struct run *r);	    /* spec is complete */
+void run_await_boot(struct run *r); /* a web dyno's port, or R10 */
 /* Any thread but the loop: removes what the launcher holds of a dyno; waits for a launcher that is
  * being started again. */
 int dyno_remove_job(const struct dynos *d, const char *id, struct err *err);
-void run_free(struct run *r);
-bool run_listens(const struct run *r);		   /* up = there is a listener on its port */
-void run_tell(struct run *r, enum dyno_state was); /* who wants to know of its state */
+
+/* stop.c: the way down */
+void run_stop(struct run *r); /* drain when serving, SIGTERM, SIGKILL after the grace */
+void run_term(struct run *r); /* SIGTERM now */
+void run_kill(struct run *r);
+void run_bury(struct run *r);	     /* it has ended: removes what is left of it, frees it */
+void run_let_go(struct run *r);	     /* paasd goes, the dyno stays */
 void drains_orphan(struct dynos *d); /* what the router says later is of no concern any more */
+
+/* dyno.c */
+struct run *dynos_find_run(struct dynos *d, const char *id);
 void dynos_wind_up(struct dynos *d); /* ends dynos_stop_all once nothing is under way */
-const char *dyno_state_name(enum dyno_state s);
 
 /* adopt.c: RUN/meta/ID, what a restarted paasd must know of a dyno */
 int meta_write(const struct dynos *d, const struct dyno_info *i, const char *ip, struct err *err);
@@ -184,7 +195,6 @@ void end_remember(struct dynos *d, const char *id, int exit_code); /* for dynos_
 void slot_run_up(struct run *r);
 void slot_run_ended(struct run *r);
 bool dyno_is_oneoff(const char *type);
-struct run *dynos_find_run(struct dynos *d, const char *id); /* dyno.c */
 struct app *dynos_app(struct dynos *d, const char *app_id, bool make);
 struct slot *slot_get(struct app *a, const char *type, int num, bool make);
 void slot_free(struct slot *s);

@@ -1,22 +1,14 @@
-/* One run of a dyno: launch on the job pool, supervision over its shim's socket, stop, burial. */
+/* One run of a dyno: what it is, and what its shim tells of it until the end. */
 #include "daemon/dyno/dyno_int.h"
 #include "daemon/core/fsx.h"
-#include "daemon/core/proc.h"
 #include "daemon/core/xlog.h"
 #include "proto/limits.h"
 #include "proto/shim.h"
 
-#include <assert.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-/* A launcher that died is started again within moments: what needs it waits that long. */
-#define LAUNCHER_AWAY_MS  10000
-#define LAUNCHER_AGAIN_MS 50
 /* Longer than a shim stays to hand over its last lines once its dyno has ended. */
 #define SHIM_LEAVES_MS 10000
 
@@ -128,192 +120,6 @@ void run_free(struct run *r)
 	dynos_wind_up(d);
 }
 
-/* --- launch: a job on the pool --- */
-
-static void launched(void *arg);
-
-int dyno_remove_job(const struct dynos *d, const char *id, struct err *err)
-{
-	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
-
-	while (launcher_remove(d->la, id, err) < 0) {
-		if (err->code != ERR_UNAVAILABLE || clock_mono_ms() > until)
-			return -1;
-		*err = (struct err){0};
-		poll(NULL, 0, LAUNCHER_AGAIN_MS);
-	}
-	return 0;
-}
-
-static bool in_folder(const struct run *r, const char *name)
-{
-	AUTO(auto_str)
-	char *path = xasprintf("%s/dynos/%s/%s", launcher_run_dir(r->d->la), r->info.id, name);
-
-	return access(path, F_OK) == 0;
-}
-
-static bool shim_lives(const struct run *r)
-{
-	AUTO(auto_str)
-	char *path = xasprintf("%s/dynos/%s/pid", launcher_run_dir(r->d->la), r->info.id);
-	AUTO(buf_clear) struct buf b = {0};
-	unsigned long long at;
-	int pid;
-
-	return fs_read(path, 64, &b, NULL) == 0 && sscanf(buf_str(&b), "%d %llu", &pid, &at) == 2 &&
-	       at && proc_starttime(pid) == at;
-}
-
-/* The launcher died, or died and was asked again, in the middle of this very dyno: its shim goes on
- * alone once it has all it needs, else it ends. What has begun is not begun a second time. */
-static bool has_begun(struct run *r)
-{
-	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
-	struct launch_spec spec = {0};
-
-	while (!in_folder(r, "sock") && !in_folder(r, "status")) {
-		if (!shim_lives(r) || clock_mono_ms() > until)
-			return false;
-		poll(NULL, 0, LAUNCHER_AGAIN_MS);
-	}
-	if (sandbox_spec(launcher_run_dir(r->d->la), r->info.id, &spec, r->launch_ip, NULL) == 0)
-		launch_spec_clear(&spec);
-	return true;
-}
-
-static int create(struct run *r)
-{
-	mono_ms until = clock_mono_ms() + LAUNCHER_AWAY_MS;
-
-	while (launcher_create(r->d->la, &r->spec, r->launch_ip, &r->launch_err) < 0) {
-		struct err err = {0};
-		bool away = r->launch_err.code == ERR_UNAVAILABLE;
-
-		if ((away || r->launch_err.code == ERR_CONFLICT) && has_begun(r)) {
-			r->launch_err = (struct err){0};
-			return 0;
-		}
-		if (!away || clock_mono_ms() > until)
-			return -1;
-		if (dyno_remove_job(r->d, r->info.id, &err) < 0)
-			return -1;
-		r->launch_err = (struct err){0};
-	}
-	return 0;
-}
-
-static void launch_job(void *arg)
-{
-	struct run *r = arg;
-
-	/* Before, so that a dyno which was launched is known to have been; after, for its address.
-	 */
-	if (meta_write(r->d, &r->info, "", &r->launch_err) == 0 && create(r) == 0 &&
-	    meta_write(r->d, &r->info, r->launch_ip, &r->launch_err) < 0)
-		launcher_remove(r->d->la, r->info.id, NULL);
-	loop_post(r->d->l, launched, r);
-}
-
-/* The command as people see it: $PORT shown expanded (Dev Center: Dynos). */
-static void log_start(struct run *r)
-{
-	AUTO(buf_clear) struct buf b = {0};
-	char port[16];
-
-	snprintf(port, sizeof port, "%d", r->info.port);
-	for (const char *p = r->info.command; *p;) {
-		size_t var = strncmp(p, "$PORT", 5) == 0     ? 5
-			     : strncmp(p, "${PORT}", 7) == 0 ? 7
-							     : 0;
-		bool word = var == 5 && (p[5] == '_' || (p[5] >= 'A' && p[5] <= 'Z') ||
-					 (p[5] >= '0' && p[5] <= '9'));
-
-		if (var && !word && r->info.port) {
-			buf_adds(&b, port);
-			p += var;
-		} else {
-			buf_addc(&b, *p++);
-		}
-	}
-	run_log(r, "Starting process with command `%.8000s`", buf_str(&b));
-}
-
-void run_launch(struct run *r)
-{
-	r->launching = true;
-	if (r->slot)
-		run_log(r, "State changed from %s to starting",
-			r->slot->crashes ? "crashed" : "down");
-	log_start(r);
-	if (r->rel->service)
-		run_tell(r, DYNO_DOWN);
-	if (!pool_submit(r->d->jobs, launch_job, r))
-		abort(); /* the queue is as long as dynos can be many */
-}
-
-static void bury(struct run *r);
-
-static void boot_timeout(void *arg)
-{
-	struct run *r = arg;
-
-	r->boot_timer = NULL;
-	run_log(r,
-		"Error R10 (Boot timeout) -> Web process failed to bind to $PORT within %lld "
-		"seconds of launch",
-		(long long)r->d->cfg->boot_timeout_s);
-	snprintf(r->last_error, sizeof r->last_error,
-		 "Web process failed to bind to $PORT within %lld seconds of launch (R10)",
-		 (long long)r->d->cfg->boot_timeout_s);
-	run_kill(r);
-}
-
-static void await_boot(struct run *r)
-{
-	if (r->web && !r->boot_timer)
-		r->boot_timer = loop_timer_start(
-			r->d->l, (uint64_t)r->d->cfg->boot_timeout_s * 1000, boot_timeout, r);
-}
-
-static void failed_launch(struct run *r)
-{
-	xlog_err(XLOG_ERROR, "dyno", &r->launch_err, "msg=\"cannot launch\" app=%s dyno=%s",
-		 r->info.app_id, r->info.name);
-	run_log(r, "Error R99 (Platform error) -> %s", r->launch_err.msg);
-	snprintf(r->last_error, sizeof r->last_error, "%.190s", r->launch_err.msg);
-	r->ended = true;
-	if (r->ops.started)
-		r->ops.started(NULL, &r->launch_err, r->ops.arg);
-	r->ops = (struct oneoff_ops){0};
-	run_state(r, DYNO_CRASHED);
-	slot_run_ended(r);
-	bury(r);
-}
-
-static void launched(void *arg)
-{
-	struct run *r = arg;
-
-	r->launching = false;
-	launch_spec_clear(&r->spec);
-	memcpy(r->info.ip, r->launch_ip, sizeof r->info.ip);
-	if (r->launch_err.status) {
-		failed_launch(r);
-		return;
-	}
-	await_boot(r);
-	run_supervise(r);
-	if (r->ops.output)
-		run_watch_output(r);
-	if (r->ops.started)
-		r->ops.started(&r->info, NULL, r->ops.arg);
-	if (r->stop_sig == SIGKILL)
-		run_kill(r);
-	else if (r->stop_sig)
-		run_term(r);
-}
-
 /* --- life --- */
 
 static void cycle(void *arg)
@@ -376,7 +182,7 @@ static void shim_stays(void *arg)
 	struct run *r = arg;
 
 	r->stop_timer = NULL;
-	bury(r);
+	run_bury(r);
 }
 
 static void ended(struct run *r, int code)
@@ -416,7 +222,7 @@ static void ended(struct run *r, int code)
 	if (r->super)
 		r->stop_timer = loop_timer_start(r->d->l, SHIM_LEAVES_MS, shim_stays, r);
 	else
-		bury(r);
+		run_bury(r);
 }
 
 static void looked(void *arg)
@@ -506,7 +312,7 @@ static void adopt_state(struct run *r, const struct nums *n)
 	if (!is_up && r->web && n->v[S_BOUND] == 1)
 		run_bound(r);
 	else if (!is_up)
-		await_boot(r);
+		run_await_boot(r);
 	else if (!r->oneoff)
 		start_cycle(r);
 	if (r->rel->service)
@@ -566,7 +372,7 @@ static void on_lost(void *arg)
 
 	r->super = NULL;
 	if (r->ended)
-		bury(r); /* it took its leave after SHIM_EXIT */
+		run_bury(r); /* it took its leave after SHIM_EXIT */
 	else
 		over(r); /* the shim may have been killed: burying kills what it left */
 }
@@ -610,210 +416,4 @@ void run_watch_output(struct run *r)
 	wire_u64(&b, S_OFFSET, 0);
 	wire_end(&b, m);
 	r->attach = shimconn_open(r->d->l, launcher_run_dir(r->d->la), r->info.id, &b, &ops, r);
-}
-
-/* --- the end --- */
-
-static void send_signal(struct run *r, int sig)
-{
-	AUTO(buf_clear) struct buf b = {0};
-	size_t m;
-
-	if (!r->super)
-		return;
-	m = wire_begin(&b, SHIM_SIGNAL);
-	wire_u64(&b, S_SIGNAL, (uint64_t)sig);
-	wire_end(&b, m);
-	shimconn_send(r->super, &b);
-}
-
-void run_kill(struct run *r)
-{
-	if (r->ended)
-		return;
-	if (r->launching) {
-		r->stop_sig = SIGKILL;
-		return;
-	}
-	run_log(r, "Stopping process with SIGKILL");
-	send_signal(r, SIGKILL);
-}
-
-static int64_t stop_seconds(const struct run *r)
-{
-	const struct dyno_service *sv = r->rel->service;
-
-	return sv && sv->stop_s ? sv->stop_s : r->d->cfg->stop_timeout_s;
-}
-
-static int stop_signal(const struct run *r)
-{
-	const struct dyno_service *sv = r->rel->service;
-
-	return sv && sv->stop_signal ? sv->stop_signal : SIGTERM;
-}
-
-static void stop_timeout(void *arg)
-{
-	struct run *r = arg;
-
-	r->stop_timer = NULL;
-	run_log(r,
-		"Error R12 (Exit timeout) -> At least one process failed to exit within %lld "
-		"seconds of SIG%s",
-		(long long)stop_seconds(r), sigabbrev_np(stop_signal(r)));
-	run_kill(r);
-}
-
-void run_term(struct run *r)
-{
-	if (r->ended || r->stopping)
-		return;
-	if (r->launching) {
-		if (!r->stop_sig)
-			r->stop_sig = SIGTERM;
-		return;
-	}
-	r->stopping = true;
-	check_stop(STEAL(r->check));
-	loop_timer_stop(r->boot_timer);
-	r->boot_timer = NULL;
-	run_state(r, DYNO_STOPPING);
-	run_log(r, "Stopping all processes with SIG%s", sigabbrev_np(stop_signal(r)));
-	send_signal(r, stop_signal(r));
-	r->stop_timer =
-		loop_timer_start(r->d->l, (uint64_t)stop_seconds(r) * 1000, stop_timeout, r);
-}
-
-struct drain {
-	struct drain *next; /* in dynos->drains */
-	struct dynos *d;    /* NULL: gone */
-	char app_id[37], id[37];
-};
-
-static void drain_unlink(struct drain *dr)
-{
-	struct drain **p = &dr->d->drains;
-
-	while (*p != dr)
-		p = &(*p)->next;
-	*p = dr->next;
-	dr->d = NULL;
-}
-
-/* The router's answers are awaited for half a minute; nobody waits with them at the end, and what
- * comes then finds nothing to do. */
-void drains_orphan(struct dynos *d)
-{
-	while (d->drains)
-		drain_unlink(d->drains);
-}
-
-/* The run may have ended by itself while its routes drained: look it up again. */
-static void drained(void *arg)
-{
-	struct drain *dr = arg;
-	struct app *a = dr->d ? dynos_app(dr->d, dr->app_id, false) : NULL;
-
-	if (a)
-		LIST_FOREACH (struct run, r, a->runs)
-			if (strcmp(r->info.id, dr->id) == 0) {
-				run_term(r);
-				break;
-			}
-	if (dr->d)
-		drain_unlink(dr);
-	free(dr);
-}
-
-static void unrouted(void *arg)
-{
-	struct drain *dr = arg;
-
-	if (dr->d)
-		dr->d->ops.drain(dr->id, drained, dr, dr->d->ops.arg);
-	else
-		free(dr);
-}
-
-void run_stop(struct run *r)
-{
-	struct drain *dr;
-
-	if (r->slot) {
-		if (r->slot->cur == r)
-			r->slot->cur = NULL;
-		if (r->slot->fresh == r)
-			r->slot->fresh = NULL;
-		r->slot = NULL;
-	}
-	if (!r->web || !r->serving) {
-		run_term(r);
-		return;
-	}
-	r->serving = false;
-	dr = xcalloc(1, sizeof *dr);
-	dr->d = r->d;
-	dr->next = dr->d->drains;
-	dr->d->drains = dr;
-	memcpy(dr->app_id, r->info.app_id, sizeof dr->app_id);
-	memcpy(dr->id, r->info.id, sizeof dr->id);
-	app_publish(r->app, unrouted, dr);
-}
-
-struct burial {
-	struct dynos *d;
-	struct run *r;
-	char id[37];
-	bool keep_end;
-	int exit_code;
-};
-
-static void buried(void *arg)
-{
-	struct burial *b = arg;
-
-	run_free(b->r);
-	free(b);
-}
-
-static void bury_job(void *arg)
-{
-	struct burial *b = arg;
-	struct err err = {0};
-
-	/* The end of a release command is remembered until its deploy has taken note of it, as that
-	 * of a job. Before the removal: what is neither there nor noted counts as never run. */
-	if (b->keep_end && meta_write_end(b->d, b->id, b->exit_code, &err) < 0)
-		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"end not kept\" dyno_id=%s", b->id);
-	dyno_log_spool(b->d, b->id);
-	if (dyno_remove_job(b->d, b->id, &err) < 0)
-		xlog_err(XLOG_ERROR, "dyno", &err, "msg=\"cannot remove\" dyno_id=%s", b->id);
-	meta_remove(b->d, b->id);
-	loop_post(b->d->l, buried, b);
-}
-
-static void bury(struct run *r)
-{
-	struct burial *b = xcalloc(1, sizeof *b);
-
-	assert(r->ended);
-	shimconn_close(r->super);
-	r->super = NULL;
-	loop_timer_stop(r->stop_timer);
-	r->stop_timer = NULL;
-	b->d = r->d;
-	b->r = r;
-	memcpy(b->id, r->info.id, sizeof b->id);
-	b->keep_end = end_is_kept(r->info.type) && !r->launch_err.status;
-	b->exit_code = r->info.exit_code;
-	if (!pool_submit(r->d->jobs, bury_job, b))
-		abort();
-}
-
-void run_let_go(struct run *r)
-{
-	assert(!r->launching && !r->looking && !r->ended);
-	r->slot = NULL;
-	run_free(r);
 }

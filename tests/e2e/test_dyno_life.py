@@ -240,6 +240,8 @@ def fresh_start(paas):
     before = boot(paas)
     paas.ctl('ps:restart', 'web.1', '-a', APP)
     wait_for('restart', lambda: boot(paas) != before and state(paas, 'web.1') == 'up')
+    # until its routes are gone the one before may get a request that is meant for this one
+    wait_for('the end of the one before', lambda: before not in os.listdir(os.path.join(paas.run_dir(), 'dynos')))
 
 
 def crash_twice(paas):

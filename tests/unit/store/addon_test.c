@@ -3,18 +3,9 @@
 #include "daemon/store/app.h"
 #include "daemon/store/release.h"
 #include "daemon/store/user.h"
-#include "tests/unit/test.h"
-
-#include <string.h>
+#include "tests/unit/store/scenario.h"
 
 DEFINE_AUTO(json_t *, json_decref)
-
-/* On the writer's thread, where cmocka cannot fail. */
-#define CHECK(cond)                                                                        \
-	do {                                                                               \
-		if (!(cond))                                                               \
-			return err_set(err, ERR_INTERNAL, "line %d: %s", __LINE__, #cond); \
-	} while (0)
 
 struct seed {
 	struct store_user user;
@@ -134,34 +125,19 @@ static int vars(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
-static void run(tx_fn *fn)
-{
-	struct store *st = NULL;
-	struct err err = {0};
-
-	codec_init();
-	assert_int_equal(store_open(":memory:", NULL, &st, &err), 0);
-	if (store_tx(st, fn, NULL, &err) < 0)
-		fail_msg("%s", err.msg);
-	store_close(st);
-}
-
 static void addon_rows(void **state)
 {
-	(void)state;
-	run(rows);
+	scenario(state, rows);
 }
 
 static void addon_vars(void **state)
 {
-	(void)state;
-	run(vars);
+	scenario(state, vars);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(addon_rows),
-					   cmocka_unit_test(addon_vars)};
+	const struct CMUnitTest tests[] = {SCENARIO_TEST(addon_rows), SCENARIO_TEST(addon_vars)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,33 +5,7 @@
 #include "daemon/store/transfer.h"
 #include "daemon/store/user.h"
 #include "proto/limits.h"
-#include "tests/unit/test.h"
-
-#include <string.h>
-
-static int open_setup(void **state)
-{
-	struct err err = {0};
-
-	codec_init();
-	return store_open(":memory:", NULL, (struct store **)state, &err);
-}
-
-static int open_teardown(void **state)
-{
-	store_close(*state);
-	return 0;
-}
-
-/* Scenarios run on the writer thread, where cmocka's jumps must not go: they use CHECK. */
-#define CHECK(x)                                                                            \
-	do {                                                                                \
-		if (!(x))                                                                   \
-			return err_set(err, ERR_INTERNAL, "line %d: %s [%s]", __LINE__, #x, \
-				       err->status ? err->msg : "");                        \
-		*err = (struct err){0};                                                     \
-	} while (0)
-#define FAILS(x, id) CHECK((x) < 0 && err->code == (id))
+#include "tests/unit/store/scenario.h"
 
 struct seed {
 	struct store_user owner, other;
@@ -56,14 +30,6 @@ static int seed(struct tx *tx, struct seed *s, struct err *err)
 	CHECK(store_app_create(tx, "two", s->owner.id, "st", &s->two, err) == 0);
 	CHECK(store_app_create(tx, "theirs", s->other.id, "st", &s->theirs, err) == 0);
 	return 0;
-}
-
-static void scenario(void **state, tx_fn *fn)
-{
-	struct err err = {0};
-
-	if (store_tx(*state, fn, NULL, &err) < 0)
-		fail_msg("%s", err.msg);
 }
 
 static int add(struct tx *tx, const struct store_app *a, const char *host, struct err *err)
@@ -214,10 +180,10 @@ static void transfers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(overlaps, open_setup, open_teardown),
-		cmocka_unit_test_setup_teardown(limits, open_setup, open_teardown),
-		cmocka_unit_test_setup_teardown(certificates, open_setup, open_teardown),
-		cmocka_unit_test_setup_teardown(transfers, open_setup, open_teardown),
+		SCENARIO_TEST(overlaps),
+		SCENARIO_TEST(limits),
+		SCENARIO_TEST(certificates),
+		SCENARIO_TEST(transfers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,42 +5,7 @@
 #include "daemon/store/release.h"
 #include "daemon/store/user.h"
 #include "proto/limits.h"
-#include "tests/unit/test.h"
-
-#include <string.h>
-
-static int open_setup(void **state)
-{
-	struct err err = {0};
-
-	codec_init();
-	return store_open(":memory:", NULL, (struct store **)state, &err);
-}
-
-static int open_teardown(void **state)
-{
-	store_close(*state);
-	return 0;
-}
-
-/* Scenarios run on the writer thread, where cmocka's jumps must not go: they use CHECK. */
-#define CHECK(x)                                                                            \
-	do {                                                                                \
-		if (!(x))                                                                   \
-			return err_set(err, ERR_INTERNAL, "line %d: %s [%s]", __LINE__, #x, \
-				       err->status ? err->msg : "");                        \
-		*err = (struct err){0};                                                     \
-	} while (0)
-#define FAILS(x, id) CHECK((x) < 0 && err->code == (id))
-#define IS(a, b)     (strcmp(a, b) == 0)
-
-static void scenario(void **state, tx_fn *fn)
-{
-	struct err err = {0};
-
-	if (store_tx(*state, fn, NULL, &err) < 0)
-		fail_msg("%s", err.msg);
-}
+#include "tests/unit/store/scenario.h"
 
 struct seed {
 	struct store_user owner, mate, admin;
@@ -355,7 +320,7 @@ SCENARIO(config)
 SCENARIO(targets)
 SCENARIO(shared_slugs)
 SCENARIO(latest)
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_setup, open_teardown)
+#define TEST(name) SCENARIO_TEST(name)
 
 int main(void)
 {

@@ -3,35 +3,9 @@
 #include "daemon/store/pipeline.h"
 #include "daemon/store/review.h"
 #include "daemon/store/user.h"
-#include "tests/unit/test.h"
-
-#include <string.h>
+#include "tests/unit/store/scenario.h"
 
 DEFINE_AUTO(json_t *, json_decref)
-
-static int open_setup(void **state)
-{
-	struct err err = {0};
-
-	codec_init();
-	return store_open(":memory:", NULL, (struct store **)state, &err);
-}
-
-static int open_teardown(void **state)
-{
-	store_close(*state);
-	return 0;
-}
-
-/* Scenarios run on the writer thread, where cmocka's jumps must not go: they use CHECK. */
-#define CHECK(x)                                                                            \
-	do {                                                                                \
-		if (!(x))                                                                   \
-			return err_set(err, ERR_INTERNAL, "line %d: %s [%s]", __LINE__, #x, \
-				       err->status ? err->msg : "");                        \
-		*err = (struct err){0};                                                     \
-	} while (0)
-#define FAILS(x, id) CHECK((x) < 0 && err->code == (id))
 
 struct seed {
 	struct store_user user;
@@ -148,29 +122,21 @@ static int staleness(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
-static void run(void **state, tx_fn *fn)
-{
-	struct err err = {0};
-
-	if (store_tx(*state, fn, NULL, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
 static void test_a_life(void **state)
 {
-	run(state, a_life);
+	scenario(state, a_life);
 }
 
 static void test_staleness(void **state)
 {
-	run(state, staleness);
+	scenario(state, staleness);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_a_life, open_setup, open_teardown),
-		cmocka_unit_test_setup_teardown(test_staleness, open_setup, open_teardown),
+		SCENARIO_TEST(test_a_life),
+		SCENARIO_TEST(test_staleness),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,16 +4,7 @@
 #include "daemon/store/service.h"
 #include "daemon/store/user.h"
 #include "daemon/store/volume.h"
-#include "tests/unit/test.h"
-
-#include <string.h>
-
-/* On the writer's thread, where cmocka cannot fail. */
-#define CHECK(cond)                                                                        \
-	do {                                                                               \
-		if (!(cond))                                                               \
-			return err_set(err, ERR_INTERNAL, "line %d: %s", __LINE__, #cond); \
-	} while (0)
+#include "tests/unit/store/scenario.h"
 
 struct seed {
 	struct store_user user;
@@ -173,35 +164,21 @@ static int volumes(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
-static void run(tx_fn *fn)
-{
-	struct store *st = NULL;
-	struct err err = {0};
-	int rc;
-
-	codec_init();
-	assert_int_equal(store_open(":memory:", NULL, &st, &err), 0);
-	rc = store_tx(st, fn, NULL, &err);
-	store_close(st);
-	if (rc < 0)
-		fail_msg("%s", err.msg);
-}
-
 static void services_and_ways(void **state)
 {
-	run(services);
+	scenario(state, services);
 }
 
 static void volumes_and_mounts(void **state)
 {
-	run(volumes);
+	scenario(state, volumes);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(services_and_ways),
-		cmocka_unit_test(volumes_and_mounts),
+		SCENARIO_TEST(services_and_ways),
+		SCENARIO_TEST(volumes_and_mounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
