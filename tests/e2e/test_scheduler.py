@@ -153,7 +153,8 @@ def test_restart_in_the_middle(paas, app, c):
     wait_for('both', lambda: [r['state'] for r in runs(paas)[:2]] == ['running', 'running'])
     c.close()
     paas.kill9()
-    time.sleep(1)
+    dynos = os.path.join(paas.run_dir(), 'dynos')
+    wait_for('the end of one', lambda: any(os.path.exists(os.path.join(dynos, d, 'status')) for d in os.listdir(dynos)))
     start_at(paas, 5)
     assert ended(paas, 'over', 'failed')['exit_code'] == 6
     assert ended(paas, 'on', 'failed')['exit_code'] == 7

@@ -293,6 +293,10 @@ class Router:
         peer.send(text)
         return Message(peer, head_request=head_request)
 
+    def read(self):
+        """How many requests it has read: each gets its dyno, its answer or its place in the queue at once."""
+        return self.ctl.stats()[rw.R_REQUESTS]
+
     def get(self, path="/", host="web.localhost", fields=""):
         return self.ask("GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (path, host, fields))
 

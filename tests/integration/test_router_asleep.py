@@ -41,7 +41,7 @@ def test_many_requests_wake_it_once(make):
     assert quiet(r.ctl)
     clients = held(r, 20)
     assert r.ctl.wait(rw.WAKE) == {rw.R_APP_ID: "web"}
-    time.sleep(0.1)
+    wait_until(lambda: r.read() == 20)
     assert quiet(r.ctl)
     r.app(name="web", state=rw.BOOTING)
     clients += held(r)
@@ -87,8 +87,8 @@ def test_paasd_is_away(make):
     r.app(name="web", state=rw.ASLEEP)
     r.ctl.close()
     c = held(r)[0]
-    time.sleep(0.1)
     r.connect()
+    wait_until(lambda: r.read() == 1)
     assert quiet(r.ctl)  # who has sent no table is not told
     r.ctl.full([dict(app_id="web", hosts=["web.localhost"], dynos=[], state=rw.ASLEEP)])
     assert r.ctl.wait(rw.WAKE)[rw.R_APP_ID] == "web"
@@ -109,7 +109,7 @@ def test_the_snapshot_knows(make):
     r.kill()
     r.start()
     c = held(r)[0]
-    time.sleep(0.1)
+    wait_until(lambda: r.read() == 1)
     r.ctl.full([dict(app_id="web", hosts=["web.localhost"], dynos=[], state=rw.ASLEEP)])
     r.ctl.wait(rw.WAKE)
     r.app(None)

@@ -99,7 +99,7 @@ def test_requests_wait_for_a_booting_app(make):
     clients = [r.client() for _ in range(10)]
     for c in clients:
         c.send("POST / HTTP/1.1\r\nHost: web.localhost\r\nContent-Length: 3\r\n\r\nabc")
-    time.sleep(0.1)
+    wait_until(lambda: r.read() == 10)
     app = r.app(None)
     for c in clients:
         assert Message(c).body == b"POST 3"
@@ -108,11 +108,11 @@ def test_requests_wait_for_a_booting_app(make):
 
 def test_requests_that_wait_hear_of_a_crash_and_of_removal(make):
     r = make()
-    for end in ("crash", "delete"):
+    for n, end in enumerate(("crash", "delete")):
         r.app(name="web", state=rw.BOOTING)
         c = r.client()
         c.send(REQ % ("/", "web.localhost"))
-        time.sleep(0.05)
+        wait_until(lambda: r.read() == n + 1)
         if end == "crash":
             r.app(name="web", state=rw.CRASHED)
         else:
@@ -133,7 +133,7 @@ def test_a_client_that_leaves_the_queue(make):
     r.app(name="web", state=rw.BOOTING)
     c = r.client()
     c.send(REQ % ("/gone", "web.localhost"))
-    time.sleep(0.05)
+    wait_until(lambda: r.read() == 1)
     c.reset()
     line = r.log.wait("code=H27")[3]
     assert line.startswith('at=warning code=H27 desc="Client Request Interrupted" sock=client ')
@@ -187,7 +187,7 @@ def test_all_set_aside_is_h99_or_rescue(make):
     r.log.wait("code=H99")
     c = r.client()
     c.send(REQ % ("/", "web.localhost"))
-    time.sleep(0.05)
+    wait_until(lambda: r.read() == 3)
     r.app(None)
     assert Message(c).status == 200
 
@@ -443,7 +443,7 @@ def test_platform_requests_wait_while_paasd_restarts(make, tmp_path):
     r.ctl.platform(["localhost"], path)
     c = r.client()
     c.send(REQ % ("/", "localhost"))
-    time.sleep(0.3)
+    wait_until(lambda: r.read() == 1)
     r.apps.append(App(unix=path))
     assert Message(c).status == 200
 

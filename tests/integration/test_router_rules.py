@@ -1,4 +1,5 @@
 """The rules of proxying (RFC 9110, RFC 9112), each worker configuration, by raw sockets."""
+import threading
 import time
 
 import pytest
@@ -185,16 +186,17 @@ def test_a_body_cut_short_aborts_the_app(router):
 
     def handler(peer, app):
         peer.until(b"\r\n\r\n")
+        seen.append(peer.exactly(3))
         try:
-            peer.exactly(10)
+            peer.exactly(7)
         except (Closed, OSError):
             seen.append(peer.buf)
     router.app(handler)
     c = router.client()
     c.send(req("POST /cut HTTP/1.1", fields="Content-Length: 10\r\n", body="abc"))
-    time.sleep(0.05)
+    wait_until(lambda: seen == [b"abc"], what="the beginning")
     c.sock.shutdown(1)
-    wait_until(lambda: seen == [b"abc"], what="abort")
+    wait_until(lambda: seen == [b"abc", b""], what="abort")
     line = router.log.wait('path="/cut"')[3]
     assert "code=H27" in line and "status=499" in line and "sock=client" in line
 
@@ -428,17 +430,23 @@ def test_octets_after_an_answer_do_not_reach_the_next(router):
 
 
 def test_an_idle_connection_that_speaks_is_dropped(router):
+    answered, dropped = threading.Event(), threading.Event()
+
     def handler(peer, app):
-        while True:
-            app.take(peer)
-            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            time.sleep(0.05)
+        first = app.connections == 1
+        app.take(peer)
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if first:
+            assert answered.wait(10)
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+            if peer.at_end():
+                dropped.set()
     app = router.app(handler)
     c = router.client()
     c.send(req())
     assert Message(c).body == b"ok"
-    time.sleep(0.2)
+    answered.set()
+    assert dropped.wait(10)
     c.send(req())
     assert Message(c).body == b"ok"
     assert app.connections == 2

@@ -221,7 +221,6 @@ def test_sigterm_reaches_every_process(box):
                        '(trap "echo second; exit 0" TERM; echo up; while :; do sleep 0.05; done) & '
                        'while :; do sleep 0.05; done; wait')
     s.until(b"up")
-    time.sleep(0.1)
     s.signal(signal.SIGTERM)
     code, out = s.finish()
     assert code == 0 and b"first" in out
@@ -333,7 +332,7 @@ def test_logs_of_a_dyno_that_ended_while_paasd_was_away(box):
             elif k == wire.K["TEXT"]:
                 last, kept = last + 1, kept + 1
                 assert v == b"line number %d of many" % last
-    assert last == 40000 and kept > 10000
+    assert last == 40000 and kept > 7000  # what 300000 bytes hold
 
 
 def test_a_late_attach_sees_what_was_kept(box):

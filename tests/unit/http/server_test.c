@@ -41,6 +41,7 @@ static int gone_seen, reads_done;
 static uint64_t bytes_read;
 static char read_error[64];
 static int hold; /* threads wait while it is set */
+static int held; /* those that have come to it */
 
 static void note(int *what)
 {
@@ -77,6 +78,7 @@ static void set(int *what, int value)
 /* For threads of handlers: no asserts there. */
 static void wait_while_held(void)
 {
+	note(&held);
 	pthread_mutex_lock(&note_lock);
 	while (hold)
 		pthread_cond_wait(&note_cond, &note_lock);
@@ -379,7 +381,7 @@ static int setup(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof *f);
 
-	gone_seen = reads_done = hold = 0;
+	gone_seen = reads_done = hold = held = 0;
 	strcpy(f->dir, "/tmp/http-test-XXXXXX");
 	if (!mkdtemp(f->dir))
 		return -1;
@@ -1018,9 +1020,10 @@ static void stop_lets_requests_finish(void **state)
 	AUTO(auto_fd) int fd = dial(f, true);
 	AUTO(buf_clear) struct buf out = {0};
 
+	set(&held, 0);
 	set(&hold, 1);
 	send_s(fd, "POST /echo HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc");
-	usleep(50000);
+	wait_for(&held, 1);
 	set(&stopped, 0);
 	loop_call(f->loop, stop_server, f);
 	set(&hold, 0);
