@@ -136,4 +136,4 @@ bench: all $(BENCH_BIN)
 .PHONY: vm-test
 vm-test: deps-vm
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all
-	@tests/vm/run.sh $(BUILD_DEPS) $(RUN_DEPS)
+	@tests/vm/run.sh $(BUILD_DEPS) $(RUN_DEPS) $(ADDON_DEPS)

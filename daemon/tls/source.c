@@ -107,7 +107,7 @@ static int ready_ca(struct tls_source *s, struct err *err)
 		    save_pair(s, "ca", &p, err) < 0 ||
 		    tls_cert_parse(p.cert, NULL, 0, &info, err) < 0)
 			return -1;
-		xlog(XLOG_WARN, "tls",
+		xlog(XLOG_INFO, "tls",
 		     "msg=\"a development certificate authority was made: clients must trust it\" "
 		     "file=%s",
 		     xlog_q(s->ca_path));

@@ -187,6 +187,31 @@ by_hand_end() {
 	! find /sys/fs/cgroup -maxdepth 1 -name 'paasd[0-9]*' | grep .
 }
 
+# Add-ons, volumes, review apps: what the README says, on the services as installed.
+database() {
+	paasctl addons:create heroku-postgresql -a hello && paasctl addons:wait -a hello &&
+		paasctl pg:psql -a hello -c 'CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n'
+}
+database_kept() { paasctl pg:psql -a hello -c 'SELECT sum(n) FROM numbers' | has 500500; }
+database_from_dyno() { run "psql -tAc 'SELECT count(*) FROM numbers' \"\$DATABASE_URL\"" | has 1000; }
+backup_verified() { paasctl pg:backups:capture -a hello && paasctl pg:backups:info -a hello; }
+redis() { paasctl addons:create heroku-redis -a hello && paasctl addons:wait -a hello && echo 'SET word kept' | paasctl redis:cli -a hello; }
+redis_kept() { echo 'GET word' | paasctl redis:cli -a hello | has kept; }
+volume() {
+	paasctl storage:create data --size 50MB --path /data -a hello && await 120 current_has 'Attach volume' &&
+		run 'df -m /data | tail -n 1; echo kept >/data/file'
+}
+current_has() { paasctl releases -a hello | grep "^$(paasctl releases -a hello | sed -n 's/.*Current: //p') " | has "$1"; }
+volume_kept() { run 'cat /data/file' | has kept; }
+review_app() {
+	cd /root/hello || return 1
+	paasctl create hello-staging -r staging && paasctl pipelines:create hello -a hello-staging -s staging &&
+		paasctl reviewapps:enable -p hello && paasctl reviewapps:remote -p hello &&
+		git push review HEAD:refs/heads/my-feature && paasctl reviewapps -p hello | has created
+}
+review_app_ends() { cd /root/hello && git push review :my-feature && ! paasctl apps | has hello-my-feat; }
+kept() { database_kept && database_from_dyno && redis_kept && volume_kept; }
+
 first_boot() {
 	local id
 	check 'the README installs it' install_by_readme
@@ -201,11 +226,21 @@ first_boot() {
 	check 'a listed port of this host is open to dynos' reaches 22 connected
 	check 'others are not' reaches 80 refused
 	check 'dynos reach the network' gets_out
+	check 'what add-ons need is there' make -s deps-addons
+	check 'a database in one command' database
+	check 'its backup is verified' backup_verified
+	check 'a Redis server' redis
+	check 'a volume' volume
+	check 'the app has all three' kept
+	check 'a review app by git push' review_app
+	check 'it ends with its branch' review_app_ends
+	await 60 web_up
 	server_pid >$mem/pid
 	check 'paasd restarts and dies, requests do not notice' under_load restarts_paasd
 	check 'the launcher restarts, requests do not notice' under_load restarts_launcher
 	check 'the router restarts, nobody is refused' under_load restarts_router
 	check 'the dyno is the same' same_dyno
+	check 'database, Redis and volume went on' kept
 	check 'the bus restarts' restarts_bus
 	check 'a one-off dyno starts' run true
 	check 'R14' exceeds_quota
@@ -235,6 +270,7 @@ second_boot() {
 	check 'after a reboot the app is served' await 300 answers
 	check 'its process is up' await 60 web_up
 	check 'its log is there' log_lines_kept
+	check 'its database, Redis and volume are, too' await 120 kept
 	check 'nothing was started while the machine went down' went_down_quietly
 	check 'no unit has failed' nothing_failed
 	check 'removing leaves nothing' removed

@@ -21,7 +21,11 @@ mkdir -p "$dir"
 if [ "$(cat "$dir/base.packages" 2>/dev/null)" != "$system$packages" ]; then
 	echo "vm-test: making a base system"
 	rm -rf "$dir/base"
-	mmdebstrap --quiet --variant=minbase --include="$system$packages" bookworm "$dir/base" - <$sources >"$dir/base.log" 2>&1 ||
+	# As make deps-addons has it: neither a cluster nor a server of Debian's own. $1 is the of the hooks.
+	# shellcheck disable=SC2016
+	mmdebstrap --quiet --variant=minbase \
+		--essential-hook='mkdir -p "$1/etc/postgresql-common" && echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
+		--customize-hook='chroot "$1" systemctl disable redis-server' --include="$system$packages" bookworm "$dir/base" - <$sources >"$dir/base.log" 2>&1 ||
 		{ cat "$dir/base.log" >&2; exit 1; }
 	echo "$system$packages" >"$dir/base.packages"
 fi
