@@ -398,6 +398,7 @@ static void open_api(struct paasd *p)
 		.releases = p->releases,
 		.cron = p->cron,
 		.addons = p->addons,
+		.svcs = p->svcs,
 		.transfers = p->transfers,
 		.tunnels = p->tunnels,
 		.builds = p->builds,

@@ -36,6 +36,7 @@ struct api_deps { /* all borrowed */
 	struct tls_source *tls;
 	struct drains *drains;
 	struct hooks *hooks;
+	struct svcs *svcs;
 	struct pg_transfers *transfers;
 	struct setups *setups;
 	struct providers *providers;

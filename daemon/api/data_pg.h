@@ -6,7 +6,9 @@
 #include "daemon/api/data.h"
 
 extern const struct api_field api_fields_pg_reset[], api_fields_pg_extensions[],
-	api_fields_pg_credential[], api_fields_pg_rotate[], api_fields_pg_settings[];
+	api_fields_pg_credential[], api_fields_pg_rotate[], api_fields_pg_settings[],
+	api_fields_pg_cluster[];
+api_fn api_pg_cluster, api_pg_cluster_restart;
 api_fn api_pg_statistics, api_pg_info, api_pg_wait, api_pg_reset, api_pg_sessions,
 	api_pg_extensions, api_pg_extensions_add, api_pg_credentials, api_pg_credential,
 	api_pg_credential_create, api_pg_credential_destroy, api_pg_rotate_all, api_pg_rotate,

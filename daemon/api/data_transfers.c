@@ -141,9 +141,9 @@ static void add_ends(struct api_req *q, json_t *j, const struct store_pgt *r)
 
 static json_t *transfer_json(struct api_req *q, const struct store_pgt *r)
 {
-	const struct config *cfg = q->d->cfg;
 	bool over = store_pgt_over(r->state), scheduled = r->schedule_id[0] != 0;
 	json_t *log = json_loads(r->log, 0, NULL), *j;
+	struct store_pgt_keep keep = {0};
 
 	log = log ? log : json_array();
 	j = json_pack(
@@ -153,10 +153,9 @@ static json_t *transfer_json(struct api_req *q, const struct store_pgt *r)
 		"processed_bytes", bytes_or_null(r->processed_bytes), "state",
 		store_pgt_state_name(r->state), "options", "schedule",
 		scheduled ? json_pack("{s:s}", "uuid", r->schedule_id) : json_null(), "logs", log);
-	json_object_set_new(j, "num_keep",
-			    r->kind == PGT_BACKUP ? json_integer(scheduled ? cfg->backups_scheduled
-									   : cfg->backups_manual)
-						  : json_null());
+	if (r->kind == PGT_BACKUP)
+		pg_backups_keep(q->d->transfers, r->addon_id, scheduled, &keep);
+	json_object_set_new(j, "num_keep", keep.newest ? json_integer(keep.newest) : json_null());
 	json_object_set_new(j, "failure", json_str_or_null(r->failure));
 	json_object_set_new(j, "checksum", json_str_or_null(r->checksum[0] ? r->checksum : NULL));
 	json_object_set_new(j, "created_at", time_or_null(r->created_ms));

@@ -47,6 +47,8 @@ const struct api_route api_routes_data[] = {
 	{ P, PG "/repair-default", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_repair, API_LONG, "The default credential owns everything (operate)" },
 	{ G, PG "/config", NEED_USER, SCOPE_READ, api_pg_settings, 0, "Settings (standard plans)" },
 	{ T, PG "/config", NEED_USER, SCOPE_WRITE_PROTECTED, api_pg_settings_set, API_BODY, "Change settings (operate; standard plans)", api_fields_pg_settings },
+	{ G, "/postgres/v0/cluster", NEED_ADMIN, SCOPE_GLOBAL, api_pg_cluster, 0, "The server that the databases share (an extension)" },
+	{ P, "/postgres/v0/cluster/restart", NEED_ADMIN, SCOPE_GLOBAL, api_pg_cluster_restart, API_LONG, "Restart it: every connection ends; refused while backups are under way, unless forced (an extension)", api_fields_pg_cluster },
 	{ G, "/addons/:add_on/tunnel", NEED_USER, SCOPE_READ_PROTECTED, api_pg_tunnel, API_STREAM, "A connection to the database (upgrade to `paas-tunnel`; operate; an extension)" },
 	/* Redis */
 	{ G, RD, NEED_USER, SCOPE_READ_PROTECTED, api_redis_info, 0, "A Redis server: its URL, memory, connections, settings" },

@@ -279,9 +279,9 @@ const struct config_key config_keys[] = {
 	    "Longest time that one of them may take."),
 	INT("backups.max_size", backup_mb, "20480", "MB", 1, 10000000,
 	    "Largest dump of a database; also of one that is restored from a URL."),
-	INT("backups.keep_scheduled", backups_scheduled, "7", "backups", 1, 1000,
-	    "Scheduled backups that are kept of a database; older ones go."),
-	INT("backups.keep_manual", backups_manual, "10", "backups", 1, 1000,
+	INT("backups.keep_scheduled", backups_scheduled, "0", "backups", 0, 1000,
+	    "Scheduled backups that are kept of a database; older ones go. 0: as its plan says."),
+	INT("backups.keep_manual", backups_manual, "0", "backups", 0, 1000,
 	    "The same for backups that were made by hand."),
 
 	INT("postgres.watch", postgres_watch_s, "300", "s", 1, 86400,

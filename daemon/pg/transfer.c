@@ -30,7 +30,7 @@ struct row_tx {
 	const char *failure;
 	bool keep_file;
 	const char *const *unlinked;
-	int keep;
+	struct store_pgt_keep keep;
 	struct store_ids ids;
 };
 
@@ -134,12 +134,17 @@ static void sweep(struct pg_transfers *t)
 
 /* --- retention --- */
 
+struct addon_tx {
+	const char *id;
+	struct store_addon row;
+};
+
 static int tx_surplus(struct tx *tx, void *arg, struct err *err)
 {
 	struct row_tx *r = arg;
 
 	store_ids_clear(&r->ids);
-	if (store_pgt_surplus(tx, r->row, r->keep, &r->ids, err) < 0)
+	if (store_pgt_surplus(tx, r->row, &r->keep, &r->ids, err) < 0)
 		return -1;
 	for (int i = 0; i < r->ids.n; i++)
 		if (store_pgt_delete(tx, r->ids.v[i], err) < 0)
@@ -147,14 +152,51 @@ static int tx_surplus(struct tx *tx, void *arg, struct err *err)
 	return store_pgt_forget(tx, r->row->app_id, LIM_TRANSFER_ROWS, err);
 }
 
-static void retain(struct pg_transfers *t, struct store_pgt *row)
+static int tx_addon(struct tx *tx, void *arg, struct err *err)
+{
+	struct addon_tx *a = arg;
+
+	store_addon_clear(&a->row);
+	return store_addon_find(tx, a->id, &a->row, err);
+}
+
+/* A number of the plan; `otherwise` where it says nothing. */
+static int limit_of(const json_t *limits, const char *name, int otherwise)
+{
+	const json_t *v = json_object_get(limits, name);
+
+	return json_is_integer(v) ? (int)json_integer_value(v) : otherwise;
+}
+
+void pg_backups_keep(struct pg_transfers *t, const char *addon_id, bool scheduled,
+		     struct store_pgt_keep *out)
 {
 	const struct config *cfg = t->d.cfg;
-	bool scheduled = row->schedule_id[0] != 0;
-	int64_t keep = scheduled ? cfg->backups_scheduled : cfg->backups_manual;
-	struct row_tx r = {.row = row, .keep = (int)keep};
+	int64_t fixed = scheduled ? cfg->backups_scheduled : cfg->backups_manual;
+	struct addon_tx a = {.id = addon_id};
+	const json_t *limits = NULL;
 	struct err err = {0};
 
+	*out = (struct store_pgt_keep){.newest = (int)fixed};
+	if (fixed)
+		return;
+	if (*addon_id && store_read(t->d.store, tx_addon, &a, &err) == 0)
+		limits = t->d.place.limits(t->d.place.arg, &a.row);
+	if (scheduled)
+		*out = (struct store_pgt_keep){.newest = limit_of(limits, "backups_daily", 7),
+					       .weeks = limit_of(limits, "backups_weekly", 0),
+					       .months = limit_of(limits, "backups_monthly", 0)};
+	else
+		out->newest = limit_of(limits, "backups_manual", 10);
+	store_addon_clear(&a.row);
+}
+
+static void retain(struct pg_transfers *t, struct store_pgt *row)
+{
+	struct row_tx r = {.row = row};
+	struct err err = {0};
+
+	pg_backups_keep(t, row->addon_id, row->schedule_id[0] != 0, &r.keep);
 	if (store_tx(t->d.store, tx_surplus, &r, &err) < 0)
 		xlog_err(XLOG_WARN, "pg", &err, "msg=\"old backups not removed\"");
 	for (int i = 0; i < r.ids.n && !err.status; i++)

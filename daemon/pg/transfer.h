@@ -12,7 +12,7 @@
 #ifndef PG_TRANSFER_H
 #define PG_TRANSFER_H
 
-#include "daemon/core/config.h"
+#include "daemon/addon/addon.h"
 #include "daemon/store/transfer_pg.h"
 #include "daemon/svc/svc.h"
 
@@ -32,8 +32,9 @@ struct pg_place {
 	 * server does not answer now. */
 	int (*scratch)(void *arg, const char *addon_id, enum pg_scratch what, const char *name,
 		       char **url, struct err *err);
+	/* What its plan says; borrowed, NULL when there is no such plan any more. */
+	const json_t *(*limits)(void *arg, const struct store_addon *a);
 };
-struct addons;
 struct pg_place pg_place_of_addons(struct addons *a); /* borrowed (transfer_place.c) */
 
 struct pg_transfers;
@@ -64,6 +65,11 @@ int pg_transfer_delete(struct pg_transfers *t, const char *id, struct err *err);
  * row: with its file_key. NOT_FOUND, CORRUPT. */
 int pg_backup_read(struct pg_transfers *t, const struct store_pgt *row, uint64_t from, uint64_t to,
 		   int (*fn)(const void *p, size_t n, void *arg), void *arg, struct err *err);
+
+/* How many backups of a database are kept: as the settings say, or else its plan (limits
+ * backups_manual; backups_daily, backups_weekly, backups_monthly of scheduled ones). */
+void pg_backups_keep(struct pg_transfers *t, const char *addon_id, bool scheduled,
+		     struct store_pgt_keep *out);
 
 #define PGT_TIME 32
 void pgt_time(wall_ms t, char out[PGT_TIME]); /* "2026-01-31 12:00:00 +0000", as this API has it */

@@ -1,5 +1,4 @@
 /* Databases of the engine: those of the add-ons. */
-#include "daemon/addon/addon.h"
 #include "daemon/pg/transfer.h"
 
 #include <string.h>
@@ -63,7 +62,17 @@ static int place_scratch(void *arg, const char *addon_id, enum pg_scratch what, 
 	return replace_database(arg, addon_id, database, url, err);
 }
 
+static const json_t *place_limits(void *arg, const struct store_addon *a)
+{
+	AUTO(auto_str) char *name = xasprintf("%s:%s", a->service, a->plan);
+	const struct addon_service *s = NULL;
+	const struct addon_plan *p = NULL;
+	struct err none = {0};
+
+	return addon_plan_find(arg, name, &s, &p, &none) < 0 ? NULL : p->limits;
+}
+
 struct pg_place pg_place_of_addons(struct addons *a)
 {
-	return (struct pg_place){a, place_url, place_scratch};
+	return (struct pg_place){a, place_url, place_scratch, place_limits};
 }

@@ -307,15 +307,17 @@ int store_pgt_files(struct tx *tx, struct store_ids *out, struct err *err)
 	return store_ids_read(s, out, err);
 }
 
-int store_pgt_surplus(struct tx *tx, const struct store_pgt *like, int keep, struct store_ids *out,
-		      struct err *err)
+int store_pgt_surplus(struct tx *tx, const struct store_pgt *like,
+		      const struct store_pgt_keep *keep, struct store_ids *out, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_PGT_SURPLUS);
 
 	stmt_text(s, 1, like->app_id);
 	bind_id(s, 2, like->addon_id);
 	stmt_int(s, 3, like->schedule_id[0] != 0);
-	stmt_int(s, 4, keep);
+	stmt_int(s, 4, keep->newest);
+	stmt_int(s, 5, keep->weeks);
+	stmt_int(s, 6, keep->months);
 	return store_ids_read(s, out, err);
 }
 

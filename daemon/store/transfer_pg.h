@@ -75,9 +75,14 @@ int store_pgt_finish(struct tx *tx, const char *id, enum store_pgt_state state, 
 		     bool keep_file, struct err *err);
 int store_pgt_delete(struct tx *tx, const char *id, struct err *err);
 int store_pgt_files(struct tx *tx, struct store_ids *out, struct err *err);
-/* Good backups of a database beyond the newest `keep` of their sort. */
-int store_pgt_surplus(struct tx *tx, const struct store_pgt *like, int keep, struct store_ids *out,
-		      struct err *err);
+/* Which backups stay, each for any of these reasons. */
+struct store_pgt_keep {
+	int newest;	   /* so many */
+	int weeks, months; /* the newest of each of the last so many that have one (UTC) */
+};
+/* The other good backups of the database and the sort (scheduled or not) of `like`. */
+int store_pgt_surplus(struct tx *tx, const struct store_pgt *like,
+		      const struct store_pgt_keep *keep, struct store_ids *out, struct err *err);
 /* Forgets old rows of the app that have no file, but for the newest `keep`. */
 int store_pgt_forget(struct tx *tx, const char *app_id, int keep, struct err *err);
 /* Words of the API and of the rows. */

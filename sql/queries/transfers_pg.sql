@@ -78,10 +78,15 @@ SELECT id FROM transfers WHERE deleted_ms IS NULL
 	AND (file_key IS NOT NULL OR state IN ('pending', 'running', 'verifying'))
 
 -- name: pgt_surplus
--- ?1 app, ?2 add-on, ?3 1 = of schedules, 0 = made by hand, ?4 how many stay
-SELECT id FROM transfers WHERE app_id = ?1 AND addon_id IS ?2 AND kind = 'backup' AND state = 'succeeded'
-	AND deleted_ms IS NULL AND (schedule_id IS NOT NULL) = ?3
-ORDER BY num DESC LIMIT -1 OFFSET ?4
+-- ?1 app, ?2 add-on, ?3 1 = of schedules, 0 = made by hand, ?4 how many of the newest stay, ?5 of how many weeks
+-- and ?6 months that have one the newest. The first day of the epoch was a Thursday.
+WITH b AS (SELECT id, num, (created_ms / 86400000 + 3) / 7 AS week, strftime('%Y-%m', created_ms / 1000, 'unixepoch') AS month
+		FROM transfers WHERE app_id = ?1 AND addon_id IS ?2 AND kind = 'backup' AND state = 'succeeded'
+		AND deleted_ms IS NULL AND (schedule_id IS NOT NULL) = ?3),
+	newest AS (SELECT num FROM b ORDER BY num DESC LIMIT ?4),
+	weekly AS (SELECT max(num) AS num FROM b GROUP BY week ORDER BY 1 DESC LIMIT ?5),
+	monthly AS (SELECT max(num) AS num FROM b GROUP BY month ORDER BY 1 DESC LIMIT ?6)
+SELECT id FROM b WHERE num NOT IN (SELECT num FROM newest UNION SELECT num FROM weekly UNION SELECT num FROM monthly)
 
 -- name: pgt_forget
 -- ?1 app, ?2 how many rows without a file stay

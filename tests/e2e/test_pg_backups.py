@@ -24,7 +24,7 @@ OPTIONS = ('--set', 'allow_private_urls=true', '--set', 'backups.keep_manual=3')
 
 @pytest.fixture(scope='module')
 def paas():
-    p = Platform(ROOT, *OPTIONS)
+    p = Platform(ROOT, *OPTIONS, flavour=os.environ.get('PAAS_FLAVOUR', ''))
     try:
         p.start()
         yield p
@@ -295,6 +295,7 @@ def test_cancel_and_retention(paas, c, db):
     with db.held():
         running, waiting = db.begin(), db.begin()
         db.state(running, 'running')
+        assert 'under way' in c('POST', '/postgres/v0/cluster/restart', {}, want=409).message
         assert db.get(waiting)['state'] == 'pending'
         c('DELETE', f'{db.list}/{running["uuid"]}', want=409)
         for t in (waiting, running):

@@ -163,6 +163,20 @@ def test_the_cluster_killed(paas, shop):
     assert hit(paas) == 6
 
 
+def test_an_administrator_restarts_the_cluster(paas, c, shop):
+    before, count = one(paas, 'SELECT pg_postmaster_start_time()'), ask(paas)
+    nobody = Client(paas, paas.new_user('nobody@example.com'))
+    for method, path in (('GET', ''), ('POST', '/restart')):
+        nobody(method, '/postgres/v0/cluster' + path, {} if method == 'POST' else None, want=403)
+    seen = c('GET', '/postgres/v0/cluster', want=200).json
+    assert seen['state'] == 'up' and f'@{seen["address"]}:{seen["port"]}/' in url_of(paas, 'shop')
+    assert re.search(r'State: +up', paas.ctl('pg:cluster').stdout)
+    paas.ctl('pg:cluster:restart', timeout=60)
+    assert c('POST', '/postgres/v0/cluster/restart', {'force': True}, want=200).json['state'] == 'up'
+    hits_again(paas, count, 'the app to connect again')
+    assert one(paas, 'SELECT pg_postmaster_start_time()') != before
+
+
 def test_rotation_without_a_failed_query(paas, shop):
     a, _ = shop
     old, results, over = url_of(paas, 'shop'), [], threading.Event()

@@ -1,5 +1,6 @@
 /* Daily backups: when, in zones that change their clocks; what begins when; how many are kept. */
 #include "daemon/pg/transfer_int.h"
+#include "daemon/store/store_int.h"
 #include "daemon/store/addon.h"
 #include "daemon/store/app.h"
 #include "daemon/store/user.h"
@@ -244,9 +245,16 @@ static int keep_some(struct tx *tx, void *arg, struct err *err)
 	}
 	memcpy(like.app_id, x->app_id, sizeof like.app_id);
 	memcpy(like.addon_id, x->addon_id, sizeof like.addon_id);
-	CHECK(store_pgt_surplus(tx, &like, 2, &surplus, err) == 0);
+	CHECK(store_pgt_surplus(tx, &like, &(struct store_pgt_keep){.newest = 2}, &surplus, err) ==
+	      0);
 	CHECK(surplus.n == 0);
-	CHECK(store_pgt_surplus(tx, &like, 1, &surplus, err) == 0);
+	/* all are of one week */
+	CHECK(store_pgt_surplus(tx, &like, &(struct store_pgt_keep){.weeks = 4, .months = 9},
+				&surplus, err) == 0);
+	CHECK(surplus.n == 1 && strcmp(surplus.v[0], first) == 0);
+	store_ids_clear(&surplus);
+	CHECK(store_pgt_surplus(tx, &like, &(struct store_pgt_keep){.newest = 1}, &surplus, err) ==
+	      0);
 	CHECK(surplus.n == 1 && strcmp(surplus.v[0], first) == 0);
 	CHECK(store_pgt_delete(tx, first, err) == 0);
 	store_ids_clear(&surplus);
@@ -268,6 +276,66 @@ static int keep_some(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
+/* Twenty, one every three days from 2026-01-01 on. */
+static int keep_of_weeks(struct tx *tx, void *arg, struct err *err)
+{
+	static const struct {
+		struct store_pgt_keep keep;
+		const char *stay;
+	} cases[] = {
+		{{.newest = 3}, "18 19 20 "},
+		/* 20: Friday, 2026-02-27; Mondays: 02-23, 02-16, 02-09 */
+		{{.newest = 1, .weeks = 3}, "16 18 20 "},
+		{{.newest = 2, .months = 9}, "11 19 20 "},
+		{{.weeks = 1, .months = 2}, "11 20 "},
+		{{.newest = 30}, "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 "},
+	};
+	struct ctx *x = arg;
+	struct store_pgt like = {0};
+	struct store_pgt_new in = {.app_id = x->app_id,
+				   .addon_id = x->addon_id,
+				   .kind = PGT_BACKUP,
+				   .from_name = "DATABASE",
+				   .to_name = "BACKUP",
+				   .schedule_id = "11111111-1111-4111-8111-111111111111"};
+
+	for (int i = 0; i < 20; i++) {
+		AUTO(store_pgt_clear) struct store_pgt row = {0};
+
+		CHECK(store_pgt_insert(tx, &in, &row, err) == 0);
+		CHECK(store_pgt_finish(tx, row.id, PGT_SUCCEEDED, NULL, true, err) == 0);
+	}
+	CHECK(sqlite3_exec(
+		      tx->c->db,
+		      "UPDATE transfers SET created_ms = 1767229200000 + (num - 1) * 259200000",
+		      NULL, NULL, NULL) == SQLITE_OK);
+	memcpy(like.app_id, x->app_id, sizeof like.app_id);
+	memcpy(like.addon_id, x->addon_id, sizeof like.addon_id);
+	memcpy(like.schedule_id, in.schedule_id, sizeof like.schedule_id);
+	store_pgts_clear(&x->list);
+	CHECK(store_pgts_list(tx, x->app_id, &x->list, err) == 0);
+	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+		AUTO(store_ids_clear) struct store_ids surplus = {0};
+		AUTO(buf_clear) struct buf stay = {0};
+
+		CHECK(store_pgt_surplus(tx, &like, &cases[c].keep, &surplus, err) == 0);
+		for (int i = 0; i < x->list.n; i++)
+			if (!store_ids_has(&surplus, x->list.v[i].id))
+				buf_addf(&stay, "%d ", x->list.v[i].num);
+		CHECK(strcmp(buf_str(&stay), cases[c].stay) == 0);
+	}
+	return 0;
+}
+
+static void one_a_week_and_a_month_stays(void **state)
+{
+	struct ctx *x = *state;
+	struct err err = {0};
+
+	if (store_tx(x->st, keep_of_weeks, x, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
 static void the_oldest_go(void **state)
 {
 	struct ctx *x = *state;
@@ -284,6 +352,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_time_is_refused),
 		cmocka_unit_test_setup_teardown(one_a_day_and_one_after_a_pause, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_schedule_is_changed_by_its_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_a_week_and_a_month_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_oldest_go, setup, teardown),
 	};
 
