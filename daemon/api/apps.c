@@ -3,8 +3,10 @@
 #include "daemon/api/range.h"
 #include "daemon/core/xlog.h"
 #include "daemon/store/build.h"
+#include "daemon/store/service.h"
 #include "proto/names.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -417,6 +419,52 @@ static int read_every_app(struct tx *tx, void *arg, struct err *err)
 	return store_apps_all(tx, &t->list, err);
 }
 
+struct with_logs {
+	struct store_apps apps;
+	struct store_services services;
+};
+
+static int read_with_logs(struct tx *tx, void *arg, struct err *err)
+{
+	struct with_logs *w = arg;
+
+	return store_apps_all(tx, &w->apps, err) < 0 ? -1
+						     : store_services_list(tx, &w->services, err);
+}
+
+static bool has_logs(const struct with_logs *w, const char *id)
+{
+	for (int i = 0; i < w->apps.n; i++)
+		if (strcmp(w->apps.v[i].id, id) == 0)
+			return true;
+	for (int i = 0; i < w->services.n; i++)
+		if (strcmp(w->services.v[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+/* Of those whose row had gone when paasd ended, and their logs had not. */
+static void forget_logs(struct api *a)
+{
+	AUTO(auto_str) char *path = xasprintf("%s/logs", a->d.cfg->state_dir);
+	AUTO(buf_clear) struct buf ids = {0};
+	struct with_logs w = {0};
+	DIR *dir = opendir(path);
+
+	/* folders first, rows then: a row is there before its folder */
+	for (const struct dirent *e; dir && (e = readdir(dir));)
+		if (name_is_uuid(e->d_name))
+			buf_add(&ids, e->d_name, 37);
+	if (dir)
+		closedir(dir);
+	if (ids.len && store_read(a->d.store, read_with_logs, &w, NULL) == 0)
+		for (size_t at = 0; at < ids.len; at += 37)
+			if (!has_logs(&w, ids.data + at))
+				logd_forget(a->d.log, ids.data + at);
+	store_apps_clear(&w.apps);
+	store_services_clear(&w.services);
+}
+
 int api_finish_destroys(struct api *a, struct err *err)
 {
 	struct apps_tx t = {0};
@@ -426,5 +474,6 @@ int api_finish_destroys(struct api *a, struct err *err)
 		if (t.list.v[i].destroying)
 			rc = finish_destroy(&a->d, t.list.v[i].id, err);
 	store_apps_clear(&t.list);
+	forget_logs(a);
 	return rc;
 }

@@ -189,7 +189,7 @@ static int ask_once(struct providers *p, const struct store_repo *r, enum provid
 	AUTO(json_decref) json_t *j = NULL;
 	int n = 0;
 
-	if (!k->request(ask, a, &rq)) {
+	if (!provider_request_make(k, ask, a, &rq)) {
 		out->more = false;
 		return 0;
 	}
@@ -219,7 +219,8 @@ static int ask_once(struct providers *p, const struct store_repo *r, enum provid
 		return 0;
 	if (c.status < 200 || c.status >= 300)
 		return refused(&c, k, j, err);
-	return k->answer(ask, a, j, out, err) < 0 ? err_wrap(err, "%s", r->base_url) : 0;
+	return provider_answer_read(k, ask, a, j, out, err) < 0 ? err_wrap(err, "%s", r->base_url)
+								: 0;
 }
 
 int provider_ask(struct providers *p, const struct store_repo *r, enum provider_ask ask,

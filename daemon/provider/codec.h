@@ -73,6 +73,8 @@ enum provider_ask {
 	PROVIDER_ASK_DEPLOYMENTS, /* sha, environment -> id of the newest; GitHub only */
 	PROVIDER_TELL_DEPLOYMENT, /* sha, environment, text -> id; GitHub only */
 	PROVIDER_TELL_STATUS,	  /* id (GitHub) or sha; state, url, log_url, text, environment */
+	PROVIDER_ASK_STATUS,   /* the same -> stands: that state is what was told last; not GitLab,
+				* which refuses what it knows (done_already) */
 	PROVIDER_ASK_COMMENTS, /* number, page, text: a mark in it -> id of the one that has it */
 	PROVIDER_TELL_COMMENT, /* number, text -> id */
 	PROVIDER_EDIT_COMMENT, /* number, id, text */
@@ -121,11 +123,13 @@ struct provider_answer { /* owned content; provider_answer_clear */
 	struct provider_checks checks;
 	char *full_name, *sha;
 	char id[64]; /* "" = none */
+	bool stands; /* of ASK_STATUS */
 	bool more;   /* the page was full: there may be another */
 };
 void provider_answer_clear(struct provider_answer *a);
 #define provider_answer_clear_p provider_answer_clear
 
+struct provider_dialect; /* codec_int.h */
 struct provider_codec {
 	const char *name;	 /* "github" */
 	const char *title;	 /* "GitHub": for people */
@@ -141,14 +145,9 @@ struct provider_codec {
 	/* The header with the token. */
 	void (*authorise)(const char *token, struct buf *out);
 	const char *accept; /* header line */
-	/* False: there is no such thing at this provider, and nothing need be done. */
-	bool (*request)(enum provider_ask ask, const struct provider_args *a,
-			struct provider_request *out);
-	/* Adds to out, so that pages come together. BAD_REQUEST: not what is documented. */
-	int (*answer)(enum provider_ask ask, const struct provider_args *a, const json_t *body,
-		      struct provider_answer *out, struct err *err);
 	/* A refusal that says that what was to be done has been. */
 	bool (*done_already)(enum provider_ask ask, int status, const char *body);
+	const struct provider_dialect *d;
 };
 extern const struct provider_codec *const provider_codecs[PROVIDER_KINDS];
 
@@ -159,6 +158,14 @@ const struct provider_codec *provider_codec_find(const char *name);
 int provider_delivery_read(const struct provider_codec *c, provider_header_fn *get, void *arg,
 			   const char *secret, const void *body, size_t n, char delivery[129],
 			   struct provider_event *e, struct err *err);
+
+/* False: there is no such thing at this provider, and nothing need be done. */
+bool provider_request_make(const struct provider_codec *c, enum provider_ask ask,
+			   const struct provider_args *a, struct provider_request *out);
+/* Adds to out, so that pages come together. BAD_REQUEST: not what is documented. */
+int provider_answer_read(const struct provider_codec *c, enum provider_ask ask,
+			 const struct provider_args *a, const json_t *body,
+			 struct provider_answer *out, struct err *err);
 
 /* OWNER/NAME as providers allow it (GitLab: GROUP/SUBGROUP/NAME); URLs of a repository's page and
  * git are taken too: *out gets the plain form, owned. INVALID_PARAMS. */

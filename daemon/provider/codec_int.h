@@ -30,17 +30,62 @@ bool provider_hmac_ok(const char *secret, const void *body, size_t n, const char
 void provider_sum(const void *body, size_t n, char out[129]); /* "sha256:..." */
 /* Fields of pull requests, which GitHub and Gitea name alike. */
 void provider_pull_read(const json_t *pr, struct provider_pull *out);
-/* ... as the event of a "pull_request" delivery; kind is set by the caller. */
-void provider_pull_event(const json_t *body, struct provider_event *e);
 struct provider_pull *provider_pulls_add(struct provider_pulls *l);
-/* The comment with the mark, or the hook with the URL, of a page. */
-void provider_find(const json_t *page, const char *field, const char *what, bool part,
-		   struct provider_answer *out);
+
+/* --- deliveries: tables end with {0} --- */
+struct provider_handler {
+	const char *name;
+	int (*fn)(const json_t *body, struct provider_event *e, struct err *err);
+};
+/* By name; of no interest when there is none of that name. */
+int provider_handle(const struct provider_handler *list, const char *name, const json_t *body,
+		    struct provider_event *e, struct err *err);
+struct provider_action {
+	const char *action;
+	enum provider_event_kind kind;
+};
+enum provider_event_kind provider_action_kind(const struct provider_action *list, const json_t *o);
+struct provider_ci_name {
+	const char *name;
+	enum provider_ci ci;
+};
+enum provider_ci provider_ci_of(const struct provider_ci_name *list, const char *name,
+				enum provider_ci other);
+/* What tells a delivery from others: its id, else its content. */
+void provider_delivery_id(const char *id, const void *body, size_t n, char delivery[129]);
+/* "pull_request" of GitHub and Gitea. */
+int provider_pull_event(const char *title, const struct provider_action *actions,
+			const json_t *body, struct provider_event *e, struct err *err);
+int provider_push_event(const char *title, const char *repo_at, const char *author_at,
+			const json_t *body, struct provider_event *e, struct err *err);
+int provider_checks_event(const char *title, const char *repo_at, const json_t *body,
+			  const json_t *check, const char *sha_at, enum provider_ci ci,
+			  struct provider_event *e, struct err *err);
 int provider_wrong(struct err *err, const char *title, const char *what);
-/* Body of a request; takes j. */
-void provider_body(struct provider_request *r, json_t *j);
-/* The URL of a path with marks (codec.c) below the API's. Owned. */
-char *provider_url(const char *fmt, const struct provider_args *a, const char *api,
-		   const char *repo);
+
+/* --- requests and answers: what differs is in a table --- */
+struct provider_form {		   /* of a request; path NULL = there is no such thing */
+	const char *method, *path; /* marks as in common.c */
+	json_t *(*body)(const struct provider_args *a);
+};
+struct provider_items {
+	const char *at;				   /* of the list; "" = the answer is the list */
+	enum provider_ci (*ci)(const json_t *one); /* NONE: it does not count */
+};
+struct provider_dialect {
+	const struct provider_form *forms;  /* PROVIDER_ASKS of them */
+	char *(*api)(const char *base_url); /* owned */
+	bool encodes_repo;		    /* as one part of the path */
+	bool keeps_ended;  /* a commit keeps its last status: what is gone is said by the comment */
+	bool short_pages;  /* a page may have less than it was asked for: lists end with an empty
+			    * one; and may be null */
+	bool all_comments; /* that list has no pages */
+	const char *name_at, *sha_at, *hook_url_at;
+	void (*pull)(const json_t *pr, struct provider_pull *out);
+	struct provider_items statuses, runs;
+	bool (*stands)(const struct provider_args *a, const json_t *answer);
+};
+json_t *provider_comment_body(const struct provider_args *a);
+bool provider_hook_gone(enum provider_ask ask, int status, const char *body); /* done_already */
 
 #endif

@@ -280,6 +280,10 @@ static int fault_of(struct buf *said, struct err *err)
 		{"exceeds maximum allowed size", ERR_TOO_LARGE},
 		{"File too large", ERR_TOO_LARGE},
 		{"fsck error", ERR_INVALID_PARAMS},
+		{"not a git repository", ERR_CORRUPT}, /* the mirror */
+		{".lock': File exists", ERR_CORRUPT},
+		{"object file", ERR_CORRUPT},
+		{"is corrupt", ERR_CORRUPT},
 	};
 	enum err_id id = ERR_UNAVAILABLE;
 	char line[240];
@@ -325,21 +329,25 @@ static int lib_err(struct err *err, const char *what)
 	return err_set(err, ERR_IO, "%s: %s", what, e ? e->message : "unknown");
 }
 
-/* Whoever builds takes single commits out of it (git fetch of an id). */
-static int make_mirror(const char *path, struct err *err)
+/* Whoever builds takes single commits out of it (git fetch of an id). Made aside: a kill leaves a
+ * whole one, or none. */
+static int make_mirror(const struct fetching *f, struct err *err)
 {
+	AUTO(auto_str) char *aside = xasprintf("%s/mirror", f->work);
 	AUTO(free_repo) git_repository *r = NULL;
 	git_config *cfg = NULL;
 	int rc;
 
-	if (access(path, F_OK) == 0)
+	if (access(f->mirror, F_OK) == 0)
 		return 0;
-	if (git_repository_init(&r, path, 1) < 0 || chmod(path, 0700) < 0 ||
+	if (git_repository_init(&r, aside, 1) < 0 || chmod(aside, 0700) < 0 ||
 	    git_repository_config(&cfg, r) < 0)
 		return lib_err(err, "cannot make the mirror");
 	rc = git_config_set_bool(cfg, "uploadpack.allowAnySHA1InWant", 1);
 	git_config_free(cfg);
-	return rc < 0 ? lib_err(err, "cannot configure the mirror") : 0;
+	if (rc < 0)
+		return lib_err(err, "cannot configure the mirror");
+	return rename(aside, f->mirror) < 0 ? err_errno(err, "cannot make the mirror") : 0;
 }
 
 static int read_commit(const char *mirror, const char *ref, char commit[65], struct err *err)
@@ -418,6 +426,27 @@ static void tidy(struct fetching *f)
 			 xlog_q(f->r->full_name));
 }
 
+/* A git that was killed, with paasd or by it, may leave locks and half-written files in the mirror:
+ * it holds nothing that cannot be fetched again. */
+static int fetch_into(struct fetching *f, const char *const *argv, struct err *err)
+{
+	if (make_mirror(f, err) < 0)
+		return -1;
+	if (run_git(f, argv, err) == 0)
+		return 0;
+	if (err->code != ERR_CORRUPT)
+		return -1;
+	xlog_err(XLOG_WARN, "provider", err, "msg=\"mirror made anew\" repo=%s",
+		 xlog_q(f->r->full_name));
+	*err = (struct err){0};
+	if (fs_rmtree(f->mirror, err) < 0 || make_mirror(f, err) < 0)
+		return -1;
+	return run_git(f, argv, err) < 0
+		       ? (err->code == ERR_CORRUPT ? err_set(err, ERR_UNAVAILABLE, "%s", err->msg)
+						   : -1)
+		       : 0;
+}
+
 static int fetch(struct fetching *f, const char *ref, const char *local, char commit[65],
 		 struct err *err)
 {
@@ -427,8 +456,7 @@ static int fetch(struct fetching *f, const char *ref, const char *local, char co
 	random_hex(rnd, 16);
 	f->work = xasprintf("%s/repos/.new-fetch-%s", f->p->cfg->state_dir, rnd);
 	split_url(f);
-	if (pin_host(f, err) < 0 || fs_mkdirs(f->work, 0700, err) < 0 || put_files(f, err) < 0 ||
-	    make_mirror(f->mirror, err) < 0)
+	if (pin_host(f, err) < 0 || fs_mkdirs(f->work, 0700, err) < 0 || put_files(f, err) < 0)
 		return -1;
 	set_env(f);
 	const char *const argv[] = {"git",
@@ -442,7 +470,7 @@ static int fetch(struct fetching *f, const char *ref, const char *local, char co
 				    spec,
 				    NULL};
 
-	if (run_git(f, argv, err) < 0 || read_commit(f->mirror, local, commit, err) < 0)
+	if (fetch_into(f, argv, err) < 0 || read_commit(f->mirror, local, commit, err) < 0)
 		return -1;
 	tidy(f);
 	return check_size(f, err);

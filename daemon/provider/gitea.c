@@ -9,8 +9,6 @@
 #include "daemon/core/codec.h"
 #include "daemon/provider/codec_int.h"
 
-#include <stdio.h>
-
 #define TITLE "Gitea"
 
 static bool verify(provider_header_fn *get, void *arg, const char *secret, const void *body,
@@ -24,10 +22,7 @@ static bool verify(provider_header_fn *get, void *arg, const char *secret, const
 
 		if (!sign || !provider_hmac_ok(secret, body, n, sign))
 			continue;
-		if (id && *id)
-			snprintf(delivery, 129, "%.128s", id);
-		else
-			provider_sum(body, n, delivery);
+		provider_delivery_id(id, body, n, delivery);
 		return true;
 	}
 	return false;
@@ -35,37 +30,20 @@ static bool verify(provider_header_fn *get, void *arg, const char *secret, const
 
 /* --- deliveries --- */
 
-static const struct {
-	const char *action;
-	enum provider_event_kind kind;
-} pr_actions[] = {
+static const struct provider_action pr_actions[] = {
 	{"opened", PROVIDER_PR_OPENED},	       {"reopened", PROVIDER_PR_OPENED},
 	{"synchronized", PROVIDER_PR_UPDATED}, {"edited", PROVIDER_PR_UPDATED},
-	{"closed", PROVIDER_PR_CLOSED},
+	{"closed", PROVIDER_PR_CLOSED},	       {0},
 };
 
 static int on_pull(const json_t *body, struct provider_event *e, struct err *err)
 {
-	provider_pull_event(body, e);
-	if (e->number <= 0 || !e->branch || !e->base)
-		return provider_wrong(err, TITLE, "pull request");
-	for (size_t i = 0; i < ARRAY_LEN(pr_actions); i++)
-		if (pj_is(body, "action", pr_actions[i].action))
-			e->kind = pr_actions[i].kind;
-	return 0;
+	return provider_pull_event(TITLE, pr_actions, body, e, err);
 }
 
 static int on_push(const json_t *body, struct provider_event *e, struct err *err)
 {
-	if (!pj_text(body, "ref"))
-		return provider_wrong(err, TITLE, "ref");
-	e->branch = pj_branch_of_ref(body, "ref");
-	e->sha = pj_sha(body, "after");
-	e->repo = pj_dup(body, "repository.full_name");
-	e->author = pj_dup(body, "pusher.login");
-	if (e->branch)
-		e->kind = e->sha ? PROVIDER_PUSH : PROVIDER_BRANCH_DELETED;
-	return 0;
+	return provider_push_event(TITLE, "repository.full_name", "pusher.login", body, e, err);
 }
 
 static int on_delete(const json_t *body, struct provider_event *e, struct err *err)
@@ -80,54 +58,33 @@ static int on_delete(const json_t *body, struct provider_event *e, struct err *e
 	return 0;
 }
 
-static enum provider_ci ci_of(const char *state)
-{
-	static const struct {
-		const char *state;
-		enum provider_ci ci;
-	} known[] = {
-		{"success", PROVIDER_CI_SUCCESS}, {"warning", PROVIDER_CI_SUCCESS},
-		{"skipped", PROVIDER_CI_SUCCESS}, {"pending", PROVIDER_CI_PENDING},
-		{"error", PROVIDER_CI_FAILURE},	  {"failure", PROVIDER_CI_FAILURE},
-	};
-
-	for (size_t i = 0; state && i < ARRAY_LEN(known); i++)
-		if (strcmp(state, known[i].state) == 0)
-			return known[i].ci;
-	return PROVIDER_CI_PENDING;
-}
+static const struct provider_ci_name states_of_checks[] = {
+	{"success", PROVIDER_CI_SUCCESS}, {"warning", PROVIDER_CI_SUCCESS},
+	{"skipped", PROVIDER_CI_SUCCESS}, {"error", PROVIDER_CI_FAILURE},
+	{"failure", PROVIDER_CI_FAILURE}, {0},
+};
 
 static int on_status(const json_t *body, struct provider_event *e, struct err *err)
 {
-	e->sha = pj_sha(body, "sha");
-	e->repo = pj_dup(body, "repository.full_name");
-	e->ci = ci_of(pj_text(body, "state"));
-	if (!e->sha)
-		return provider_wrong(err, TITLE, "commit");
-	e->kind = PROVIDER_CHECKS;
-	return 0;
+	return provider_checks_event(
+		TITLE, "repository.full_name", body, body, "sha",
+		provider_ci_of(states_of_checks, pj_text(body, "state"), PROVIDER_CI_PENDING), e,
+		err);
 }
 
 static int parse(provider_header_fn *get, void *arg, const json_t *body, struct provider_event *out,
 		 struct err *err)
 {
-	static const struct {
-		const char *event;
-		int (*fn)(const json_t *body, struct provider_event *e, struct err *err);
-	} events[] = {
+	static const struct provider_handler events[] = {
 		{"pull_request", on_pull}, {"pull_request_sync", on_pull}, {"push", on_push},
-		{"delete", on_delete},	   {"status", on_status},
+		{"delete", on_delete},	   {"status", on_status},	   {0},
 	};
 	const char *event = get(arg, "x-gitea-event");
 
 	if (!event)
 		event = get(arg, "x-forgejo-event");
-	if (!event)
-		return provider_wrong(err, TITLE, "X-Gitea-Event");
-	for (size_t i = 0; i < ARRAY_LEN(events); i++)
-		if (strcmp(event, events[i].event) == 0)
-			return events[i].fn(body, out, err);
-	return 0;
+	return event ? provider_handle(events, event, body, out, err)
+		     : provider_wrong(err, TITLE, "X-Gitea-Event");
 }
 
 /* --- requests --- */
@@ -139,19 +96,15 @@ static void authorise(const char *token, struct buf *out)
 
 #define OUR_CONTEXT "paasd/" /* of statuses that are ours */
 
+static const char *const states[] = {"pending", "success", "failure", "warning"};
+
 static json_t *status(const struct provider_args *a)
 {
-	static const char *const states[] = {"pending", "success", "failure", "warning"};
 	AUTO(auto_str) char *context = xasprintf(OUR_CONTEXT "%s", a->environment);
 	const char *url = a->url ? a->url : a->log_url;
 
 	return json_pack("{s:s, s:s, s:s*, s:s*}", "state", states[a->state], "context", context,
 			 "target_url", url, "description", a->text);
-}
-
-static json_t *comment(const struct provider_args *a)
-{
-	return json_pack("{s:s}", "body", a->text);
 }
 
 static json_t *hook(const struct provider_args *a)
@@ -162,120 +115,67 @@ static json_t *hook(const struct provider_args *a)
 			 a->secret);
 }
 
-static const struct {
-	const char *method, *path;
-	json_t *(*body)(const struct provider_args *a);
-} asks[PROVIDER_ASKS] = {
+static const struct provider_form forms[PROVIDER_ASKS] = {
 	[PROVIDER_ASK_REPO] = {"GET", "/repos/%R"},
 	[PROVIDER_ASK_PULLS] = {"GET", "/repos/%R/pulls?state=open&sort=oldest&%L"},
 	[PROVIDER_ASK_PULL] = {"GET", "/repos/%R/pulls/%N"},
 	[PROVIDER_ASK_BRANCH] = {"GET", "/repos/%R/branches/%b"},
 	[PROVIDER_ASK_STATUSES] = {"GET", "/repos/%R/commits/%S/status?%L"},
 	[PROVIDER_TELL_STATUS] = {"POST", "/repos/%R/statuses/%S", status},
+	[PROVIDER_ASK_STATUS] = {"GET", "/repos/%R/commits/%S/status?limit=50"},
 	[PROVIDER_ASK_COMMENTS] = {"GET", "/repos/%R/issues/%N/comments"},
-	[PROVIDER_TELL_COMMENT] = {"POST", "/repos/%R/issues/%N/comments", comment},
-	[PROVIDER_EDIT_COMMENT] = {"PATCH", "/repos/%R/issues/comments/%I", comment},
+	[PROVIDER_TELL_COMMENT] = {"POST", "/repos/%R/issues/%N/comments", provider_comment_body},
+	[PROVIDER_EDIT_COMMENT] = {"PATCH", "/repos/%R/issues/comments/%I", provider_comment_body},
 	[PROVIDER_ASK_HOOKS] = {"GET", "/repos/%R/hooks?%L"},
 	[PROVIDER_ADD_HOOK] = {"POST", "/repos/%R/hooks", hook},
 	[PROVIDER_DROP_HOOK] = {"DELETE", "/repos/%R/hooks/%I"},
 };
 
-static bool request(enum provider_ask ask, const struct provider_args *a,
-		    struct provider_request *out)
+static char *api(const char *base_url)
 {
-	AUTO(auto_str) char *api = xasprintf("%s/api/v1", a->base_url);
-
-	/* A closed request's commit keeps its last status: what is gone is said by the comment. */
-	if (!asks[ask].path || (ask == PROVIDER_TELL_STATUS && a->state == PROVIDER_INACTIVE))
-		return false;
-	*out = (struct provider_request){.method = asks[ask].method,
-					 .url = provider_url(asks[ask].path, a, api, a->repo)};
-	if (asks[ask].body)
-		provider_body(out, asks[ask].body(a));
-	return true;
+	return xasprintf("%s/api/v1", base_url);
 }
 
 /* --- answers --- */
 
-static int read_pull(const json_t *pr, struct provider_answer *out, struct err *err)
+static enum provider_ci ci_of_status(const json_t *s)
 {
-	struct provider_pull *p = provider_pulls_add(&out->pulls);
+	const char *context = pj_text(s, "context");
 
-	provider_pull_read(pr, p);
-	return p->number > 0 && p->branch ? 0 : provider_wrong(err, TITLE, "pull request");
+	return context && strncmp(context, OUR_CONTEXT, sizeof OUR_CONTEXT - 1) == 0
+		       ? PROVIDER_CI_NONE
+		       : provider_ci_of(states_of_checks, pj_text(s, "status"),
+					PROVIDER_CI_PENDING);
 }
 
-static int read_pulls(const json_t *page, struct provider_answer *out, struct err *err)
+/* The list has the newest of each context. */
+static bool stands(const struct provider_args *a, const json_t *j)
 {
-	if (!json_is_array(page))
-		return provider_wrong(err, TITLE, "list");
-	for (size_t i = 0; i < json_array_size(page); i++)
-		if (read_pull(json_array_get(page, i), out, err) < 0)
-			return -1;
-	out->more = json_array_size(page) > 0;
-	return 0;
-}
-
-/* The newest of each context. */
-static int read_statuses(const json_t *j, struct provider_answer *out, struct err *err)
-{
+	AUTO(auto_str) char *context = xasprintf(OUR_CONTEXT "%s", a->environment);
 	const json_t *list = pj_at(j, "statuses");
 
-	if (!json_is_object(j))
-		return provider_wrong(err, TITLE, "combined status");
-	for (size_t i = 0; i < json_array_size(list); i++) { /* null when there are none */
+	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *s = json_array_get(list, i);
-		const char *context = pj_text(s, "context");
-		enum provider_ci ci = ci_of(pj_text(s, "status"));
 
-		if (context && strncmp(context, OUR_CONTEXT, sizeof OUR_CONTEXT - 1) == 0)
-			continue;
-		out->checks.good += ci == PROVIDER_CI_SUCCESS;
-		out->checks.bad += ci == PROVIDER_CI_FAILURE;
-		out->checks.pending += ci == PROVIDER_CI_PENDING;
+		if (pj_is(s, "context", context))
+			return pj_is(s, "status", states[a->state]);
 	}
-	out->more = json_array_size(list) > 0;
-	return 0;
+	return false;
 }
 
-static int answer(enum provider_ask ask, const struct provider_args *a, const json_t *body,
-		  struct provider_answer *out, struct err *err)
-{
-	out->more = false;
-	switch (ask) {
-	case PROVIDER_ASK_REPO:
-		out->full_name = pj_dup(body, "full_name");
-		return out->full_name ? 0 : provider_wrong(err, TITLE, "full_name");
-	case PROVIDER_ASK_PULLS:
-		return read_pulls(body, out, err);
-	case PROVIDER_ASK_PULL:
-		return read_pull(body, out, err);
-	case PROVIDER_ASK_BRANCH:
-		out->sha = pj_sha(body, "commit.id");
-		return out->sha ? 0 : provider_wrong(err, TITLE, "commit");
-	case PROVIDER_ASK_STATUSES:
-		return read_statuses(body, out, err);
-	case PROVIDER_ASK_COMMENTS:
-		provider_find(body, "body", a->text, true, out);
-		out->more = false; /* this list has no pages */
-		return 0;
-	case PROVIDER_ASK_HOOKS:
-		provider_find(body, "config.url", a->url, false, out);
-		out->more = json_array_size(body) > 0 && !out->id[0];
-		return 0;
-	case PROVIDER_TELL_COMMENT:
-	case PROVIDER_ADD_HOOK:
-		pj_id(body, "id", out->id);
-		return out->id[0] ? 0 : provider_wrong(err, TITLE, "id");
-	default:
-		return 0;
-	}
-}
-
-static bool done_already(enum provider_ask ask, int http, const char *body)
-{
-	return ask == PROVIDER_DROP_HOOK && http == 404;
-}
+static const struct provider_dialect dialect = {
+	.forms = forms,
+	.api = api,
+	.keeps_ended = true,
+	.short_pages = true,
+	.all_comments = true,
+	.name_at = "full_name",
+	.sha_at = "commit.id",
+	.hook_url_at = "config.url",
+	.pull = provider_pull_read,
+	.statuses = {"statuses", ci_of_status},
+	.stands = stands,
+};
 
 const struct provider_codec provider_gitea = {
 	.name = "gitea",
@@ -286,7 +186,6 @@ const struct provider_codec provider_gitea = {
 	.parse = parse,
 	.authorise = authorise,
 	.accept = "Accept: application/json",
-	.request = request,
-	.answer = answer,
-	.done_already = done_already,
+	.done_already = provider_hook_gone,
+	.d = &dialect,
 };

@@ -5,8 +5,6 @@
 #include "daemon/core/codec.h"
 #include "daemon/provider/codec_int.h"
 
-#include <stdio.h>
-
 #define TITLE "GitLab"
 
 /* The token is the secret itself: it signs nothing. X-Gitlab-Event-UUID is shared by the events
@@ -24,23 +22,19 @@ static bool verify(provider_header_fn *get, void *arg, const char *secret, const
 	sha256_hex(token, strlen(token), theirs);
 	if (!ct_equal(own, theirs, 64))
 		return false;
-	if (id && *id)
-		snprintf(delivery, 129, "%.128s", id);
-	else
-		provider_sum(body, n, delivery);
+	provider_delivery_id(id, body, n, delivery);
 	return true;
 }
 
 /* --- deliveries --- */
 
-static const struct {
-	const char *action;
-	enum provider_event_kind kind;
-} mr_actions[] = {
+static const struct provider_action mr_actions[] = {
 	{"open", PROVIDER_PR_OPENED},	 {"reopen", PROVIDER_PR_OPENED},
 	{"update", PROVIDER_PR_UPDATED}, {"close", PROVIDER_PR_CLOSED},
-	{"merge", PROVIDER_PR_CLOSED},
+	{"merge", PROVIDER_PR_CLOSED},	 {0},
 };
+
+#define REPO "project.path_with_namespace"
 
 static int on_merge_request(const json_t *body, struct provider_event *e, struct err *err)
 {
@@ -54,7 +48,7 @@ static int on_merge_request(const json_t *body, struct provider_event *e, struct
 	e->sha = pj_sha(mr, "last_commit.id");
 	e->title = pj_dup(mr, "title");
 	e->author = pj_dup(body, "user.username");
-	e->repo = pj_dup(body, "project.path_with_namespace");
+	e->repo = pj_dup(body, REPO);
 	e->merged = pj_is(mr, "state", "merged");
 	if (!from || !to)
 		e->fork = pj_int(mr, "source_project_id") == pj_int(mr, "target_project_id")
@@ -64,93 +58,64 @@ static int on_merge_request(const json_t *body, struct provider_event *e, struct
 		e->fork = pj_dup(mr, "source.path_with_namespace");
 	if (e->number <= 0 || !e->branch || !e->base)
 		return provider_wrong(err, TITLE, "merge request");
-	for (size_t i = 0; i < ARRAY_LEN(mr_actions); i++)
-		if (pj_is(mr, "action", mr_actions[i].action))
-			e->kind = mr_actions[i].kind;
+	e->kind = provider_action_kind(mr_actions, mr);
 	return 0;
 }
 
 static int on_push(const json_t *body, struct provider_event *e, struct err *err)
 {
-	if (!pj_text(body, "ref"))
-		return provider_wrong(err, TITLE, "ref");
-	e->branch = pj_branch_of_ref(body, "ref");
-	e->sha = pj_sha(body, "after");
-	e->repo = pj_dup(body, "project.path_with_namespace");
-	e->author = pj_dup(body, "user_username");
-	if (e->branch)
-		e->kind = e->sha ? PROVIDER_PUSH : PROVIDER_BRANCH_DELETED;
-	return 0;
+	return provider_push_event(TITLE, REPO, "user_username", body, e, err);
 }
 
-/* False: one that waits for a person, or was left out. */
-static bool counts(const char *status, bool allow_failure, enum provider_ci *ci)
+/* NONE: one that waits for a person, or was left out. */
+static enum provider_ci ci_of(const char *status, bool allow_failure)
 {
-	static const struct {
-		const char *status;
-		enum provider_ci ci;
-	} known[] = {
-		{"success", PROVIDER_CI_SUCCESS},  {"failed", PROVIDER_CI_FAILURE},
-		{"canceled", PROVIDER_CI_FAILURE}, {"canceling", PROVIDER_CI_FAILURE},
-		{"manual", PROVIDER_CI_NONE},	   {"skipped", PROVIDER_CI_NONE},
+	static const struct provider_ci_name known[] = {
+		{"success", PROVIDER_CI_SUCCESS},
+		{"failed", PROVIDER_CI_FAILURE},
+		{"canceled", PROVIDER_CI_FAILURE},
+		{"canceling", PROVIDER_CI_FAILURE},
+		{"manual", PROVIDER_CI_NONE},
+		{"skipped", PROVIDER_CI_NONE},
+		{0},
 	};
+	/* created, waiting_for_resource, preparing, running, scheduled */
+	enum provider_ci ci = provider_ci_of(known, status, PROVIDER_CI_PENDING);
 
-	*ci = PROVIDER_CI_PENDING; /* created, waiting_for_resource, preparing, running, scheduled
-				    */
-	for (size_t i = 0; status && i < ARRAY_LEN(known); i++)
-		if (strcmp(status, known[i].status) == 0)
-			*ci = known[i].ci;
-	if (*ci == PROVIDER_CI_FAILURE && allow_failure)
-		*ci = PROVIDER_CI_SUCCESS;
-	return *ci != PROVIDER_CI_NONE;
+	return ci == PROVIDER_CI_FAILURE && allow_failure ? PROVIDER_CI_SUCCESS : ci;
 }
 
 static int on_pipeline(const json_t *body, struct provider_event *e, struct err *err)
 {
 	const json_t *p = pj_at(body, "object_attributes");
 
-	e->sha = pj_sha(p, "sha");
 	e->branch = pj_true(p, "tag") ? NULL : pj_dup(p, "ref");
-	e->repo = pj_dup(body, "project.path_with_namespace");
-	counts(pj_text(p, "status"), false, &e->ci);
-	if (!e->sha)
-		return provider_wrong(err, TITLE, "commit");
-	e->kind = PROVIDER_CHECKS;
-	return 0;
+	return provider_checks_event(TITLE, REPO, body, p, "sha",
+				     ci_of(pj_text(p, "status"), false), e, err);
 }
 
 static int on_job(const json_t *body, struct provider_event *e, struct err *err)
 {
-	e->sha = pj_sha(body, "sha");
 	e->branch = pj_true(body, "tag") ? NULL : pj_dup(body, "ref");
-	e->repo = pj_dup(body, "project.path_with_namespace");
-	counts(pj_text(body, "build_status"), pj_true(body, "build_allow_failure"), &e->ci);
-	if (!e->sha)
-		return provider_wrong(err, TITLE, "commit");
-	e->kind = PROVIDER_CHECKS;
-	return 0;
+	return provider_checks_event(
+		TITLE, REPO, body, body, "sha",
+		ci_of(pj_text(body, "build_status"), pj_true(body, "build_allow_failure")), e, err);
 }
 
 static int parse(provider_header_fn *get, void *arg, const json_t *body, struct provider_event *out,
 		 struct err *err)
 {
-	static const struct {
-		const char *kind;
-		int (*fn)(const json_t *body, struct provider_event *e, struct err *err);
-	} kinds[] = {
+	static const struct provider_handler kinds[] = {
 		{"merge_request", on_merge_request},
 		{"push", on_push},
 		{"pipeline", on_pipeline},
 		{"build", on_job},
+		{0},
 	};
 	const char *kind = pj_text(body, "object_kind");
 
-	if (!kind)
-		return provider_wrong(err, TITLE, "object_kind");
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (strcmp(kind, kinds[i].kind) == 0)
-			return kinds[i].fn(body, out, err);
-	return 0;
+	return kind ? provider_handle(kinds, kind, body, out, err)
+		    : provider_wrong(err, TITLE, "object_kind");
 }
 
 /* --- requests --- */
@@ -172,11 +137,6 @@ static json_t *status(const struct provider_args *a)
 			 "target_url", url, "description", a->text);
 }
 
-static json_t *note(const struct provider_args *a)
-{
-	return json_pack("{s:s}", "body", a->text);
-}
-
 static json_t *hook(const struct provider_args *a)
 {
 	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "url", a->url, "token", a->secret,
@@ -184,10 +144,7 @@ static json_t *hook(const struct provider_args *a)
 			 "enable_ssl_verification", 1);
 }
 
-static const struct {
-	const char *method, *path;
-	json_t *(*body)(const struct provider_args *a);
-} asks[PROVIDER_ASKS] = {
+static const struct provider_form forms[PROVIDER_ASKS] = {
 	[PROVIDER_ASK_REPO] = {"GET", "/projects/%R"},
 	[PROVIDER_ASK_PULLS] = {"GET", "/projects/%R/merge_requests?state=opened"
 				       "&order_by=created_at&sort=asc&%P"},
@@ -196,37 +153,25 @@ static const struct {
 	[PROVIDER_ASK_STATUSES] = {"GET", "/projects/%R/repository/commits/%S/statuses?%P"},
 	[PROVIDER_TELL_STATUS] = {"POST", "/projects/%R/statuses/%S", status},
 	[PROVIDER_ASK_COMMENTS] = {"GET", "/projects/%R/merge_requests/%N/notes?%P"},
-	[PROVIDER_TELL_COMMENT] = {"POST", "/projects/%R/merge_requests/%N/notes", note},
-	[PROVIDER_EDIT_COMMENT] = {"PUT", "/projects/%R/merge_requests/%N/notes/%I", note},
+	[PROVIDER_TELL_COMMENT] = {"POST", "/projects/%R/merge_requests/%N/notes",
+				   provider_comment_body},
+	[PROVIDER_EDIT_COMMENT] = {"PUT", "/projects/%R/merge_requests/%N/notes/%I",
+				   provider_comment_body},
 	[PROVIDER_ASK_HOOKS] = {"GET", "/projects/%R/hooks?%P"},
 	[PROVIDER_ADD_HOOK] = {"POST", "/projects/%R/hooks", hook},
 	[PROVIDER_DROP_HOOK] = {"DELETE", "/projects/%R/hooks/%I"},
 };
 
-static bool request(enum provider_ask ask, const struct provider_args *a,
-		    struct provider_request *out)
+static char *api(const char *base_url)
 {
-	AUTO(auto_str) char *api = xasprintf("%s/api/v4", a->base_url);
-	AUTO(buf_clear) struct buf repo = {0};
-
-	/* A status that has ended does not change: what is gone is said by the comment. */
-	if (!asks[ask].path || (ask == PROVIDER_TELL_STATUS && a->state == PROVIDER_INACTIVE))
-		return false;
-	percent_encode(a->repo, &repo);
-	*out = (struct provider_request){
-		.method = asks[ask].method,
-		.url = provider_url(asks[ask].path, a, api, buf_str(&repo))};
-	if (asks[ask].body)
-		provider_body(out, asks[ask].body(a));
-	return true;
+	return xasprintf("%s/api/v4", base_url);
 }
 
 /* --- answers --- */
 
 /* A fork is named by its number: its path would cost a request more. */
-static int read_mr(const json_t *mr, struct provider_answer *out, struct err *err)
+static void read_mr(const json_t *mr, struct provider_pull *p)
 {
-	struct provider_pull *p = provider_pulls_add(&out->pulls);
 	long long from = pj_int(mr, "source_project_id"), to = pj_int(mr, "target_project_id");
 
 	p->number = pj_int(mr, "iid");
@@ -241,76 +186,33 @@ static int read_mr(const json_t *mr, struct provider_answer *out, struct err *er
 		p->fork = xstrdup(""); /* its project is gone */
 	else if (from != to)
 		p->fork = xasprintf("projects/%lld", from);
-	return p->number > 0 && p->branch ? 0 : provider_wrong(err, TITLE, "merge request");
 }
 
-static int read_mrs(const json_t *page, struct provider_answer *out, struct err *err)
+static enum provider_ci ci_of_status(const json_t *s)
 {
-	if (!json_is_array(page))
-		return provider_wrong(err, TITLE, "list");
-	for (size_t i = 0; i < json_array_size(page); i++)
-		if (read_mr(json_array_get(page, i), out, err) < 0)
-			return -1;
-	out->more = json_array_size(page) >= PROVIDER_PAGE;
-	return 0;
+	const char *name = pj_text(s, "name");
+
+	return name && strncmp(name, OUR_NAME, sizeof OUR_NAME - 1) == 0
+		       ? PROVIDER_CI_NONE
+		       : ci_of(pj_text(s, "status"), pj_true(s, "allow_failure"));
 }
 
-static int read_statuses(const json_t *page, struct provider_answer *out, struct err *err)
-{
-	if (!json_is_array(page))
-		return provider_wrong(err, TITLE, "list of statuses");
-	for (size_t i = 0; i < json_array_size(page); i++) {
-		const json_t *s = json_array_get(page, i);
-		const char *name = pj_text(s, "name");
-		enum provider_ci ci;
-
-		if ((name && strncmp(name, OUR_NAME, sizeof OUR_NAME - 1) == 0) ||
-		    !counts(pj_text(s, "status"), pj_true(s, "allow_failure"), &ci))
-			continue;
-		out->checks.good += ci == PROVIDER_CI_SUCCESS;
-		out->checks.bad += ci == PROVIDER_CI_FAILURE;
-		out->checks.pending += ci == PROVIDER_CI_PENDING;
-	}
-	out->more = json_array_size(page) >= PROVIDER_PAGE;
-	return 0;
-}
-
-static int answer(enum provider_ask ask, const struct provider_args *a, const json_t *body,
-		  struct provider_answer *out, struct err *err)
-{
-	out->more = false;
-	switch (ask) {
-	case PROVIDER_ASK_REPO:
-		out->full_name = pj_dup(body, "path_with_namespace");
-		return out->full_name ? 0 : provider_wrong(err, TITLE, "path_with_namespace");
-	case PROVIDER_ASK_PULLS:
-		return read_mrs(body, out, err);
-	case PROVIDER_ASK_PULL:
-		return read_mr(body, out, err);
-	case PROVIDER_ASK_BRANCH:
-		out->sha = pj_sha(body, "commit.id");
-		return out->sha ? 0 : provider_wrong(err, TITLE, "commit");
-	case PROVIDER_ASK_STATUSES:
-		return read_statuses(body, out, err);
-	case PROVIDER_ASK_COMMENTS:
-		provider_find(body, "body", a->text, true, out);
-		return 0;
-	case PROVIDER_ASK_HOOKS:
-		provider_find(body, "url", a->url, false, out);
-		return 0;
-	case PROVIDER_TELL_COMMENT:
-	case PROVIDER_ADD_HOOK:
-		pj_id(body, "id", out->id);
-		return out->id[0] ? 0 : provider_wrong(err, TITLE, "id");
-	default:
-		return 0;
-	}
-}
+static const struct provider_dialect dialect = {
+	.forms = forms,
+	.api = api,
+	.encodes_repo = true,
+	.keeps_ended = true,
+	.name_at = "path_with_namespace",
+	.sha_at = "commit.id",
+	.hook_url_at = "url",
+	.pull = read_mr,
+	.statuses = {"", ci_of_status},
+};
 
 /* "Cannot transition status via :run from :running": it says so already. */
 static bool done_already(enum provider_ask ask, int http, const char *body)
 {
-	return (ask == PROVIDER_DROP_HOOK && http == 404) ||
+	return provider_hook_gone(ask, http, body) ||
 	       (ask == PROVIDER_TELL_STATUS && http == 400 &&
 		strstr(body, "Cannot transition status") != NULL);
 }
@@ -325,7 +227,6 @@ const struct provider_codec provider_gitlab = {
 	.parse = parse,
 	.authorise = authorise,
 	.accept = "Accept: application/json",
-	.request = request,
-	.answer = answer,
 	.done_already = done_already,
+	.d = &dialect,
 };

@@ -103,6 +103,35 @@ static int tell_status(struct telling *g, const char *sha, enum provider_state s
 	return ask(g, PROVIDER_TELL_STATUS, &a, &out, err);
 }
 
+/* Told once: after an attempt whose end is not known it is asked for first. mark: which of the
+ * row's statuses it is. */
+static int tell_once(struct telling *g, const char *mark, const char *sha,
+		     enum provider_state state, struct err *err)
+{
+	AUTO(provider_answer_clear) struct provider_answer out = {0};
+	struct store_tell *t = g->t;
+	struct provider_args a = {
+		.sha = sha, .environment = t->environment, .id = t->deployment_id, .state = state};
+	struct err why = {0};
+	char begun[sizeof t->begun];
+
+	snprintf(begun, sizeof begun, "%.3s-%lld", mark, (long long)t->seq);
+	if (strcmp(t->begun, begun) == 0) {
+		if (ask(g, PROVIDER_ASK_STATUS, &a, &out, &why) < 0 && !provider_final(&why)) {
+			*err = why;
+			return -1;
+		}
+	} else {
+		memcpy(t->begun, begun, sizeof begun);
+		if (save(g, err) < 0)
+			return -1;
+	}
+	if (!out.stands && tell_status(g, sha, state, err) < 0)
+		return -1;
+	t->begun[0] = 0;
+	return 0;
+}
+
 /* GitHub: statuses are of a deployment, which is of a commit; the one before is ended. */
 static int have_deployment(struct telling *g, struct err *err)
 {
@@ -113,7 +142,7 @@ static int have_deployment(struct telling *g, struct err *err)
 	if (t->deployment_id[0] && strcmp(t->deployment_sha, t->sha) == 0)
 		return 0;
 	if (t->deployment_id[0]) {
-		if (tell_status(g, t->deployment_sha, PROVIDER_INACTIVE, err) < 0 &&
+		if (tell_once(g, "end", t->deployment_sha, PROVIDER_INACTIVE, err) < 0 &&
 		    err->code != ERR_NOT_FOUND)
 			return -1;
 		t->deployment_id[0] = 0;
@@ -138,14 +167,15 @@ static int status(struct telling *g, struct err *err)
 		return 0;
 	if (provider_codec_of(g->r) == &provider_github) {
 		/* What was never there need not be ended. */
-		if (state == PROVIDER_INACTIVE && !t->deployment_id[0] && !t->begun[0]) {
+		if (state == PROVIDER_INACTIVE && !t->deployment_id[0] &&
+		    strcmp(t->begun, "deployment") != 0) {
 			t->status_seq = t->seq;
 			return 0;
 		}
 		if (have_deployment(g, err) < 0)
 			return -1;
 	}
-	if (tell_status(g, t->sha, state, err) < 0)
+	if (tell_once(g, "say", t->sha, state, err) < 0)
 		return -1;
 	t->status_seq = t->seq;
 	return save(g, err);

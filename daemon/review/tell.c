@@ -21,7 +21,7 @@ static char *comment_of(const char *app, const char *url, enum provider_state st
 
 	buf_addf(&b, "**Review app%s%s%s** %s.\n\n%s\n", app ? " `" : "", app ? app : "",
 		 app ? "`" : "", headings[state], text);
-	if (url && state != PROVIDER_INACTIVE)
+	if (url)
 		buf_addf(&b, "\n%s\n", url);
 	if (sha[0])
 		buf_addf(&b, "\nCommit %.12s\n", sha);
@@ -51,7 +51,7 @@ int review_tell(struct tx *tx, struct reviews *r, const struct store_review *v,
 	if (store_review_get(tx, v->id, &now, err) < 0)
 		return -1;
 	app = now.app_name ? now.app_name : v->app_name;
-	if (app)
+	if (app && now.status == REVIEW_CREATED) /* else nothing answers there */
 		built_web_url(r->d.cfg, app, url, sizeof url);
 	comment = comment_of(app, url[0] ? url : NULL, state, sha, text);
 	return provider_tell(tx,

@@ -51,13 +51,19 @@ DELETE FROM repo_looks WHERE repo_id = ?1 AND kind = ?2 AND subject = ?3 AND seq
 UPDATE repo_looks SET tries = tries + 1, next_ms = ?5 WHERE repo_id = ?1 AND kind = ?2 AND subject = ?3 AND seq = ?4
 
 -- name: repo_tell_want
--- what stands at the provider is kept; a comment that is not given stays as it is
+-- what stands at the provider is kept; a comment that is not given stays as it is; the same again is nothing, and a
+-- status that differs only in its comment is not told again
 INSERT INTO repo_tells (repo_id, key, number, sha, environment, state, url, log_url, text, comment, last, seq, first_ms, next_ms)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?12)
 ON CONFLICT (repo_id, key) DO UPDATE SET number = excluded.number, sha = excluded.sha, environment = excluded.environment,
  state = excluded.state, url = excluded.url, log_url = excluded.log_url, text = excluded.text,
  comment = coalesce(excluded.comment, comment), last = excluded.last, seq = seq + 1, tries = 0,
+ status_seq = iif(status_seq = seq AND (sha, environment, state) = (excluded.sha, excluded.environment, excluded.state)
+  AND url IS excluded.url AND log_url IS excluded.log_url AND text IS excluded.text, seq + 1, status_seq),
  first_ms = excluded.first_ms, next_ms = excluded.next_ms, failure = NULL
+WHERE (number, sha, environment, state, last) <> (excluded.number, excluded.sha, excluded.environment, excluded.state, excluded.last)
+ OR url IS NOT excluded.url OR log_url IS NOT excluded.log_url OR text IS NOT excluded.text
+ OR comment IS NOT coalesce(excluded.comment, comment) OR failure IS NOT NULL
 
 -- name: repo_tells_due
 SELECT repo_id, key, number, sha, environment, state, url, log_url, text, comment, last, seq, told_seq, status_seq,

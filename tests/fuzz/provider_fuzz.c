@@ -61,7 +61,7 @@ static void answer(const struct provider_codec *c, enum provider_ask ask, const 
 	const struct provider_args a = {.text = "mark", .url = "https://x/"};
 	struct err err = {0};
 
-	if (c->answer(ask, &a, j, &out, &err) == 0)
+	if (provider_answer_read(c, ask, &a, j, &out, &err) == 0)
 		for (int i = 0; i < out.pulls.n; i++) {
 			assert(out.pulls.v[i].number > 0 && out.pulls.v[i].branch);
 			check_sha(out.pulls.v[i].sha);

@@ -368,6 +368,10 @@ class GitProvider:
         self.statuses.append({'id': int(n), 'sha': self.deployments[int(n)]['sha'], **b})
         return 201, {'id': next(self.ids), **b}
 
+    def get_deployment_statuses(self, q, n):
+        rows = [{**s, 'id': i} for i, s in enumerate(self.statuses, 1) if s['id'] == int(n)]
+        return self.page(q, rows[::-1])
+
     def add_status(self, q, sha):
         b = self.body(q, 'status')
         if self.kind == 'gitlab':
@@ -426,6 +430,7 @@ class GitProvider:
             ('GET {repo}/branches/([^/]+)', get_branch), ('GET {repo}/commits/(\\w+)/status', get_statuses),
             ('GET {repo}/commits/(\\w+)/check-runs', get_check_runs), ('GET {repo}/deployments', get_deployments),
             ('POST {repo}/deployments', add_deployment), (r'POST {repo}/deployments/(\d+)/statuses', add_deployment_status),
+            (r'GET {repo}/deployments/(\d+)/statuses', get_deployment_statuses),
             (r'GET {repo}/issues/(\d+)/comments', get_comments), (r'POST {repo}/issues/(\d+)/comments', add_comment),
             (r'PATCH {repo}/issues/comments/(\d+)', edit_comment), ('GET {repo}/hooks', get_hooks), ('POST {repo}/hooks', add_hook),
             (r'DELETE {repo}/hooks/(\d+)', drop_hook)],

@@ -342,7 +342,7 @@ static void check_request(enum provider_kind kind, enum provider_ask ask,
 {
 	AUTO(provider_request_clear) struct provider_request r = {0};
 
-	assert_true(provider_codecs[kind]->request(ask, a, &r));
+	assert_true(provider_request_make(provider_codecs[kind], ask, a, &r));
 	IS(r.method, method);
 	IS(r.url, url);
 	if (body)
@@ -400,10 +400,19 @@ static void requests(void **state)
 		      NULL);
 	check_request(PROVIDER_GITLAB, PROVIDER_DROP_HOOK, &a, "DELETE",
 		      "https://git.example.com/api/v4/projects/group%2Fsub%2Fapp/hooks/77", NULL);
-	assert_false(provider_codecs[PROVIDER_GITLAB]->request(PROVIDER_ASK_CHECKS, &a, &r));
-	assert_false(provider_codecs[PROVIDER_GITEA]->request(PROVIDER_TELL_DEPLOYMENT, &a, &r));
+	assert_false(provider_request_make(provider_codecs[PROVIDER_GITLAB], PROVIDER_ASK_CHECKS,
+					   &a, &r));
+	assert_false(provider_request_make(provider_codecs[PROVIDER_GITEA],
+					   PROVIDER_TELL_DEPLOYMENT, &a, &r));
+	check_request(PROVIDER_GITHUB, PROVIDER_ASK_STATUS, &a, "GET",
+		      "https://git.example.com/api/v3/repos/group/sub/app/deployments/77/"
+		      "statuses?per_page=100",
+		      NULL);
+	assert_false(provider_request_make(provider_codecs[PROVIDER_GITLAB], PROVIDER_ASK_STATUS,
+					   &a, &r)); /* it refuses what it knows */
 	a.state = PROVIDER_INACTIVE;
-	assert_false(provider_codecs[PROVIDER_GITLAB]->request(PROVIDER_TELL_STATUS, &a, &r));
+	assert_false(provider_request_make(provider_codecs[PROVIDER_GITLAB], PROVIDER_TELL_STATUS,
+					   &a, &r));
 }
 
 /* --- answers --- */
@@ -415,9 +424,49 @@ static enum provider_ci checks_of(enum provider_kind kind, enum provider_ask ask
 	const struct provider_args a = {.text = "", .url = ""};
 	struct err err = {0};
 
-	if (provider_codecs[kind]->answer(ask, &a, j, &out, &err) < 0)
+	if (provider_answer_read(provider_codecs[kind], ask, &a, j, &out, &err) < 0)
 		fail_msg("%s: %s", text, err.msg);
 	return provider_checks_result(&out.checks);
+}
+
+/* What was told last, of ours. */
+static void stands(void **state)
+{
+	static const struct {
+		enum provider_kind kind;
+		const char *text;
+		bool stands;
+	} t[] = {
+		{PROVIDER_GITHUB, "[]", false},
+		{PROVIDER_GITHUB, "[{\"id\":2,\"state\":\"success\"}]", true},
+		{PROVIDER_GITHUB,
+		 "[{\"id\":2,\"state\":\"success\"},{\"id\":9,\"state\":\"inactive\"},{"
+		 "\"id\":1,\"state\":\"success\"}]",
+		 false},
+		{PROVIDER_GITHUB, "{}", false},
+		{PROVIDER_GITEA, "{\"statuses\":null}", false},
+		{PROVIDER_GITEA,
+		 "{\"statuses\":[{\"context\":\"ci\",\"status\":\"success\"},{\"context\":"
+		 "\"paasd/e\",\"status\":\"pending\"}]}",
+		 false},
+		{PROVIDER_GITEA,
+		 "{\"statuses\":[{\"context\":\"ci\",\"status\":\"pending\"},{\"context\":"
+		 "\"paasd/e\",\"status\":\"success\"}]}",
+		 true},
+	};
+	const struct provider_args a = {.environment = "e", .state = PROVIDER_SUCCESS};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		AUTO(provider_answer_clear) struct provider_answer out = {0};
+		AUTO(json_decref) json_t *j = json_loads(t[i].text, 0, NULL);
+		struct err err = {0};
+
+		assert_int_equal(0, provider_answer_read(provider_codecs[t[i].kind],
+							 PROVIDER_ASK_STATUS, &a, j, &out, &err));
+		if (out.stands != t[i].stands)
+			fail_msg("%s", t[i].text);
+	}
 }
 
 static void checks(void **state)
@@ -531,6 +580,7 @@ int main(void)
 		cmocka_unit_test(other_deliveries),
 		cmocka_unit_test(forged_and_broken_ones),
 		cmocka_unit_test(requests),
+		cmocka_unit_test(stands),
 		cmocka_unit_test(checks),
 		cmocka_unit_test(names),
 	};
