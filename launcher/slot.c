@@ -14,14 +14,14 @@
  * the instance is shut down: dynos may outlive their launcher, and their names are made of it. */
 static const char slots_dir[] = LN_SLOTS;
 
-enum { SLOTS = 256 };
+enum { SLOTS = LAUNCH_SUBNETS };
 
 void ln_slot_names(struct host *h, int slot)
 {
 	h->slot = slot;
 	snprintf(h->bridge, sizeof h->bridge, "paas%d", slot);
 	snprintf(h->name, sizeof h->name, "paasd%d", slot);
-	h->subnet = 10u << 24 | (uint32_t)(128 + slot / 2) << 16 | (uint32_t)(slot % 2 * 128) << 8;
+	h->subnet = launch_subnet((unsigned)slot);
 	h->gateway = h->subnet + 1;
 	ln_net_ip_text(h->gateway, h->gateway_text);
 	h->uid_base = 1000000u + (unsigned)slot * HOST_UIDS;
@@ -127,6 +127,8 @@ static void clear_stale(struct host *h)
 	h->nft = false;
 }
 
+/* mine: the number that the state remembers. Without a record of it this is another host, or one
+ * that was started anew: nothing lives under it, and somebody may have the subnet. */
 static bool try_slot(struct host *h, int slot, bool mine)
 {
 	struct record r;
@@ -138,7 +140,7 @@ static bool try_slot(struct host *h, int slot, bool mine)
 	ln_slot_names(h, slot);
 	had = read_record(fd, &r);
 	if ((had && strcmp(r.state, h->state) != 0 && access(r.state, F_OK) == 0) ||
-	    (!mine && !subnet_free(h))) {
+	    (!(mine && had) && !subnet_free(h))) {
 		close(fd);
 		return false;
 	}

@@ -66,6 +66,11 @@ void launch_spec_reach(struct launch_spec *s, const char *ip, int port)
 	push(&s->reach, &s->nreach, xasprintf("%s:%d", ip, port));
 }
 
+uint32_t launch_subnet(unsigned n)
+{
+	return 10u << 24 | (128 + n / 2) << 16 | (n % 2 * 128) << 8;
+}
+
 bool launch_fixed_ip(const char *gateway, unsigned index, char ip[16])
 {
 	struct in_addr a;

@@ -148,6 +148,10 @@ void launch_spec_arg(struct launch_spec *s, const char *arg);
 void launch_spec_env(struct launch_spec *s, const char *name, const char *value);
 void launch_spec_bind(struct launch_spec *s, const char *src, const char *dst, unsigned flags);
 void launch_spec_reach(struct launch_spec *s, const char *ip, int port);
+/* The subnet of the n-th instance that a host can have (n below LAUNCH_SUBNETS), host byte order;
+ * its gateway is the first address of it. */
+enum { LAUNCH_SUBNETS = 256 };
+uint32_t launch_subnet(unsigned n);
 /* The fixed address of that index (1..LAUNCH_ADDRESSES), from the address of the host as dynos see
  * it (L_GATEWAY). False: there is none; under the plain runtime it is 127.0.0.1. */
 bool launch_fixed_ip(const char *gateway, unsigned index, char ip[16]);

@@ -99,6 +99,13 @@ int process_own(struct addons *a, struct entry *e, const struct store_addon *row
 		const json_t *answer, json_t *config, struct err *err);
 int process_remove(struct addons *a, const char *addon_id, struct err *err);
 
+/* moved.c: values that have a service's address of before get that of now, and apps a release.
+ * Before the machine, and any dyno, is started. */
+void moved_rewrite(struct addons *a);
+/* Pure: puts `to` where `from`, an address with or without a port, stands as a whole. True: it did.
+ */
+bool moved_put(struct buf *b, const char *from, const char *to);
+
 /* answer.c: of a verb; a new reference to what it has, or NULL. FAULT-like errors: INVALID_PARAMS.
  */
 struct answer {

@@ -126,6 +126,7 @@ int addons_open(const struct addons_deps *d, struct addons **out, struct err *er
 		a->entries[i].asked = false;
 	}
 	a->ready = true;
+	moved_rewrite(a);
 	xlog(XLOG_INFO, "addon", "msg=services n=%d", a->n);
 	*out = a;
 	return 0;

@@ -3,6 +3,7 @@ web and worker is in test_apps.py."""
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -234,6 +235,33 @@ def test_paasctl(paas, shop):
     was = url_of(paas)
     ctl('redis:credentials', '--reset', '--force')
     assert url_of(paas) != was and refused(was)
+
+
+def test_the_subnet_is_taken(paas, shop):
+    """As on another host, or when something else was up first after a restart of this one: the addresses are others, and
+    config vars follow, with a release."""
+    was, data = url_of(paas), direct(url_of(paas))('GET', 'kept')
+    version = max(r['version'] for r in paas.api('GET', '/apps/shop/releases')[1])
+    first, second, third = re.search(r'@(\d+)\.(\d+)\.(\d+)\.', was).groups()
+    subnet = f'{first}.{second}.{int(third) // 128 * 128}.0/17'
+    paas.stop()
+    subprocess.run(['ip', 'route', 'add', 'blackhole', subnet], check=True)
+    try:
+        paas.start()
+        now = url_of(paas)
+        assert now != was
+        assert now.split('@')[0] == was.split('@')[0] and now.split('.')[-1] == was.split('.')[-1]
+        wait_for('it to be back', lambda: not refused(now, ''))
+        assert direct(now)('GET', 'kept') == data == 'yes'
+        wait_for('its release', lambda: paas.api('GET', '/apps/shop/releases')[1][-1]['version'] > version)
+        last = paas.api('GET', '/apps/shop/releases')[1][-1]
+        assert (last['version'], last['description']) == (version + 1, 'Update REDIS by heroku-redis')
+        wait_for('the app to reach it', lambda: paas.http('shop', '/kept')[:2] == (200, 'yes'))
+        paas.stop()
+        paas.start()
+        assert url_of(paas) == now and len(paas.api('GET', '/apps/shop/releases')[1]) == last['version'], 'once'
+    finally:
+        subprocess.run(['ip', 'route', 'del', 'blackhole', subnet], check=True)
 
 
 def test_every_route_has_answered(paas, c, shop, request):

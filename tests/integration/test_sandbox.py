@@ -1166,6 +1166,31 @@ def test_instances_side_by_side(own_box):
     assert own_box.output("echo on")[1] == "on\n"
 
 
+def test_a_subnet_that_was_taken_before_the_host_was_up_again(own_box):
+    """The state remembers its number, the host does not, and somebody has the addresses."""
+    box, slot = own_box, own_box.slot()
+    gateway = box.launcher.info()["gateway"]
+
+    def after_boot():
+        box.launcher.close()
+        box.process.kill()
+        box.inside("ip", "link", "delete", "paas%d" % slot)
+        for top in os.listdir("/sys/fs/cgroup"):
+            d = "/sys/fs/cgroup/%s/paasd%d" % (top, slot)
+            if os.path.isdir(d) and not os.path.islink("/sys/fs/cgroup/" + top):
+                os.rmdir(d)
+        os.unlink("/run/paasd-slots/%d" % slot)
+        box.process.start()
+        box.launcher = box.process.connect()
+
+    after_boot()
+    assert box.slot() == slot
+    box.inside("ip", "route", "add", "blackhole", gateway[:-1] + "0/24")
+    after_boot()
+    assert box.slot() != slot and box.launcher.info()["gateway"] != gateway
+    assert box.output("cat hello") == (0, "hello\n")
+
+
 # --- paasd as a user of its own -----------------------------------------------------------------------------------
 
 def test_an_owner_that_is_not_root(request):

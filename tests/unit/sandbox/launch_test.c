@@ -88,6 +88,8 @@ static void fixed_addresses_are_the_last_of_the_subnet(void **state)
 {
 	char ip[16];
 
+	assert_int_equal(launch_subnet(0), 10u << 24 | 128u << 16);
+	assert_int_equal(launch_subnet(LAUNCH_SUBNETS - 1), 10u << 24 | 255u << 16 | 128u << 8);
 	assert_true(launch_fixed_ip("10.128.0.1", 1, ip));
 	assert_string_equal(ip, "10.128.120.1");
 	assert_true(launch_fixed_ip("10.131.128.1", 256, ip));
