@@ -149,19 +149,41 @@ def test_commands_and_kill9(paas, shop):
     assert paas.http('shop', '/kept')[:2] == (200, 'yes')
 
 
-def test_no_reach_from_another_app(paas, shop):
-    paas.api('POST', '/apps', {'name': 'rival'})
-    code = f'import socket; socket.create_connection(({re.search("@([^:]+):", url_of(paas))[1]!r}, 6379), 2)'
-    mine = paas.ctl('run', '-x', '-a', 'shop', '--', 'python3', '-c', code, check=False, timeout=60)
-    assert mine.returncode == 0, mine.stderr
+def test_no_reach_from_another_tenant(paas, shop):
+    """Not even from an app that has a Redis server of its own, on the same port, which it does reach."""
+    token = paas.new_user('rival@example.com')
+    assert paas.api('POST', '/apps', {'name': 'rival'}, token=token)[0] == 201
+    assert paas.api('POST', '/apps/rival/addons', {'plan': 'redis'}, token=token)[1]['state'] == 'provisioned'
+    mine, theirs = (re.search('@([^:]+):6379', paas.api('GET', f'/apps/{app}/config-vars', token=t)[1]['REDIS_URL'])[1]
+                    for app, t in (('shop', None), ('rival', token)))
     folder = os.path.join(paas.dir, 'rival')
     os.mkdir(folder)
     paas.git('init', '-q', '-b', 'main', cwd=folder)
-    paas.api('PUT', '/apps/rival/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]})
+    paas.api('PUT', '/apps/rival/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]}, token=token)
     paas.commit(folder, Procfile='worker: sleep 60\n')
-    paas.git('push', '-q', f'{paas.url}/rival.git', 'main', cwd=folder)
-    theirs = paas.ctl('run', '-x', '-a', 'rival', '--', 'python3', '-c', code, check=False, timeout=60)
-    assert theirs.returncode != 0 and 'Error' in theirs.stdout + theirs.stderr
+    paas.git('push', '-q', f'{paas.url}/rival.git', 'main', cwd=folder, token=token)
+    code = f"""
+import socket
+for ip in ({mine!r}, {theirs!r}):
+    try:
+        socket.create_connection((ip, 6379), 2)
+        print('reached')
+    except OSError:
+        print('kept out')
+"""
+
+    def seen_from(app, t):
+        r = paas.ctl('run', '-x', '-a', app, '--', 'python3', '-c', code, token=t, timeout=60)
+        return r.stdout.split('\n')[:2]
+
+    assert seen_from('shop', None) == ['reached', 'kept out']
+    assert seen_from('rival', token) == ['kept out', 'reached']
+    # nor by way of the platform: the tunnel, the data API
+    name = shop['name']
+    assert paas.api('GET', f'/redis/v0/databases/{name}', token=token)[0] in (403, 404)
+    r = paas.ctl('redis:cli', name, 'ping', '-a', 'rival', token=token, check=False)
+    assert r.returncode and 'PONG' not in r.stdout
+    paas.api('DELETE', '/apps/rival', token=token)
 
 
 def test_data_api(paas, c, shop):
