@@ -119,6 +119,8 @@
 #define LIM_SOURCE_MS	 (60 * 60 * 1000) /* until the upload, and from it on */
 #define LIM_SLUG_WAIT_MS (60 * 60 * 1000) /* for the blob of a slug */
 #define LIM_SLUG_GET_MS	 (60 * 60 * 1000) /* its URL is good for, at least */
+#define LIM_API_THREADS	 16		  /* requests worked at, at once */
+#define LIM_API_STREAMS	 64		  /* outputs followed at once, minutes each */
 #define LIM_API_BUILDS	 32		  /* of tarballs, running or waiting */
 #define LIM_ANNOTATION	 250		  /* version, description: one line */
 /* build (Dev Center: Slug Compiler) */
@@ -192,12 +194,12 @@
 #define LIM_LOG_TAIL_QUEUE 1024
 #define LIM_WIRE_FRAME	   MiB(4)
 /* dumps, restores and copies of databases */
-#define LIM_TRANSFERS_OPEN  8		     /* of one database: running or waiting */
-#define LIM_TRANSFER_LOG    200		     /* lines that are kept of one */
-#define LIM_TRANSFER_ROWS   100		     /* of an app, of those without a file */
-#define LIM_TRANSFER_TRIES  3		     /* begun again after a crash of paasd */
-#define LIM_TRANSFER_LIST   MiB(32)	     /* table of contents of a dump; digest of a database */
-#define LIM_TRANSFER_MEMORY MiB(512)	     /* of pg_dump, pg_restore or psql in its sandbox */
+#define LIM_TRANSFERS_OPEN  8	     /* of one database: running or waiting */
+#define LIM_TRANSFER_LOG    200	     /* lines that are kept of one */
+#define LIM_TRANSFER_ROWS   100	     /* of an app, of those without a file */
+#define LIM_TRANSFER_TRIES  3	     /* begun again after a crash of paasd */
+#define LIM_TRANSFER_LIST   MiB(32)  /* table of contents of a dump; digest of a database */
+#define LIM_TRANSFER_MEMORY MiB(512) /* of pg_dump, pg_restore or psql in its sandbox */
 #define LIM_TRANSFER_PIDS   32
 #define LIM_TRANSFER_URL_MS (60 * 60 * 1000) /* a public URL is good for */
 #define LIM_SCHEDULES	    10		     /* daily backups of one database */

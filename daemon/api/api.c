@@ -26,8 +26,8 @@ struct api *api_new(const struct api_deps *deps)
 	hooks_render(deps->hooks, api_render, a);
 	a->logins = api_logins_new();
 	random_bytes(a->page_key, sizeof a->page_key);
-	a->pool = pool_new("api", 8, 256);
-	a->streams = pool_new("stream", 8, 64);
+	a->pool = pool_new("api", LIM_API_THREADS, 256);
+	a->streams = pool_new("stream", LIM_API_STREAMS, 64);
 	a->transfers = pool_new("transfer", LIM_UPLOADS, 4 * LIM_UPLOADS);
 	pthread_mutex_init(&a->sweep_lock, NULL);
 	pthread_mutex_init(&a->volumes, NULL);

@@ -501,7 +501,7 @@ def test_what_expires_is_swept_at_start(small):
     assert again['release'] and again['release']['id'] != built['release']['id']
     # slugs go with the next collection, which a deploy makes
     finish(small, c, 'sweeping', build(c, 'sweeping', upload(small, c, tarball({'Procfile': 'worker: false\n'}))))
-    c('GET', f'/apps/sweeping/slugs/{s["id"]}', want=404)
+    wait_for('the collection', lambda: c('GET', f'/apps/sweeping/slugs/{s["id"]}').status == 404, 10)
 
 
 def test_a_build_under_way_fails_with_a_restart(small):
