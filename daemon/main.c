@@ -16,6 +16,8 @@ static const char usage[] =
 	"       paasd --dev [--state DIR] [--listen ADDR:PORT]   everything from a checkout\n"
 	"       paasd exec:launcher | exec:router [--config FILE] [-- ARGUMENTS]\n"
 	"                                    becomes that program, as the settings say\n"
+	"       paasd backup | backup:check | restore [options] FILE\n"
+	"                                    the whole platform as a file; each has --help\n"
 	"       paasd config:check FILE      says what is wrong in a settings file\n"
 	"       paasd config:docs | api:docs prints docs/config.md or docs/api.md\n"
 	"       paasd version\n"
@@ -98,6 +100,9 @@ static const struct command {
 	{"config:docs", run_config_docs, 0, 0},
 	{"api:docs", run_api_docs, 0, 0},
 	{"api:routes", run_api_routes, 0, 0},
+	{"backup", cmd_backup, 0, ANY},
+	{"backup:check", cmd_backup, 0, ANY},
+	{"restore", cmd_backup, 0, ANY},
 	{"exec:launcher", cmd_part, 0, ANY},
 	{"exec:router", cmd_part, 0, ANY},
 };

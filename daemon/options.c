@@ -121,15 +121,10 @@ static void set_str(char **p, char *owned)
 /* A unix socket's path has 107 bytes: RUN/dynos/<uuid>/sock must fit. */
 #define RUN_DIR_MAX 60
 
-int paasd_dirs(struct config *c, struct err *err)
+int paasd_run_dir(struct config *c, struct err *err)
 {
 	char hash[65];
 
-	if (fs_mkdirs(c->state_dir, 0711, err) < 0)
-		return -1;
-	set_str(&c->state_dir, realpath(c->state_dir, NULL));
-	if (!c->state_dir)
-		return err_errno(err, "cannot use the state directory");
 	if (c->dev || !c->run_dir[0]) {
 		set_str(&c->run_dir, xasprintf("%s/run", c->state_dir));
 		if (strlen(c->run_dir) > RUN_DIR_MAX) {
@@ -137,11 +132,27 @@ int paasd_dirs(struct config *c, struct err *err)
 			set_str(&c->run_dir, xasprintf("/tmp/paasd-%.12s", hash));
 		}
 	}
-	if (strlen(c->run_dir) > RUN_DIR_MAX)
-		return err_set(err, ERR_CONFIG,
-			       "run_dir is longer than %d characters: socket paths would not fit",
-			       RUN_DIR_MAX);
-	if (fs_mkdirs(c->run_dir, 0711, err) < 0)
+	if (strlen(c->run_dir) <= RUN_DIR_MAX)
+		return 0;
+	return err_set(err, ERR_CONFIG,
+		       "run_dir is longer than %d characters: socket paths would not fit",
+		       RUN_DIR_MAX);
+}
+
+int paasd_state_dir(struct config *c, struct err *err)
+{
+	char *real = realpath(c->state_dir, NULL);
+
+	if (!real)
+		return err_errno(err, "cannot use the state directory %s", c->state_dir);
+	set_str(&c->state_dir, real);
+	return 0;
+}
+
+int paasd_dirs(struct config *c, struct err *err)
+{
+	if (fs_mkdirs(c->state_dir, 0711, err) < 0 || paasd_state_dir(c, err) < 0 ||
+	    paasd_run_dir(c, err) < 0 || fs_mkdirs(c->run_dir, 0711, err) < 0)
 		return -1;
 	set_str(&c->run_dir, realpath(c->run_dir, NULL));
 	return c->run_dir ? 0 : err_errno(err, "cannot use the run directory");

@@ -1,5 +1,6 @@
 /* paasd itself: wires the modules together; the only file that knows them all. */
 #include "daemon/api/api.h"
+#include "daemon/backup/backup.h"
 #include "daemon/certs.h"
 #include "daemon/commands.h"
 #include "daemon/core/clock.h"
@@ -62,6 +63,7 @@ struct paasd {
 	struct tarballs *tarballs;
 	struct setups *setups;
 	struct reviews *reviews;
+	struct backup_desk *desk;
 	struct thread *tidier;
 	uv_signal_t sigs[2];
 	bool stopping;
@@ -205,6 +207,8 @@ static int open_store(struct paasd *p, struct err *err)
 	p->lock_fd = fs_lock(lock, err);
 	if (p->lock_fd < 0)
 		return err_wrap(err, "another paasd runs with this state directory");
+	if (backup_restore_pending(p->cfg.state_dir, err) < 0)
+		return -1;
 	if (master_key_load(key, &p->key, err) < 0 || store_open(db, p->key, &p->store, err) < 0)
 		return -1;
 	return api_first_start(p->store, &p->cfg, err);
@@ -376,6 +380,7 @@ static void begin_stop(struct paasd *p)
 	pg_stop(p->pg);
 	addons_stop(p->addons);
 	api_logs_stop(p->api);
+	backup_desk_stop(p->desk);
 	http_server_stop(p->http, 5000, http_stopped, p);
 }
 
@@ -433,6 +438,30 @@ static void print_ready(struct paasd *p)
 	fflush(stdout);
 }
 
+static void sweep_slugs(void *arg)
+{
+	struct paasd *p = arg;
+
+	push_sweep_slugs(&p->pusher);
+}
+
+static int open_desk(struct paasd *p, struct err *err)
+{
+	const struct backup_platform f = {.cfg = &p->cfg,
+					  .key = p->key,
+					  .live = true,
+					  .store = p->store,
+					  .slugs = p->slugs,
+					  .git = p->git,
+					  .svcs = p->svcs,
+					  .addons = p->addons,
+					  .launcher = p->launcher,
+					  .done = sweep_slugs,
+					  .arg = p};
+
+	return backup_desk_open(&f, &p->desk, err);
+}
+
 static void listen_api(void *arg)
 {
 	struct paasd *p = arg;
@@ -442,7 +471,7 @@ static void listen_api(void *arg)
 
 	if (p->stopping)
 		return;
-	if (http_server_listen(p->http, where, NULL, &err) < 0) {
+	if (http_server_listen(p->http, where, NULL, &err) < 0 || open_desk(p, &err) < 0) {
 		p->exit_status = paasd_fail(&err);
 		begin_stop(p);
 		return;
@@ -527,6 +556,7 @@ static void close_all(struct paasd *p)
 {
 	dev_watch_stop(STEAL(p->watch));
 	thread_join(p->tidier);
+	backup_desk_close(p->desk);
 	if (p->http)
 		http_server_free(p->http);
 	providers_stop(p->providers);

@@ -1,6 +1,6 @@
 /* The verb `service`: the cluster that all add-ons share, as the platform is to run it. Its
  * settings are made for small hosts: half of the memory at most, little shared memory, no
- * replication. */
+ * replication but for backups. */
 #include "postgres/tenant.h"
 #include "daemon/core/codec.h"
 #include "proto/buf.h"
@@ -107,8 +107,9 @@ static char *configuration(long long memory_mb, long long connections)
 			 "max_parallel_workers_per_gather = 1\n"
 			 "autovacuum_max_workers = 2\n"
 			 "jit = off\n"
-			 "wal_level = minimal\n"
-			 "max_wal_senders = 0\n"
+			 "wal_level = replica\n" /* the platform's backup takes it */
+			 "max_wal_senders = 2\n"
+			 "max_replication_slots = 2\n"
 			 "max_wal_size = 256MB\n"
 			 "checkpoint_timeout = 15min\n"
 			 "checkpoint_completion_target = 0.9\n"
@@ -142,7 +143,8 @@ static char *configuration(long long memory_mb, long long connections)
 }
 
 static const char access_rules[] = "# TYPE DATABASE USER ADDRESS METHOD\n"
-				   "host all all all scram-sha-256\n";
+				   "host all all all scram-sha-256\n"
+				   "host replication " PGS_ADMIN " all scram-sha-256\n";
 
 int verb_service(struct request *q, json_t **out, struct err *err)
 {

@@ -36,7 +36,7 @@ typedef int verb_fn(struct request *q, json_t **out, struct err *err);
 verb_fn verb_provision, verb_deprovision, verb_change, verb_rotate, verb_reset, verb_sessions;
 verb_fn verb_credentials, verb_repair, verb_extensions, verb_scratch;
 verb_fn verb_info, verb_health, verb_watch, verb_settings, verb_statistics;
-verb_fn verb_service;
+verb_fn verb_service, verb_snapshot;
 
 long long limit_of(const struct request *q, const char *name, long long otherwise);
 const char *param_of(const struct request *q, const char *name); /* NULL */

@@ -120,6 +120,10 @@ int addon_detach(struct addons *a, const struct addon_actor *by, const char *att
  * private is stored, and apps get their releases, before this returns. */
 int addon_call(struct addons *a, const char *addon_id, const char *verb, const json_t *in, int ms,
 	       json_t **out, struct err *err);
+/* Of a service with the ability "snapshot": the folder of its process, consistent, as a tar to
+ * out_fd, while it goes on. addon_id NULL = the shared process. CANCELED: cancel_fd is readable. */
+int addon_snapshot(struct addons *a, const char *service, const char *addon_id, int out_fd,
+		   int cancel_fd, struct err *err);
 /* Further credentials than the add-on's own, by the verb "credentials"; params: what it is told
  * beside action and credential (may be NULL). INVALID_PARAMS: the name is taken or no good.
  * CONFLICT: apps have it attached. */

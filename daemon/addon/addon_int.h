@@ -29,6 +29,10 @@ struct provider {
 			     const json_t *in, int64_t ms, json_t **out, struct err *err);
 };
 extern const struct provider provider_exec;
+/* A verb whose stdout is no answer but a stream, to out_fd. Blocks; CANCELED when cancel_fd is
+ * readable; UNAVAILABLE with the last line of stderr. */
+int exec_stream(const struct manifest *m, const char *verb, const json_t *in, int64_t ms,
+		int out_fd, int cancel_fd, struct err *err);
 
 struct entry { /* a service; immutable after addons_open but for the lock */
 	struct manifest *m;

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #define EXIT_LATER 75
 #define MAX_LINE   400
@@ -19,10 +21,12 @@ struct ear {
 	const char *service, *verb;
 	struct buf text;
 	int lines;
+	char last[200]; /* the last line, for verbs that say so why */
 };
 
 static void say_line(struct ear *e, const char *text)
 {
+	snprintf(e->last, sizeof e->last, "%s", text);
 	if (e->lines++ < LIM_ADDON_STDERR)
 		xlog(XLOG_INFO, "addon", "service=%s verb=%s stderr=%s", e->service, e->verb,
 		     xlog_q(text));
@@ -78,38 +82,125 @@ struct run {
 	struct buf out;
 };
 
+struct listening {
+	struct ear ear;
+	struct thread *thread;
+	int fds[2];
+};
+
+static int listen_begin(struct listening *l, const struct manifest *m, const char *verb,
+			struct err *err)
+{
+	*l = (struct listening){.ear = {.service = m->s.name, .verb = verb}};
+	l->ear.stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (l->ear.stop_fd < 0 || pipe2(l->fds, O_CLOEXEC) < 0) {
+		err_errno(err, "pipe");
+		if (l->ear.stop_fd >= 0)
+			close(l->ear.stop_fd);
+		return -1;
+	}
+	if (fcntl(l->fds[0], F_SETFL, O_NONBLOCK) < 0)
+		abort();
+	l->ear.fd = l->fds[0];
+	l->thread = thread_new("addon-log", listen_stderr, &l->ear);
+	return 0;
+}
+
+static void listen_end(struct listening *l)
+{
+	close(l->fds[1]);
+	eventfd_write(l->ear.stop_fd, 1);
+	thread_join(l->thread);
+	close(l->fds[0]);
+	close(l->ear.stop_fd);
+}
+
+/* How a verb is run. */
+struct program {
+	char *path, *verb; /* owned */
+	const char *argv[2], *env[5];
+	struct proc_spec spec;
+};
+
+static void program_init(struct program *g, const struct manifest *m, const char *verb)
+{
+	*g = (struct program){.path = xasprintf("%s/bin/%s", m->s.dir, verb),
+			      .verb = xasprintf("ADDON_VERB=%s", verb)};
+	g->argv[0] = g->path;
+	g->env[0] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	g->env[1] = "LANG=C.UTF-8";
+	g->env[2] = "HOME=/";
+	g->env[3] = g->verb;
+	g->spec = (struct proc_spec){.argv = g->argv,
+				     .env = g->env,
+				     .cwd = m->s.dir,
+				     .in_fd = -1,
+				     .out_fd = -1,
+				     .die_with_thread = true};
+}
+
+static void program_clear(struct program *g)
+{
+	free(g->path);
+	free(g->verb);
+}
+#define program_clear_p program_clear
+
 static int run_program(struct run *r, const char *text, int64_t ms, struct err *err)
 {
-	AUTO(auto_str) char *path = xasprintf("%s/bin/%s", r->m->s.dir, r->verb);
-	AUTO(auto_str) char *verb = xasprintf("ADDON_VERB=%s", r->verb);
-	const char *argv[] = {path, NULL};
-	const char *env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-			     "LANG=C.UTF-8", "HOME=/", verb, NULL};
-	struct proc_spec spec = {.argv = argv,
-				 .env = env,
-				 .cwd = r->m->s.dir,
-				 .in_fd = -1,
-				 .out_fd = -1,
-				 .die_with_thread = true};
-	struct ear ear = {.service = r->m->s.name, .verb = r->verb};
-	struct thread *listener;
-	AUTO(auto_fd) int stop = eventfd(0, EFD_CLOEXEC);
-	int fds[2], rc;
+	AUTO(program_clear) struct program g = {0};
+	struct listening l;
+	int rc;
 
-	if (stop < 0 || pipe2(fds, O_CLOEXEC) < 0)
-		return err_errno(err, "pipe");
-	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
-		abort();
-	ear.fd = fds[0];
-	ear.stop_fd = stop;
-	spec.err_fd = fds[1];
-	listener = thread_new("addon-log", listen_stderr, &ear);
-	rc = proc_run(&spec, text, strlen(text), &r->out, LIM_ADDON_ANSWER + 1,
+	if (listen_begin(&l, r->m, r->verb, err) < 0)
+		return -1;
+	program_init(&g, r->m, r->verb);
+	g.spec.err_fd = l.fds[1];
+	rc = proc_run(&g.spec, text, strlen(text), &r->out, LIM_ADDON_ANSWER + 1,
 		      clock_mono_ms() + ms, r->a->cancel_fd, err);
-	close(fds[1]);
-	eventfd_write(stop, 1);
-	thread_join(listener);
-	close(fds[0]);
+	listen_end(&l);
+	return rc;
+}
+
+/* What it is told, to be read from the beginning: a file without a name. */
+static int input_file(const json_t *in, struct err *err)
+{
+	AUTO(auto_str) char *text = json_dumps(in, JSON_COMPACT);
+	int fd = memfd_create("addon-input", MFD_CLOEXEC);
+	size_t n = strlen(text);
+	bool good = fd >= 0 && write(fd, text, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0;
+
+	explicit_bzero(text, n);
+	if (good)
+		return fd;
+	err_errno(err, "a temporary file");
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int exec_stream(const struct manifest *m, const char *verb, const json_t *in, int64_t ms,
+		int out_fd, int cancel_fd, struct err *err)
+{
+	AUTO(program_clear) struct program g = {0};
+	AUTO(auto_fd) int input = input_file(in, err);
+	struct listening l;
+	struct proc p;
+	int rc, status = 0;
+
+	if (input < 0 || listen_begin(&l, m, verb, err) < 0)
+		return -1;
+	program_init(&g, m, verb);
+	g.spec.in_fd = input;
+	g.spec.out_fd = out_fd;
+	g.spec.err_fd = l.fds[1];
+	rc = proc_spawn(&g.spec, &p, err);
+	if (rc == 0)
+		rc = proc_wait(&p, clock_mono_ms() + ms, cancel_fd, &status, err);
+	listen_end(&l);
+	if (rc == 0 && status != 0)
+		rc = err_set(err, ERR_UNAVAILABLE, "%s: %s", m->s.name,
+			     l.ear.last[0] ? l.ear.last : "it failed without saying why");
 	return rc;
 }
 

@@ -105,7 +105,7 @@ bool git_app_gc_begin(struct git *g, const char *app_id, int *cancel_fd)
 {
 	pthread_mutex_lock(&g->lock);
 	struct git_app *a = use(g, app_id);
-	bool ok = !a->pushes && !a->held && !a->cleaning && !g->closing;
+	bool ok = !a->pushes && !a->held && !a->cleaning && !g->closing && !g->holds;
 
 	if (ok)
 		a->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -147,6 +147,29 @@ void git_app_gc_stop(struct git *g, const char *app_id)
 			if (a->cleaning)
 				eventfd_write(a->cancel_fd, 1);
 		}
+	}
+	pthread_mutex_unlock(&g->lock);
+}
+
+static struct git_app *one_cleaning(struct git *g)
+{
+	struct git_app *a = g->apps;
+
+	while (a && !a->cleaning)
+		a = a->next;
+	return a;
+}
+
+void git_hold(struct git *g, bool hold)
+{
+	struct git_app *a;
+
+	pthread_mutex_lock(&g->lock);
+	g->holds += hold ? 1 : -1;
+	assert(g->holds >= 0);
+	while (hold && (a = one_cleaning(g))) {
+		eventfd_write(a->cancel_fd, 1);
+		pthread_cond_wait(&g->changed, &g->lock);
 	}
 	pthread_mutex_unlock(&g->lock);
 }

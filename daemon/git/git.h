@@ -63,6 +63,8 @@ bool git_wants(const char *path);
 /* Takes the exchange over. Loop thread. */
 void git_handle(struct git *g, struct http_x *x);
 /* Blocking, any thread but a loop. */
+/* While held, no repository is cleaned up; one that is at it is stopped. Waits for that. */
+void git_hold(struct git *g, bool hold);
 int git_repo_create(struct git *g, const char *app_id, struct err *err);
 int git_repo_delete(struct git *g, const char *app_id, struct err *err);
 void git_repo_path(struct git *g, const char *app_id, char *out);

@@ -30,6 +30,7 @@ struct git {
 	int running; /* requests */
 	int indexing, fetching;
 	bool closing;
+	int holds;	      /* git_hold */
 	struct git_app *apps; /* those with something going on */
 	struct git_gc *gc;
 };

@@ -20,6 +20,9 @@
 struct slugs {
 	char *dir;	     /* owned */
 	pthread_mutex_t mtx; /* held while folders with a dot are made or collected */
+	pthread_rwlock_t
+		going; /* read: a removal is under way; write: it is said that it is held */
+	int held;      /* under going */
 	struct fresh {
 		char id[37];
 		mono_ms until;
@@ -33,6 +36,7 @@ struct slugs *slugs_open(const char *state_dir)
 
 	s->dir = xasprintf("%s/slugs", state_dir);
 	pthread_mutex_init(&s->mtx, NULL);
+	pthread_rwlock_init(&s->going, NULL);
 	return s;
 }
 
@@ -41,6 +45,7 @@ void slugs_free(struct slugs *s)
 	if (!s)
 		return;
 	pthread_mutex_destroy(&s->mtx);
+	pthread_rwlock_destroy(&s->going);
 	free(s->fresh);
 	free(s->dir);
 	free(s);
@@ -165,19 +170,36 @@ int slug_seal(struct slugs *s, const char *build_tree, const char *slug_id, uint
 	return 0;
 }
 
-/* A half-removed slug must not look like a slug: it gets another name first. */
-int slug_remove(struct slugs *s, const char *slug_id, struct err *err)
+void slugs_hold(struct slugs *s, bool hold)
 {
-	AUTO(auto_str) char *path = NULL;
-	AUTO(auto_str) char *old = NULL;
+	pthread_rwlock_wrlock(&s->going);
+	s->held += hold ? 1 : -1;
+	assert(s->held >= 0);
+	pthread_rwlock_unlock(&s->going);
+}
 
-	if (!name_is_uuid(slug_id))
-		return err_set(err, ERR_INVALID_PARAMS, "not a slug id");
-	path = xasprintf("%s/%s", s->dir, slug_id);
-	old = xasprintf("%s/.old-%s", s->dir, slug_id);
+/* A half-removed slug must not look like a slug: it gets another name first. */
+static int remove_now(struct slugs *s, const char *slug_id, struct err *err)
+{
+	AUTO(auto_str) char *path = xasprintf("%s/%s", s->dir, slug_id);
+	AUTO(auto_str) char *old = xasprintf("%s/.old-%s", s->dir, slug_id);
+
 	if (rename(path, old) < 0 && errno != ENOENT)
 		return err_errno(err, "remove slug %s", slug_id);
 	return fs_rmtree(old, err);
+}
+
+int slug_remove(struct slugs *s, const char *slug_id, struct err *err)
+{
+	int rc = 0;
+
+	if (!name_is_uuid(slug_id))
+		return err_set(err, ERR_INVALID_PARAMS, "not a slug id");
+	pthread_rwlock_rdlock(&s->going);
+	if (!s->held)
+		rc = remove_now(s, slug_id, err);
+	pthread_rwlock_unlock(&s->going);
+	return rc;
 }
 
 static void dir_close(DIR *d)

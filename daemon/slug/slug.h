@@ -20,6 +20,9 @@ int slug_seal(struct slugs *s, const char *build_tree, const char *slug_id, uint
  */
 int slug_pack(const struct slugs *s, const char *slug_id,
 	      int (*out)(const void *p, size_t n, void *arg), void *arg, struct err *err);
+/* While held, nothing is removed: slug_remove only says so. What was asked for meanwhile goes with
+ * the next slugs_collect. Nests. */
+void slugs_hold(struct slugs *s, bool hold);
 bool slug_exists(const struct slugs *s, const char *slug_id);
 int slug_remove(struct slugs *s, const char *slug_id, struct err *err);
 /* Removes slug folders that keep() does not want, and half-made ones. What this process sealed in

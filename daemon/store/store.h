@@ -30,6 +30,10 @@ void store_tx_async(struct store *s, tx_fn *fn, void *arg, struct loop *l,
 /* Read-only snapshot on the calling thread. Not on a loop. Sees every commit before the call. */
 int store_read(struct store *s, tx_fn *fn, void *arg, struct err *err);
 const struct master_key *tx_key(struct tx *tx);
+/* All that a store_read sees, as a database of its own at path, which must not exist. */
+int store_copy(struct tx *tx, const char *path, struct err *err);
+/* The same of a database that nobody has open. */
+int store_copy_file(const char *db, const char *path, struct err *err);
 
 /* --- statements, inside a transaction --- */
 struct stmt;

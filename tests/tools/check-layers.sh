@@ -1,6 +1,6 @@
 #!/bin/bash
 # Who may include whom (docs/architecture.md): prints each forbidden #include, exits 1 if there is one.
-#   main > api > review > {setup pg} > {addon cron pipeline} > {release svc} > {git build dyno route drain hook provider}
+#   main > api > review > {setup pg backup} > {addon cron pipeline} > {release svc} > {git build dyno route drain hook provider}
 #     > {store http slug log sandbox tls out appjson} > core > proto
 # Modules inside one pair of braces never include each other; of another module only its public header
 # (module/module.h, or a store aggregate); the other programs use proto, core, and the HTTP parser.
@@ -16,7 +16,7 @@ level() {
 	git | build | dyno | route | drain | hook | provider) echo 3 ;;
 	release | svc) echo 4 ;;
 	addon | cron | pipeline) echo 5 ;;
-	setup | pg) echo 6 ;;
+	setup | pg | backup) echo 6 ;;
 	review) echo 7 ;;
 	api) echo 8 ;;
 	main) echo 9 ;;
