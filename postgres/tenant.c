@@ -185,6 +185,36 @@ static int provision(struct request *q, PGconn *c, const char *password, struct 
 	return 0;
 }
 
+/* Under the lock. Roles are dropped before their sessions end: to change them first would need room
+ * on the disk. */
+static int deprovision(struct request *q, PGconn *c, struct err *err)
+{
+	AUTO(PQclear) PGresult *roles = NULL;
+
+	if (scratch_drop_all(q, c, err) < 0 ||
+	    pgs_exec(c, err, "DROP DATABASE IF EXISTS %I WITH (FORCE)", q->t.db) < 0 ||
+	    pgs_query(c, &roles, err, "SELECT rolname, oid FROM pg_roles WHERE " TENANT_ROLES,
+		      q->t.tag) < 0)
+		return -1;
+	for (int i = 0; i < PQntuples(roles); i++)
+		if (pgs_exec(c, err, "DROP ROLE %I", PQgetvalue(roles, i, 0)) < 0 ||
+		    pgs_exec(c, err,
+			     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+			     "WHERE usesysid = %L::oid",
+			     PQgetvalue(roles, i, 1)) < 0)
+			return -1;
+	return 0;
+}
+
+int verb_deprovision(struct request *q, json_t **out, struct err *err)
+{
+	AUTO(PQfinish) PGconn *c = NULL;
+
+	if (pgs_connect(&q->server, NULL, &c, err) < 0 || pgs_lock(c, q->t.uuid, err) < 0)
+		return -1;
+	return deprovision(q, c, err);
+}
+
 int verb_provision(struct request *q, json_t **out, struct err *err)
 {
 	AUTO(PQfinish) PGconn *c = NULL;
@@ -196,39 +226,15 @@ int verb_provision(struct request *q, json_t **out, struct err *err)
 	if (provision(q, c, password, err) < 0) {
 		struct err e = {0};
 
-		/* What is refused leaves nothing; the rest is tried again. */
-		if (err->code != ERR_UNAVAILABLE)
-			verb_deprovision(q, out, &e);
+		/* What is refused leaves nothing; the rest is tried again, also when what there is
+		 * cannot be removed now. */
+		if (err->code != ERR_UNAVAILABLE && deprovision(q, c, &e) < 0)
+			err->code = ERR_UNAVAILABLE;
 		return -1;
 	}
 	*out = json_pack("{so so ss ss}", "config", url_config(q, q->t.login, password), "private",
 			 private_of(&q->t, q->t.generation), "id", q->t.db, "message",
 			 "The database is ready.");
-	return 0;
-}
-
-int verb_deprovision(struct request *q, json_t **out, struct err *err)
-{
-	AUTO(PQfinish) PGconn *c = NULL;
-	AUTO(PQclear) PGresult *roles = NULL;
-
-	if (pgs_connect(&q->server, NULL, &c, err) < 0 || pgs_lock(c, q->t.uuid, err) < 0 ||
-	    scratch_drop_all(q, c, err) < 0 ||
-	    pgs_exec(c, err, "DROP DATABASE IF EXISTS %I WITH (FORCE)", q->t.db) < 0 ||
-	    pgs_query(c, &roles, err, "SELECT rolname FROM pg_roles WHERE " TENANT_ROLES,
-		      q->t.tag) < 0)
-		return -1;
-	for (int i = 0; i < PQntuples(roles); i++) {
-		const char *role = PQgetvalue(roles, i, 0);
-
-		if (pgs_exec(c, err, "ALTER ROLE %I NOLOGIN", role) < 0 ||
-		    pgs_exec(c, err,
-			     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-			     "WHERE usename = %L",
-			     role) < 0 ||
-		    pgs_exec(c, err, "DROP ROLE %I", role) < 0)
-			return -1;
-	}
 	return 0;
 }
 
