@@ -529,7 +529,8 @@ static int checked_url(const char *url, const char *what, struct err *err)
 
 static int cmd_open(struct cli *c, struct err *err)
 {
-	json_auto_t *addon = NULL;
+	json_auto_t *addon = NULL, *link = NULL;
+	struct err none = {0};
 	const char *url;
 
 	if (resolve(c, c->args.pos[0], &addon, err) < 0)
@@ -538,7 +539,13 @@ static int cmd_open(struct cli *c, struct err *err)
 		cli_print_json(c, addon);
 		return 0;
 	}
-	url = cli_js(addon, "web_url");
+	/* a page of the provider's that knows us, by a link that needs no login */
+	if (cli_api(c, "GET", NULL, &link, &none, "/addons/%s/sso", cli_js(addon, "id")) == 0)
+		url = cli_js(link, "action");
+	else if (strcmp(none.id, "invalid_params") == 0)
+		url = cli_js(addon, "web_url");
+	else
+		return *err = none, -1;
 	return checked_url(url, cli_js(addon, "name"), err) < 0 ? -1 : show_url(c, url);
 }
 

@@ -242,7 +242,8 @@ static int open_addons(struct paasd *p, struct err *err)
 					 .log = p->log,
 					 .releases = p->releases,
 					 .svcs = p->svcs,
-					 .out = p->out};
+					 .out = p->out,
+					 .drains = p->drains};
 
 	return addons_open(&deps, &p->addons, err);
 }

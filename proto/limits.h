@@ -243,5 +243,12 @@
 #define LIM_ADDON_WAIT_MS   20000	     /* in an answer to whoever makes one */
 #define LIM_ADDONS_PER_APP  50
 #define LIM_ATTACHMENTS	    100 /* of an app */
+/* partners (Add-on Partner API v3) */
+#define LIM_PARTNER_MS	       25000 /* for an answer, all in all */
+#define LIM_PARTNER_ANSWER     KiB(256)
+#define LIM_PARTNER_GRANT_MS   (5 * 60 * 1000)
+#define LIM_PARTNER_ACCESS_S   (8 * 3600)
+#define LIM_PARTNER_TOKENS     10 /* of a kind that an add-on has at once */
+#define LIM_PARTNER_SSO_LINK_S (5 * 60)
 
 #endif

@@ -10,6 +10,7 @@
 #define ADDON_ADDON_H
 
 #include "daemon/core/config.h"
+#include "daemon/drain/drain.h"
 #include "daemon/out/out.h"
 #include "daemon/release/release.h"
 #include "daemon/store/addon.h"
@@ -25,6 +26,7 @@ struct addons_deps { /* borrowed */
 	struct releases *releases;
 	struct svcs *svcs;
 	struct out *out;
+	struct drains *drains;
 };
 /* Reads the manifests of cfg->addons_dir (CONFIG names file, line and key). */
 int addons_open(const struct addons_deps *d, struct addons **out, struct err *err);
@@ -134,6 +136,40 @@ int addon_credential_destroy(struct addons *a, const struct addon_actor *by, con
 /* The add-on's config by suffix: {"URL": "postgres://..."}; of a named credential. Secrets. */
 int addon_config(struct addons *a, const char *addon_id, const char *credential, json_t **out,
 		 struct err *err);
+/* --- partners: services of others, by HTTP (docs/addons.md) --- */
+/* What a partner's token begins with; 48 digits follow. */
+#define ADDON_TOKEN_PREFIX "PAAP-"
+/* given: a code, which is good once, or a refresh token. *out: {access_token, expires_in,
+ * refresh_token, token_type}. NOT_FOUND: given is no good; UNAUTHORIZED: the client secret is not.
+ */
+int addon_partner_exchange(struct addons *a, bool by_code, const char *given,
+			   const char *client_secret, json_t **out, struct err *err);
+/* Config vars by name, as the partner calls them or without the prefix; null = gone. Each app gets
+ * its release. INVALID_PARAMS: a name or value is no good; GONE: it is being removed. */
+int addon_partner_config(struct addons *a, const char *addon_id, const json_t *by_name,
+			 struct err *err);
+/* As the partner calls them. Secrets. */
+int addon_partner_config_names(struct addons *a, const char *addon_id, json_t **out,
+			       struct err *err);
+/* The partner is done with making or changing it, which may be known already; GONE. */
+int addon_partner_done(struct addons *a, const char *addon_id, struct err *err);
+/* The partner gives up making or changing it, or has removed it. INVALID_PARAMS: neither is asked
+ * of it. */
+int addon_partner_gone(struct addons *a, const char *addon_id, struct err *err);
+/* The app's log goes there from now on. INVALID_PARAMS, GONE. */
+int addon_partner_drain(struct addons *a, const char *addon_id, const char *url, struct err *err);
+/* "d.UUID": what that drain's messages are marked with. */
+void addon_partner_drain_token(const char *addon_id, char out[39]);
+/* Lines for the app's log (application/logplex-1); body NULL: the token is looked at only.
+ * NOT_FOUND for a wrong token, too; BAD_REQUEST. */
+int addon_partner_log(struct addons *a, const char *addon_id, const char *token, const char *body,
+		      size_t n, struct err *err);
+/* The way to its own page: {method: "post", action, params}. INVALID_PARAMS: it has none; CONFLICT:
+ * not while it is being made or removed. */
+int addon_sso(struct addons *a, const struct addon_actor *by, const char *addon_id, json_t **out,
+	      struct err *err);
+bool addon_has_sso(struct addons *a, const char *service);
+
 /* Whether the app's config var is an attachment's: then nobody sets it by hand. Inside a
  * transaction. *addon_name (may be NULL) is owned by the caller. */
 bool addon_owns_var(struct tx *tx, const char *app_id, const char *var, char **addon_name);

@@ -28,7 +28,7 @@ struct provider {
 	enum outcome (*call)(struct addons *a, const struct manifest *m, const char *verb,
 			     const json_t *in, int64_t ms, json_t **out, struct err *err);
 };
-extern const struct provider provider_exec;
+extern const struct provider provider_exec, provider_partner;
 /* A verb whose stdout is no answer but a stream, to out_fd. Blocks; CANCELED when cancel_fd is
  * readable; UNAVAILABLE with the last line of stderr. */
 int exec_stream(const struct manifest *m, const char *verb, const json_t *in, int64_t ms,
@@ -57,7 +57,19 @@ struct addons {
 	pthread_cond_t changed; /* a step has ended, something is due, or closing */
 	bool closing, ready, wake;
 	struct busy *busy;
+	struct request *requests; /* that are under way */
 };
+
+/* request.c: a request by out's loop, awaited here. Until it is answered, or its time is over, or
+ * paasd stops (CANCELED). UNAVAILABLE or TIMEOUT saying why when there is no answer. Any thread but
+ * a loop. */
+struct reply {
+	int status;
+	struct buf body; /* owned */
+};
+int request_await(struct addons *a, const struct out_request *r, struct reply *out,
+		  struct err *err);
+void requests_stop(struct addons *a); /* closing is set: cuts off what is under way */
 
 struct entry *entry_find(struct addons *a, const char *service); /* by name; NULL */
 
@@ -121,6 +133,7 @@ void answer_clear(struct answer *an);
 /* all: every config var must be there. */
 int answer_read(const struct manifest *m, const json_t *j, bool all, struct answer *out,
 		struct err *err);
+bool answer_has_var(const struct manifest *m, const char *suffix);
 /* The text for people in an answer of any outcome; NULL. */
 char *answer_message(const json_t *j);
 
@@ -139,6 +152,7 @@ struct task_args { /* owned */
 	char user_id[37];
 	char *user_email, *credential, *attach_as;
 	bool forced, attach, refused;
+	bool gone; /* the provider has removed it: there is nothing to ask */
 	int faults;
 };
 void task_args_clear(struct task_args *t);

@@ -48,12 +48,13 @@ static int read_service(struct addons *a, const char *dir, struct err *err)
 		*err = e;
 		return -1;
 	}
-	if (manifest_settings_load(m, a->d.cfg->addon_settings_dir, &settings, err) < 0) {
+	if (manifest_settings_load(m, a->d.cfg->addon_settings_dir, &settings, err) < 0 ||
+	    manifest_settings_check(m, a->d.cfg->addon_settings_dir, settings, err) < 0) {
 		manifest_free(m);
 		return -1;
 	}
 	make_ids(m);
-	put_entry(a, m, &provider_exec);
+	put_entry(a, m, m->s.http ? &provider_partner : &provider_exec);
 	return 0;
 }
 
@@ -94,9 +95,8 @@ static int check_aliases(const struct addons *a, struct err *err)
 					same = same || strcmp(o->aliases[l], alias) == 0;
 				if (same)
 					return err_set(err, ERR_CONFIG,
-						       "%s/addon.yml: aliases: %s is a name of %s "
-						       "already",
-						       a->entries[i].m->s.dir, alias, o->name);
+						       "%s: aliases: %s is a name of %s already",
+						       a->entries[i].m->file, alias, o->name);
 			}
 		}
 	return 0;
@@ -140,11 +140,16 @@ void addons_start(struct addons *a)
 
 void addons_stop(struct addons *a)
 {
+	bool again;
+
 	pthread_mutex_lock(&a->lock);
+	again = a->closing;
 	a->closing = true;
 	pthread_cond_broadcast(&a->changed);
 	pthread_mutex_unlock(&a->lock);
 	eventfd_write(a->cancel_fd, 1);
+	if (!again) /* out is there as long as this is the first time */
+		requests_stop(a);
 }
 
 void addons_free(struct addons *a)

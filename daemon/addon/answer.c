@@ -30,7 +30,7 @@ char *answer_message(const json_t *j)
 	return text;
 }
 
-static bool has_var(const struct manifest *m, const char *suffix)
+bool answer_has_var(const struct manifest *m, const char *suffix)
 {
 	for (int i = 0; m->s.vars[i]; i++)
 		if (strcmp(m->s.vars[i], suffix) == 0)
@@ -47,7 +47,7 @@ static int check_config(const struct manifest *m, const json_t *config, bool all
 		return err_set(err, ERR_UNAVAILABLE, "%s: its config is no object", m->s.name);
 	json_object_foreach((json_t *)(uintptr_t)config, suffix, v)
 	{
-		if (!has_var(m, suffix))
+		if (!answer_has_var(m, suffix))
 			return err_set(err, ERR_UNAVAILABLE,
 				       "%s: its config has %.60s, which the manifest does not name",
 				       m->s.name, suffix);
@@ -117,6 +117,7 @@ void task_args_read(const char *json, struct task_args *out)
 		.forced = json_is_true(json_object_get(j, "forced")),
 		.attach = json_is_true(json_object_get(j, "attach")),
 		.refused = json_is_true(json_object_get(j, "refused")),
+		.gone = json_is_true(json_object_get(j, "gone")),
 		.faults = (int)json_integer_value(json_object_get(j, "faults")),
 	};
 	snprintf(out->user_id, sizeof out->user_id, "%s", user ? user : "");
@@ -126,10 +127,10 @@ char *task_args_write(const struct task_args *t)
 {
 	AUTO(json_decref)
 	json_t *j =
-		json_pack("{s:s*, s:s*, s:s*, s:s*, s:b, s:b, s:b, s:i}", "user",
+		json_pack("{s:s*, s:s*, s:s*, s:s*, s:b, s:b, s:b, s:b, s:i}", "user",
 			  t->user_id[0] ? t->user_id : NULL, "email", t->user_email, "credential",
 			  t->credential, "attach_as", t->attach_as, "forced", t->forced, "attach",
-			  t->attach, "refused", t->refused, "faults", t->faults);
+			  t->attach, "refused", t->refused, "gone", t->gone, "faults", t->faults);
 
 	return json_dumps(j, JSON_COMPACT);
 }

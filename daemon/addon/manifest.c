@@ -130,6 +130,35 @@ static int read_url(struct reader *r, const yaml_node_t *n, const char *key, voi
 	return v ? read_text(r, n, key, dst) : -1;
 }
 
+/* What secrets are sent to: encrypted, unless it is this very host. */
+static int read_safe_url(struct reader *r, const yaml_node_t *n, const char *key, void *dst)
+{
+	static const char *const here[] = {"http://localhost", "http://127.0.0.1", "http://[::1]"};
+	const char *v = line(r, n, key);
+	bool safe;
+
+	if (!v)
+		return -1;
+	safe = strncmp(v, "https://", 8) == 0 && v[8] && v[8] != '/';
+	for (size_t i = 0; i < ARRAY_LEN(here) && !safe; i++)
+		safe = strncmp(v, here[i], strlen(here[i])) == 0 &&
+		       strchr(":/", v[strlen(here[i])]);
+	if (!safe)
+		return wrong(r, n, key, "wants an https:// URL (http:// to localhost only)");
+	if (strpbrk(v, " \"'<>\\^`{|}#?@"))
+		return wrong(r, n, key, "wants a URL without query, user and blanks");
+	return read_text(r, n, key, dst);
+}
+
+static int read_requirement(struct reader *r, const yaml_node_t *n, const char *key, void *dst)
+{
+	const char *v = line(r, n, key);
+
+	if (v && strcmp(v, "log_drain") != 0 && strcmp(v, "log_input") != 0)
+		return wrong(r, n, key, "%s is not known: log_drain and log_input are", v);
+	return v ? read_text(r, n, key, dst) : -1;
+}
+
 static int read_slug(struct reader *r, const yaml_node_t *n, const char *key, void *dst)
 {
 	const char *v = line(r, n, key);
@@ -422,27 +451,75 @@ static int read_plans(struct reader *r, const yaml_node_t *n, const char *key, v
 	return 0;
 }
 
+static int read_requires(struct reader *r, const yaml_node_t *n, const char *key, void *dst)
+{
+	return read_list(r, n, key, read_requirement, dst);
+}
+
+#define PARTNER(f) offsetof(struct manifest_partner, f)
+static const struct key partner_keys[] = {
+	{"id", read_text, PARTNER(id)},
+	{"base_url", read_safe_url, PARTNER(base_url), true},
+	{"sso_url", read_safe_url, PARTNER(sso_url)},
+	{"region", read_text, PARTNER(region)},
+	{"requires", read_requires, PARTNER(requires)},
+	{0},
+};
+
+static int read_partner(struct reader *r, const yaml_node_t *n, const char *key, void *dst)
+{
+	struct manifest_partner *p = dst;
+	char *url;
+
+	if (read_fields(r, n, key, partner_keys, p) < 0)
+		return -1;
+	url = (char *)(uintptr_t)p->base_url;
+	for (size_t len = strlen(url); url[len - 1] == '/';)
+		url[--len] = 0;
+	if (p->id && (!*p->id || strchr(p->id, ':')))
+		return wrong(r, n, "id", "is no user's name");
+	if (!p->region)
+		p->region = "amazon-web-services::us-east-1";
+	for (int i = 0; p->requires && p->requires[i]; i++)
+		*(strcmp(p->requires[i], "log_drain") == 0 ? &p->log_drain : &p->log_input) = true;
+	return 0;
+}
+
 #define S(f) offsetof(struct manifest, s.f)
 #define M(f) offsetof(struct manifest, f)
 static const struct key keys[] = {
-	{"name", read_slug, S(name), true},
-	{"aliases", read_slugs, S(aliases)},
-	{"human_name", read_text, S(human_name)},
-	{"description", read_text, S(description)},
-	{"docs_url", read_url, S(docs_url)},
-	{"web_url", read_url, S(web_url)},
-	{"prefix", read_prefix, S(prefix), true},
-	{"config_vars", read_suffixes, S(vars), true},
-	{"plans", read_plans, S(plans), true},
-	{"default_plan", read_slug, M(default_plan)},
-	{"sharing", read_bool, S(sharing)},
-	{"multiple", read_bool, S(multiple)},
-	{"abilities", read_slugs, S(abilities)},
-	{"service", read_process, M(process)},
-	{"settings", read_texts, M(settings)},
-	{"timeouts", read_timeouts, M(timeouts)},
-	{0},
+	{"name", read_slug, S(name), true},	  {"aliases", read_slugs, S(aliases)},
+	{"human_name", read_text, S(human_name)}, {"description", read_text, S(description)},
+	{"docs_url", read_url, S(docs_url)},	  {"web_url", read_url, S(web_url)},
+	{"prefix", read_prefix, S(prefix), true}, {"config_vars", read_suffixes, S(vars), true},
+	{"plans", read_plans, S(plans), true},	  {"default_plan", read_slug, M(default_plan)},
+	{"sharing", read_bool, S(sharing)},	  {"multiple", read_bool, S(multiple)},
+	{"abilities", read_slugs, S(abilities)},  {"service", read_process, M(process)},
+	{"settings", read_texts, M(settings)},	  {"timeouts", read_timeouts, M(timeouts)},
+	{"partner", read_partner, M(partner)},	  {0},
 };
+
+/* What partners cannot have: the contract with them says it. */
+static int finish_partner(struct reader *r, const yaml_node_t *root)
+{
+	static const char *const abilities[] = {"change", NULL};
+	static const char *const settings[] = {"password", "sso_salt", "client_secret", NULL};
+	struct manifest *m = r->m;
+	const char *key = m->s.abilities[0]	? "abilities"
+			  : m->settings[0]	? "settings"
+			  : m->timeouts[0].verb ? "timeouts"
+			  : m->process		? "service"
+						: NULL;
+
+	if (key)
+		return wrong(r, root, key, "is not for partners");
+	if (!m->partner.id)
+		m->partner.id = m->s.name;
+	m->s.http = true;
+	m->s.abilities = abilities;
+	m->settings = settings;
+	return 0;
+}
 
 static int set_default(struct reader *r, const yaml_node_t *root)
 {
@@ -474,6 +551,9 @@ static int read_manifest(struct reader *r)
 		return -1;
 	if (!m->s.human_name)
 		m->s.human_name = m->s.name;
+	m->file = keep_text(m, r->file);
+	if (m->partner.base_url && finish_partner(r, root) < 0)
+		return -1;
 	return set_default(r, root);
 }
 
@@ -572,9 +652,11 @@ int manifest_load(const char *dir, struct manifest **out, struct err *err)
 	if (base && strcmp(base + 1, m->s.name) != 0)
 		return err_set(err, ERR_CONFIG, "%.150s: name: is %s, but the folder is %.60s",
 			       file, m->s.name, base + 1);
-	if (check_programs(file, dir, m, err) < 0)
-		return -1;
-	m->s.dir = keep_text(m, dir);
+	if (!m->s.http) {
+		if (check_programs(file, dir, m, err) < 0)
+			return -1;
+		m->s.dir = keep_text(m, dir);
+	}
 	*out = STEAL(m);
 	return 0;
 }
@@ -669,4 +751,24 @@ int manifest_settings_load(const struct manifest *m, const char *dir, json_t **o
 	if (text.len)
 		explicit_bzero(text.data, text.len);
 	return rc;
+}
+
+int manifest_settings_check(const struct manifest *m, const char *dir, const json_t *settings,
+			    struct err *err)
+{
+	const struct {
+		const char *name;
+		bool needed;
+	} wanted[] = {{"password", m->s.http}, {"sso_salt", m->partner.sso_url != NULL}};
+
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		const char *v = json_string_value(json_object_get(settings, wanted[i].name));
+
+		if (wanted[i].needed && (!v || !*v))
+			return err_set(err, ERR_CONFIG,
+				       "%.150s/%s.yml: %s is missing, which the partner's manifest "
+				       "%.150s needs",
+				       dir, m->s.name, wanted[i].name, m->file);
+	}
+	return 0;
 }

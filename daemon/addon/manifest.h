@@ -12,8 +12,21 @@ struct addon_timeout {
 	int64_t s;
 };
 
+/* A service of others, by the Add-on Partner API v3; base_url NULL = there are executables. Its
+ * secrets (password, sso_salt, client_secret) are the administrator's settings. */
+struct manifest_partner {
+	const char *id;	      /* of their manifest: the user of Basic; NULL = the service's name */
+	const char *base_url; /* without a slash at its end */
+	const char *sso_url;  /* NULL = no single sign-on */
+	const char *region;   /* as they call it */
+	const char *const *requires;
+	bool log_input, log_drain;
+};
+
 struct manifest {
 	struct addon_service s; /* all it points to is the manifest's */
+	const char *file;	/* for messages; owned */
+	struct manifest_partner partner;
 	enum addon_process process;
 	const char *default_plan;
 	const char *const *settings;	      /* names that the administrator's file may have */
@@ -29,6 +42,10 @@ int manifest_parse(const char *file, const char *text, size_t n, struct manifest
 int manifest_load(const char *dir, struct manifest **out, struct err *err);
 void manifest_free(struct manifest *m);
 DEFINE_AUTO(struct manifest *, manifest_free)
+
+/* What a partner's settings must have, for this start to go on: CONFIG. dir: as below. */
+int manifest_settings_check(const struct manifest *m, const char *dir, const json_t *settings,
+			    struct err *err);
 
 /* Seconds that a verb has. */
 int64_t manifest_timeout(const struct manifest *m, const char *verb);

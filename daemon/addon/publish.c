@@ -32,9 +32,10 @@ static bool is_stale(struct tx *tx, const struct app_state *s, struct err *err)
 	json_object_foreach(now.owners, name, owner)
 	{
 		json_t *v = json_object_get(now.values, name);
+		json_t *had = json_object_get(config, name);
 
-		if (v && strcmp(json_string_value(owner), s->addon_name) == 0 &&
-		    !json_equal(v, json_object_get(config, name)))
+		if (strcmp(json_string_value(owner), s->addon_name) == 0 &&
+		    (v ? !json_equal(v, had) : had != NULL))
 			return true;
 	}
 	return false;

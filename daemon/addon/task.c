@@ -1,6 +1,6 @@
 /* One step of what an add-on is at. Each ends with one write of the row, which says what comes next
  * and when; a crash before it repeats the step. */
-#include "daemon/addon/addon_int.h"
+#include "daemon/addon/partner.h"
 #include "daemon/core/xlog.h"
 
 #include <stdio.h>
@@ -115,7 +115,8 @@ static int write_late(struct tx *tx, void *arg, struct err *err)
 	struct save *s = arg;
 	AUTO(store_addon_clear) struct store_addon now = {0};
 
-	if (store_addon_find(tx, s->row->id, &now, err) < 0 || merge(tx, s, err) < 0)
+	if (store_addon_find(tx, s->row->id, &now, err) < 0 ||
+	    ((s->config || s->private) && merge(tx, s, err) < 0))
 		return -1;
 	if (now.provider_id || !s->next.provider_id)
 		return 0;
@@ -138,7 +139,7 @@ static void commit(struct addons *a, struct save *s)
 	if (store_tx(a->d.store, write_save, s, &err) == 0 || err.code == ERR_NOT_FOUND)
 		return;
 	if (err.code == ERR_CONFLICT) {
-		if (s->config || s->private)
+		if (s->config || s->private || s->next.provider_id)
 			store_tx(a->d.store, write_late, s, &err);
 		return;
 	}
@@ -184,12 +185,15 @@ static void ended_badly(struct addons *a, const struct store_addon *row, struct 
 	commit(a, &s);
 }
 
+/* id: the provider's, if it said one; may be NULL. */
 static void again(struct addons *a, const struct store_addon *row, struct task_args *args,
-		  wall_ms at, const struct err *why)
+		  wall_ms at, char *id, const struct err *why)
 {
 	struct save s = save_of(row, args);
 	wall_ms over = task_over(a, row);
 
+	if (id && !row->provider_id)
+		s.next.provider_id = id;
 	s.next.tries++;
 	s.next.message = (char *)(uintptr_t)why->msg;
 	s.next.next_ms = at < over ? at : over + 1;
@@ -226,7 +230,14 @@ static void ended_well(struct addons *a, const struct store_addon *row, struct t
 static enum outcome take(struct addons *a, struct entry *e, const struct store_addon *row,
 			 const json_t *answer, struct answer *out, struct err *err)
 {
-	if (answer_read(e->m, answer, strcmp(row->task, "provision") == 0, out, err) < 0)
+	const char *drain = json_string_value(json_object_get(answer, "log_drain_url"));
+	/* a partner's manifest says which there may be */
+	bool all = !e->m->s.http && strcmp(row->task, "provision") == 0;
+
+	if (answer_read(e->m, answer, all, out, err) < 0)
+		return OUT_FAULT;
+	if (drain && e->m->partner.log_drain && row->app_id[0] &&
+	    partner_drain(a, e, row, drain, err) < 0)
 		return OUT_FAULT;
 	if (process_own(a, e, row, answer, out->config, err) == 0)
 		return OUT_DONE;
@@ -244,15 +255,17 @@ void addons_answer(struct addons *a, const struct store_addon *row, enum outcome
 	task_args_read(row->args, &args);
 	if (outcome == OUT_DONE)
 		outcome = take(a, e, row, answer, &an, &err);
+	else if (outcome == OUT_CALLS_BACK && answer_read(e->m, answer, false, &an, &err) < 0)
+		outcome = OUT_FAULT;
 	switch (outcome) {
 	case OUT_DONE:
 		ended_well(a, row, &args, &an);
 		break;
 	case OUT_LATER:
-		again(a, row, &args, retry_at(a, row->tries + 1, 60000), &err);
+		again(a, row, &args, retry_at(a, row->tries + 1, 60000), NULL, &err);
 		break;
 	case OUT_CALLS_BACK:
-		again(a, row, &args, task_over(a, row) + 1, &err);
+		again(a, row, &args, task_over(a, row) + 1, an.id, &err);
 		break;
 	case OUT_REFUSED:
 		ended_badly(a, row, &args, true, &err);
@@ -262,7 +275,7 @@ void addons_answer(struct addons *a, const struct store_addon *row, enum outcome
 		if (++args.faults >= LIM_ADDON_TRIES || err.code == ERR_DISK_FULL)
 			ended_badly(a, row, &args, false, &err);
 		else
-			again(a, row, &args, retry_at(a, row->tries + 1, 60000), &err);
+			again(a, row, &args, retry_at(a, row->tries + 1, 60000), NULL, &err);
 		break;
 	}
 	machine_wake(a);
@@ -348,7 +361,7 @@ static void step_verb(struct addons *a, const struct store_addon *row)
 		task_args_read(row->args, &args);
 		err_set(&err, ERR_UNAVAILABLE, "The service %s is not installed any more.",
 			row->service);
-		again(a, row, &args, retry_at(a, row->tries + 1, 60000), &err);
+		again(a, row, &args, retry_at(a, row->tries + 1, 60000), NULL, &err);
 		return;
 	}
 	o = ask(a, e, row, &answer, &err);
@@ -473,15 +486,17 @@ static int remove_all(struct addons *a, const struct store_addon *row, struct er
 {
 	struct entry *e = entry_find(a, row->service);
 	AUTO(json_decref) json_t *answer = NULL;
+	AUTO(task_args_clear) struct task_args args = {0};
 	struct verb_in v = {.a = a, .e = e, .row = row};
 
-	if (detach_all(a, row, err) < 0)
+	if (detach_all(a, row, err) < 0 || partner_drain_drop(a, row, err) < 0)
 		return -1;
 	if (!e)
 		return err_set(err, ERR_UNAVAILABLE, "The service %s is not installed any more.",
 			       row->service);
-	if (verb_call(&v, "deprovision", manifest_timeout(e->m, "deprovision") * 1000, &answer,
-		      err) != OUT_DONE)
+	task_args_read(row->args, &args);
+	if (!args.gone && verb_call(&v, "deprovision", manifest_timeout(e->m, "deprovision") * 1000,
+				    &answer, err) != OUT_DONE)
 		return -1;
 	return process_remove(a, row->id, err);
 }

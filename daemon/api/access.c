@@ -1,4 +1,6 @@
 /* Who asks, and what they may: the one place of both. */
+#include "daemon/addon/addon.h"
+#include "daemon/api/addons.h"
 #include "daemon/api/api_int.h"
 
 #include <string.h>
@@ -38,6 +40,59 @@ static int read_who(struct tx *tx, void *arg, struct err *err)
 	return store_auth_by_token(tx, w->token, &w->auth, &w->q->user, err);
 }
 
+/* --- providers of add-ons: a token of one add-on, for a handful of routes --- */
+
+struct partner_tx {
+	struct api_req *q;
+	const char *token;
+};
+
+static int read_partner(struct tx *tx, void *arg, struct err *err)
+{
+	struct partner_tx *t = arg;
+	struct api_req *q = t->q;
+	AUTO(store_addon_clear) struct store_addon a = {0};
+	struct err e = {0};
+
+	if (store_addon_token_find(tx, t->token, ADDON_TOKEN_ACCESS, q->partner, &e) < 0 ||
+	    store_addon_find(tx, q->partner, &a, &e) < 0) {
+		q->partner[0] = 0;
+		if (e.code != ERR_NOT_FOUND) {
+			*err = e;
+			return -1;
+		}
+		return err_set(err, ERR_UNAUTHORIZED, "Invalid credentials provided.");
+	}
+	q->user.email = xasprintf("%s (provider)", a.service); /* whom the audit trail names */
+	return 0;
+}
+
+static int authenticate_partner(struct api_req *q, const char *token, struct err *err)
+{
+	struct partner_tx t = {q, token};
+
+	if (store_read(q->d->store, read_partner, &t, err) < 0)
+		return -1;
+	return q->route->flags & API_PARTNER
+		       ? 0
+		       : err_set(err, ERR_FORBIDDEN,
+				 "The token of an add-on's provider does not allow that.");
+}
+
+/* Its own add-on, and nothing else exists. */
+static int authorise_partner(struct api_req *q, struct err *err)
+{
+	if ((q->route->flags & API_PARTNER) && q->params[0] &&
+	    strcmp(q->params[0], q->partner) == 0)
+		return 0;
+	return api_addon_none(err);
+}
+
+const char *api_caller(const struct api_req *q)
+{
+	return q->user.id[0] ? q->user.id : q->partner;
+}
+
 int api_authenticate(struct api_req *q, struct err *err)
 {
 	AUTO(auto_str) char *token = api_credentials(q->x, NULL);
@@ -46,6 +101,8 @@ int api_authenticate(struct api_req *q, struct err *err)
 
 	if (!token || !*token)
 		return err_set(err, ERR_UNAUTHORIZED, "Invalid credentials provided.");
+	if (strncmp(token, ADDON_TOKEN_PREFIX, strlen(ADDON_TOKEN_PREFIX)) == 0)
+		return authenticate_partner(q, token, err);
 	if (store_read(q->d->store, read_who, &w, err) < 0) {
 		store_auth_clear(&w.auth);
 		return -1;
@@ -132,6 +189,10 @@ int api_authorise(struct api_req *q, struct err *err)
 
 	if (need == NEED_NONE || need == NEED_PUBLIC)
 		return 0;
+	if (q->partner[0])
+		return authorise_partner(q, err);
+	if (need == NEED_PARTNER)
+		return err_set(err, ERR_FORBIDDEN, "Only the add-on's provider can do that.");
 	if (need == NEED_UNSET || !q->user.id[0])
 		return err_set(err, ERR_FORBIDDEN, "Nobody can do that.");
 	if (need == NEED_BASIC || need == NEED_USER)

@@ -117,7 +117,7 @@ static int read_json(struct tx *tx, void *arg, struct err *err)
 	return 0;
 }
 
-static int answer_one(struct api_req *q, int status, struct store_addon *row, struct err *err)
+int api_addon_answer(struct api_req *q, int status, struct store_addon *row, struct err *err)
 {
 	struct addons_tx t = {.q = q, .row = row};
 
@@ -132,7 +132,7 @@ int api_addons_info(struct api_req *q, struct err *err)
 
 	if (api_addon_get(q, q->params[0], STORE_VIEW, &a, err) < 0)
 		return -1;
-	return answer_one(q, 200, &a, err);
+	return api_addon_answer(q, 200, &a, err);
 }
 
 /* Of :app, or attached to it; by id, name or attachment. */
@@ -167,7 +167,7 @@ static int get_in_app(struct api_req *q, struct store_addon *out, struct err *er
 }
 
 /* To change one, it must be the app's own. */
-static int get_owned(struct api_req *q, struct store_addon *out, struct err *err)
+int api_addon_owned(struct api_req *q, struct store_addon *out, struct err *err)
 {
 	if (get_in_app(q, out, err) < 0)
 		return -1;
@@ -182,7 +182,7 @@ int api_addons_of_app_info(struct api_req *q, struct err *err)
 {
 	AUTO(store_addon_clear) struct store_addon a = {0};
 
-	return get_in_app(q, &a, err) < 0 ? -1 : answer_one(q, 200, &a, err);
+	return get_in_app(q, &a, err) < 0 ? -1 : api_addon_answer(q, 200, &a, err);
 }
 
 /* --- create, update, delete --- */
@@ -225,7 +225,7 @@ int api_addons_create(struct api_req *q, struct err *err)
 	if (addon_create(q->d->addons, &in, &a, err) < 0)
 		return -1;
 	api_audit(q, "addon.create", "%s %s:%s", a.name, a.service, a.plan);
-	return answer_one(q, 201, &a, err);
+	return api_addon_answer(q, 201, &a, err);
 }
 
 const struct api_field api_fields_addon_update[] = {
@@ -241,7 +241,7 @@ int api_addons_update(struct api_req *q, struct err *err)
 	const char *name = api_get_str(q->body, "name"), *plan = api_get_ref(q->body, "plan");
 	struct addon_actor by = api_addon_actor(q);
 
-	if (get_owned(q, &a, err) < 0)
+	if (api_addon_owned(q, &a, err) < 0)
 		return -1;
 	if (!name && !plan)
 		return err_set(err, ERR_INVALID_PARAMS, "Give plan or name.");
@@ -258,7 +258,7 @@ int api_addons_update(struct api_req *q, struct err *err)
 	store_addon_clear(&after);
 	if (api_addon_get(q, a.id, STORE_VIEW, &after, err) < 0)
 		return -1;
-	return answer_one(q, 200, &after, err);
+	return api_addon_answer(q, 200, &after, err);
 }
 
 const struct api_field api_fields_addon_delete[] = {
@@ -274,7 +274,7 @@ int api_addons_delete(struct api_req *q, struct err *err)
 	struct addon_actor by = api_addon_actor(q);
 	bool force = api_get_bool(q->body, "force", 0) == 1;
 
-	if (get_owned(q, &a, err) < 0 || store_read(q->d->store, read_json, &t, err) < 0)
+	if (api_addon_owned(q, &a, err) < 0 || store_read(q->d->store, read_json, &t, err) < 0)
 		return -1;
 	if (addon_destroy(q->d->addons, &by, a.id, force, err) < 0) {
 		json_decref(t.one);
@@ -287,7 +287,7 @@ int api_addons_delete(struct api_req *q, struct err *err)
 
 /* --- its config --- */
 
-static json_t *config_list(json_t *config)
+json_t *api_addon_config_list(json_t *config)
 {
 	json_t *list = json_array(), *v;
 	const char *suffix;
@@ -303,9 +303,10 @@ int api_addon_config_get(struct api_req *q, struct err *err)
 	AUTO(json_decref) json_t *config = NULL;
 
 	if (api_addon_get(q, q->params[0], STORE_OPERATE, &a, err) < 0 ||
-	    addon_config(q->d->addons, a.id, NULL, &config, err) < 0)
+	    (q->partner[0] ? addon_partner_config_names(q->d->addons, a.id, &config, err)
+			   : addon_config(q->d->addons, a.id, NULL, &config, err)) < 0)
 		return -1;
-	return api_list(q, config_list(config), "name", err);
+	return api_list(q, api_addon_config_list(config), "name", err);
 }
 
 /* credential:NAME; an unknown one has nothing. */
@@ -329,7 +330,7 @@ int api_addon_config_part(struct api_req *q, struct err *err)
 		*err = e;
 		return -1;
 	}
-	return api_list(q, config_list(config), "name", err);
+	return api_list(q, api_addon_config_list(config), "name", err);
 }
 
 /* --- resolve --- */

@@ -21,6 +21,12 @@ int api_addon_get(struct api_req *q, const char *ref, unsigned need, struct stor
 /* Whether the caller may see the app. Inside a transaction. */
 bool api_app_seen(struct api_req *q, struct tx *tx, const char *app_id);
 
+/* Of the second parameter, which must be :app's own. */
+int api_addon_owned(struct api_req *q, struct store_addon *out, struct err *err);
+/* The add-on as it is in row. */
+int api_addon_answer(struct api_req *q, int status, struct store_addon *row, struct err *err);
+json_t *api_addon_config_list(json_t *config); /* [{name, value}] */
+
 struct addon_actor api_addon_actor(const struct api_req *q);
 
 extern const struct api_field api_fields_addon_create[], api_fields_addon_update[],

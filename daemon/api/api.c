@@ -247,7 +247,7 @@ static int count_request(struct api_req *q, struct err *err)
 	int64_t limit = q->d->cfg->api_rate_limit;
 	unsigned wait_s = 0;
 
-	if (l && !api_limiter_take(l, q->user.id, clock_mono_ms(), &wait_s)) {
+	if (l && !api_limiter_take(l, api_caller(q), clock_mono_ms(), &wait_s)) {
 		http_set(q->x, "RateLimit-Remaining", "0");
 		http_setf(q->x, "Retry-After", "%u", wait_s);
 		return err_set(err, ERR_RATE_LIMIT,
@@ -261,7 +261,7 @@ static int count_request(struct api_req *q, struct err *err)
 
 unsigned api_requests_left(struct api_req *q)
 {
-	return q->api->requests ? api_limiter_left(q->api->requests, q->user.id, clock_mono_ms())
+	return q->api->requests ? api_limiter_left(q->api->requests, api_caller(q), clock_mono_ms())
 				: 4500;
 }
 
@@ -347,7 +347,7 @@ static int admit(struct api_req *q, struct err *err)
 		    ? api_login(q, err) < 0
 		    : need != NEED_NONE && need != NEED_PUBLIC && api_authenticate(q, err) < 0)
 		return -1;
-	if (q->user.id[0] && count_request(q, err) < 0)
+	if (*api_caller(q) && count_request(q, err) < 0)
 		return -1;
 	q->key = replay_key(q);
 	/* What was done already may have taken the right to it away: who deleted an app. */

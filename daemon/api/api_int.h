@@ -56,7 +56,8 @@ enum api_need {
 	NEED_BASIC,  /* the handler checks e-mail and password, or a token */
 	NEED_USER,   /* any account */
 	NEED_ADMIN,
-	NEED_VIEW, /* on :app, which is the path's first parameter from here on */
+	NEED_PARTNER, /* the add-on :add_on's own provider, by its token */
+	NEED_VIEW,    /* on :app, which is the path's first parameter from here on */
 	NEED_DEPLOY,
 	NEED_OPERATE,
 	NEED_MANAGE,
@@ -82,6 +83,7 @@ struct api_req {
 	char *params[API_PARAMS]; /* decoded :x of the path, in order; in x's arena */
 	struct store_user user;	  /* of the token */
 	char auth_id[37];	  /* "" = by password */
+	char partner[37];	  /* the add-on whose provider asks; "" = none, but user does */
 	struct store_app app;	  /* when the route needs a permission on :app */
 	unsigned perms;
 	json_t *body;		  /* parsed JSON; NULL = none */
@@ -117,6 +119,7 @@ struct api_route {
 #define API_STREAM  8u	 /* the answer has no end of its own: no HEAD */
 #define API_HEAD    128u /* HEAD all the same: the handler sees to it */
 #define API_HTML    64u	 /* HTML for people in a browser (page.h) */
+#define API_PARTNER 256u /* also for the provider of the path's first parameter, an add-on */
 
 /* Tables of routes, each in a file of its own; all are looked through in this order. */
 extern const struct api_route api_routes_addons[], api_routes_data[], api_routes_storage[],
@@ -191,6 +194,8 @@ void api_error(struct http_x *x, const struct err *e);
 /* Audit row: detail names keys, never values. */
 void api_audit(struct api_req *q, const char *action, const char *fmt, ...) PRINTF(3, 4);
 
+/* Who is counted and named: the account, or the add-on whose provider asks. "" = nobody. */
+const char *api_caller(const struct api_req *q);
 /* Constant time; an empty secret is none. */
 bool api_same_secret(const char *a, const char *b);
 /* Text that is still being written, from its start to its end. more adds what follows offset, and
@@ -281,6 +286,8 @@ api_fn api_account_info, api_account_update, api_rate_limits, api_user_create, a
 	api_dynos_run_inside;
 
 /* drains.c */
+struct store_drain;
+json_t *api_drain_json(struct api_req *q, const struct store_drain *d); /* of q->app */
 extern const struct api_field api_fields_drain_create[];
 api_fn api_drains_list, api_drains_create, api_drains_info, api_drains_delete;
 /* webhooks.c */

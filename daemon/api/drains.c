@@ -15,14 +15,17 @@ const struct api_field api_fields_drain_create[] = {
 
 static bool sees_urls(const struct api_req *q)
 {
-	return q->perms & STORE_OPERATE;
+	return q->partner[0] || (q->perms & STORE_OPERATE);
 }
 
-static json_t *drain_json(struct api_req *q, const struct store_drain *d)
+json_t *api_drain_json(struct api_req *q, const struct store_drain *d)
 {
 	AUTO(auto_str) char *hidden = sees_urls(q) ? NULL : drain_url_hide(d->url);
+	json_t *addon = d->addon_name ? json_pack("{s:s, s:s, s:o}", "id", d->addon_id, "name",
+						  d->addon_name, "app", json_app_ref(&q->app))
+				      : json_null();
 
-	return json_pack("{s:n, s:o, s:o, s:s, s:s, s:o, s:o}", "addon", "app",
+	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "addon", addon, "app",
 			 json_app_ref(&q->app), "created_at", json_time(d->created_ms), "id", d->id,
 			 "token", d->token, "updated_at", json_time(d->updated_ms), "url",
 			 json_text(hidden ? hidden : d->url));
@@ -62,7 +65,13 @@ static int delete_drain(struct tx *tx, void *arg, struct err *err)
 {
 	struct drain_q *t = arg;
 
-	return read_drain(tx, t, err) < 0 ? -1 : store_drain_delete(tx, t->one.id, err);
+	if (read_drain(tx, t, err) < 0)
+		return -1;
+	if (t->one.addon_id[0])
+		return err_set(err, ERR_INVALID_PARAMS,
+			       "This drain is of the add-on %s, and goes with it.",
+			       t->one.addon_name);
+	return store_drain_delete(tx, t->one.id, err);
 }
 
 int api_drains_list(struct api_req *q, struct err *err)
@@ -74,7 +83,7 @@ int api_drains_list(struct api_req *q, struct err *err)
 		return -1;
 	list = json_array();
 	for (int i = 0; i < t.list.n; i++)
-		json_array_append_new(list, drain_json(q, &t.list.v[i]));
+		json_array_append_new(list, api_drain_json(q, &t.list.v[i]));
 	store_drains_clear(&t.list);
 	return api_list(q, list, "id created_at updated_at", err);
 }
@@ -85,7 +94,7 @@ int api_drains_info(struct api_req *q, struct err *err)
 
 	if (store_read(q->d->store, read_drain, &t, err) < 0)
 		return -1;
-	api_ok(q, 200, drain_json(q, &t.one));
+	api_ok(q, 200, api_drain_json(q, &t.one));
 	store_drain_clear(&t.one);
 	return 0;
 }
@@ -110,7 +119,7 @@ int api_drains_create(struct api_req *q, struct err *err)
 	}
 	drains_add(q->d->drains, t.one.id, t.one.app_id, t.one.token, t.one.url);
 	audit_drain(q, "drain.add", &t.one);
-	api_ok(q, 201, drain_json(q, &t.one));
+	api_ok(q, 201, api_drain_json(q, &t.one));
 	store_drain_clear(&t.one);
 	return 0;
 }
@@ -123,7 +132,7 @@ int api_drains_delete(struct api_req *q, struct err *err)
 	if (rc == 0) {
 		drains_remove(q->d->drains, t.one.id);
 		audit_drain(q, "drain.remove", &t.one);
-		api_ok(q, 200, drain_json(q, &t.one));
+		api_ok(q, 200, api_drain_json(q, &t.one));
 	}
 	store_drain_clear(&t.one);
 	return rc;

@@ -26,4 +26,10 @@ bool login_half_of(struct api *a, const char *secret, const char *visit, char us
  */
 bool login_settle(struct api *a, const char *secret, const char *token);
 
+/* --- a browser's own session (login_page.c) --- */
+/* q->user becomes whose session the browser has; its id stays "" when it has none. */
+int login_visitor(struct api_req *q, struct err *err);
+/* A session for q->user in this browser, which loads the page again. */
+int login_begin_session(struct api_req *q, struct err *err);
+
 #endif

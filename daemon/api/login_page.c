@@ -49,6 +49,18 @@ static int find_visitor(struct api_req *q, struct visitor *v, struct err *err)
 	return 0;
 }
 
+int login_visitor(struct api_req *q, struct err *err)
+{
+	AUTO(visitor_clear) struct visitor v = {0};
+
+	if (find_visitor(q, &v, err) < 0)
+		return -1;
+	store_user_clear(&q->user);
+	q->user = v.user;
+	v.user = (struct store_user){0};
+	return 0;
+}
+
 /* --- pages --- */
 
 static const char gone_title[] = "This login has ended";
@@ -167,7 +179,7 @@ static int write_session(struct tx *tx, void *arg, struct err *err)
 }
 
 /* Of q->user. */
-static int begin_session(struct api_req *q, struct err *err)
+int login_begin_session(struct api_req *q, struct err *err)
 {
 	const char *agent = http_header(q->x, "user-agent");
 	AUTO(auto_str)
@@ -191,7 +203,7 @@ static int on_login(struct api_req *q, const struct form *f, struct err *err)
 	struct err e = {0};
 
 	if (api_login_password(q, email, form_get(f, "password"), NULL, &e) == 0)
-		return begin_session(q, err);
+		return login_begin_session(q, err);
 	switch (e.code) {
 	case ERR_UNAUTHORIZED:
 		return show_login(q, 422, email, "The address or the password is wrong.");
@@ -233,7 +245,7 @@ static int on_code(struct api_req *q, const struct form *f, struct err *err)
 	if (q->user.suspended_ms)
 		return show_login(q, 403, NULL, "This account is suspended.");
 	if (api_second_factor(q, &q->user, form_get(f, "code"), &e) == 0)
-		return begin_session(q, err);
+		return login_begin_session(q, err);
 	if (e.code == ERR_TWO_FACTOR || e.code == ERR_RATE_LIMIT)
 		return show_code(q, e.code == ERR_TWO_FACTOR ? 422 : e.status, e.msg);
 	*err = e;

@@ -172,10 +172,17 @@ int page_send(struct page *p, int status)
 	struct http_x *x = p->q->x;
 
 	page_addf(p, "</main>\n</body>\n</html>\n");
-	http_setf(x, "Content-Security-Policy",
-		  "default-src 'none'; style-src 'nonce-%s'; form-action 'self'; frame-ancestors "
-		  "'none'; base-uri 'none'",
-		  p->nonce);
+	if (p->leaves) /* where to: the form is ours; that site may send the browser on to others */
+		http_setf(x, "Content-Security-Policy",
+			  "default-src 'none'; style-src 'nonce-%s'; script-src 'nonce-%s'; "
+			  "form-action https: http://localhost:* http://127.0.0.1:*; "
+			  "frame-ancestors 'none'; base-uri 'none'",
+			  p->nonce, p->nonce);
+	else
+		http_setf(x, "Content-Security-Policy",
+			  "default-src 'none'; style-src 'nonce-%s'; form-action 'self'; "
+			  "frame-ancestors 'none'; base-uri 'none'",
+			  p->nonce);
 	http_set(x, "X-Frame-Options", "DENY");
 	http_set(x, "Referrer-Policy", "same-origin"); /* the address has a secret */
 	http_set(x, "Cache-Control", "no-store");
@@ -183,6 +190,30 @@ int page_send(struct page *p, int status)
 	http_reply(x, status, "text/html; charset=utf-8", p->html.data, p->html.len);
 	buf_clear(&p->html);
 	return 0;
+}
+
+int page_leave(struct page *p, const char *action, const json_t *fields)
+{
+	const char *name;
+	json_t *v;
+
+	p->leaves = true;
+	page_addf(p, "<form method=\"post\" action=\"");
+	page_text(p, action);
+	page_addf(p, "\">\n");
+	json_object_foreach((json_t *)(uintptr_t)fields, name, v)
+	{
+		page_addf(p, "<input type=\"hidden\" name=\"");
+		page_text(p, name);
+		page_addf(p, "\" value=\"");
+		page_text(p, json_string_value(v));
+		page_addf(p, "\">\n");
+	}
+	page_addf(p,
+		  "<button>Continue</button>\n</form>\n"
+		  "<script nonce=\"%s\">document.forms[0].submit()</script>\n",
+		  p->nonce);
+	return page_send(p, 200);
 }
 
 int page_say(struct api_req *q, int status, const char *title, const char *fmt, ...)

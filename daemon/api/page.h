@@ -10,6 +10,7 @@ struct page {
 	struct api_req *q;
 	struct buf html;
 	char nonce[33], visit[33];
+	bool leaves; /* of page_leave */
 };
 
 /* Also makes the visit's cookie where there is none. title is text. */
@@ -24,6 +25,9 @@ void page_input(struct page *p, const char *label, const char *name, const char 
 		const char *value, const char *more);
 void page_button(struct page *p, const char *action, const char *label, bool plain);
 int page_send(struct page *p, int status); /* 0, as handlers return; p is empty then */
+/* Ends the page with a form of these fields (an object of texts) that the browser posts to another
+ * site at once; without scripts the person does, by a button. */
+int page_leave(struct page *p, const char *action, const json_t *fields);
 /* A whole page that says one thing. */
 int page_say(struct api_req *q, int status, const char *title, const char *fmt, ...) PRINTF(4, 5);
 

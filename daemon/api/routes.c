@@ -208,6 +208,7 @@ static const char *const need_names[] = {
 	[NEED_BASIC] = "e-mail and password, or token",
 	[NEED_USER] = "any account",
 	[NEED_ADMIN] = "administrator",
+	[NEED_PARTNER] = "the add-on's provider",
 	[NEED_VIEW] = "view",
 	[NEED_DEPLOY] = "deploy",
 	[NEED_OPERATE] = "operate",

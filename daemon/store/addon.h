@@ -148,6 +148,20 @@ void store_addon_vars_apply(const struct store_addon_vars *now, const char *was,
 /* As releases keep it; owned. */
 char *store_addon_vars_note(const struct store_addon_vars *now);
 
+/* --- what lets partners in: hashed; each is good for one add-on --- */
+enum store_addon_token { ADDON_TOKEN_ACCESS, ADDON_TOKEN_REFRESH };
+int store_addon_grant_add(struct tx *tx, const char *addon_id, const char *code, wall_ms expires_ms,
+			  struct err *err);
+/* NOT_FOUND: unknown, used or too old; so do the next two. */
+int store_addon_grant_find(struct tx *tx, const char *code, char addon_id[37], struct err *err);
+int store_addon_grant_use(struct tx *tx, const char *code, struct err *err);
+int store_addon_token_find(struct tx *tx, const char *token, enum store_addon_token kind,
+			   char addon_id[37], struct err *err);
+/* expires_ms 0 = as long as the add-on. Of each kind it has at most LIM_PARTNER_TOKENS: older ones
+ * go. */
+int store_addon_token_add(struct tx *tx, const char *addon_id, enum store_addon_token kind,
+			  const char *token, wall_ms expires_ms, struct err *err);
+
 /* NAME_SUFFIX, or NAME for "". Owned. */
 char *store_addon_var(const char *name, const char *suffix);
 

@@ -144,7 +144,8 @@ static int add_attachment(struct tx *tx, struct stmt *s, struct store_addon_vars
 		AUTO(auto_str) char *var = store_addon_var(name, suffix);
 
 		json_object_set_new(out->owners, var, json_string(stmt_col_text(s, 1)));
-		if (json_is_string(v))
+		/* one that is being made may have some values, not all */
+		if (json_is_string(v) && !stmt_col_int(s, 5))
 			json_object_set(out->values, var, v);
 	}
 	return 0;

@@ -7,6 +7,7 @@ void store_drain_clear(struct store_drain *d)
 	if (d->url)
 		explicit_bzero(d->url, strlen(d->url));
 	free(d->url);
+	free(d->addon_name);
 	*d = (struct store_drain){0};
 }
 
@@ -35,6 +36,8 @@ static void fill_sealed(struct stmt *s, struct sealed *r)
 	buf_add(&r->box, box, n);
 	r->d.created_ms = stmt_col_int(s, 4);
 	r->d.updated_ms = stmt_col_int(s, 5);
+	ROW_COPY(s, 6, r->d.addon_id);
+	r->d.addon_name = stmt_col_dup(s, 7);
 }
 
 static int open_row(struct tx *tx, struct stmt *s, struct store_drain *out, struct err *err)
@@ -46,8 +49,10 @@ static int open_row(struct tx *tx, struct stmt *s, struct store_drain *out, stru
 	fill_sealed(s, &r);
 	rc = secret_open(tx_key(tx), r.box.data, r.box.len, &url, err);
 	buf_clear(&r.box);
-	if (rc < 0)
+	if (rc < 0) {
+		store_drain_clear(&r.d);
 		return -1;
+	}
 	*out = r.d;
 	out->url = buf_steal(&url);
 	return 0;
@@ -111,28 +116,87 @@ static int check_room(struct tx *tx, const char *app_id, const char *url, struct
 	return 0;
 }
 
+/* d: id, app and token; addon_id may be "". */
+static int insert(struct tx *tx, struct store_drain *d, const char *url, struct err *err)
+{
+	AUTO(buf_clear) struct buf box = {0};
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_DRAIN_INSERT);
+
+	d->created_ms = d->updated_ms = clock_wall_ms();
+	secret_seal(tx_key(tx), url, strlen(url), &box);
+	stmt_text(s, 1, d->id);
+	stmt_text(s, 2, d->app_id);
+	stmt_text(s, 3, d->token);
+	stmt_blob(s, 4, box.data, box.len);
+	stmt_int(s, 5, d->created_ms);
+	bind_id(s, 6, d->addon_id);
+	if (stmt_exec(s, err) < 0)
+		return -1;
+	d->url = xstrdup(url);
+	return 0;
+}
+
 int store_drain_create(struct tx *tx, const char *app_id, const char *url, struct store_drain *out,
 		       struct err *err)
 {
-	AUTO(buf_clear) struct buf box = {0};
 	struct store_drain d = {.token = "d."};
 
 	if (check_room(tx, app_id, url, err) < 0)
 		return -1;
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_DRAIN_INSERT);
 	uuid_new(d.id);
 	uuid_new(d.token + 2);
 	snprintf(d.app_id, sizeof d.app_id, "%s", app_id);
-	d.created_ms = d.updated_ms = clock_wall_ms();
-	secret_seal(tx_key(tx), url, strlen(url), &box);
-	stmt_text(s, 1, d.id);
-	stmt_text(s, 2, app_id);
-	stmt_text(s, 3, d.token);
-	stmt_blob(s, 4, box.data, box.len);
-	stmt_int(s, 5, d.created_ms);
-	if (stmt_exec(s, err) < 0)
+	if (insert(tx, &d, url, err) < 0)
 		return -1;
-	d.url = xstrdup(url);
+	*out = d;
+	return 0;
+}
+
+int store_drain_of_addon(struct tx *tx, const char *addon_id, struct store_drain *out,
+			 struct err *err)
+{
+	AUTO(store_drains_clear) struct store_drains l = {0};
+
+	if (store_drains_list(tx, NULL, &l, err) < 0)
+		return -1;
+	for (int i = 0; i < l.n; i++)
+		if (strcmp(l.v[i].addon_id, addon_id) == 0) {
+			*out = l.v[i];
+			l.v[i] = (struct store_drain){0};
+			return 0;
+		}
+	return err_not_found(err, "log_drain");
+}
+
+int store_drain_put(struct tx *tx, const char *app_id, const char *addon_id, const char *token,
+		    const char *url, struct store_drain *out, char old_id[37], struct err *err)
+{
+	AUTO(store_drain_clear) struct store_drain old = {0};
+	struct store_drain d = {0};
+	struct err e = {0};
+
+	old_id[0] = 0;
+	if (store_drain_of_addon(tx, addon_id, &old, &e) == 0) {
+		if (strcmp(old.url, url) == 0) {
+			*out = old;
+			old = (struct store_drain){0};
+			return 0;
+		}
+		memcpy(old_id, old.id, 37);
+		if (store_drain_delete(tx, old.id, err) < 0)
+			return -1;
+	} else if (e.code != ERR_NOT_FOUND) {
+		*err = e;
+		return -1;
+	}
+	if (check_room(tx, app_id, url, err) < 0)
+		return -1;
+	uuid_new(d.id);
+	snprintf(d.app_id, sizeof d.app_id, "%s", app_id);
+	snprintf(d.addon_id, sizeof d.addon_id, "%s", addon_id);
+	snprintf(d.token, sizeof d.token, "%s", token);
+	if (insert(tx, &d, url, err) < 0)
+		return -1;
 	*out = d;
 	return 0;
 }

@@ -88,8 +88,9 @@ FROM attachments t JOIN addons a ON a.id = t.addon_id JOIN apps p ON p.id = t.ap
 WHERE t.id = ?1
 
 -- name: attachment_values
--- ?1 app: the config of each, its credential's where it names one
-SELECT t.name, a.name, a.service, a.plan, CASE WHEN t.namespace IS NULL THEN a.config ELSE c.config END
+-- ?1 app: the config of each, its credential's where it names one; whether it is known while it is being made
+SELECT t.name, a.name, a.service, a.plan, CASE WHEN t.namespace IS NULL THEN a.config ELSE c.config END,
+	a.state = 'provisioning'
 FROM attachments t JOIN addons a ON a.id = t.addon_id
 LEFT JOIN addon_credentials c ON c.addon_id = a.id AND t.namespace = 'credential:' || c.name
 WHERE t.app_id = ?1 ORDER BY t.name

@@ -40,6 +40,7 @@ CLAIMS = {
     'pipelines': re.compile(r'/pipelines(/:pipeline(/(stage|pipeline-couplings|latest-\w+)(/.*)?)?)?$|'
                             r'.*/pipeline-(couplings|transfers|promotions|diff)(/|$)'),
     'storage': re.compile(r'(/apps/:app)?/volumes(/|$)'),
+    'partner': re.compile(r'/oauth/token$|/addons/:add_on/(config|sso|logs|log-drains(/.*)?|actions/.*)$|/apps/:app/addons/:add_on/sso$'),
     'addons': re.compile(r'.*/(addons|addon-[^/]+|plans|usage)(/|$)'),
     'front': re.compile(r'.*/(domains|sni-endpoints|acm|'
                         r'app-transfers|telemetry-drains|buildpacks|filters|current-status|available-[^/]+)(/|$)|/dyno-sizes/'),

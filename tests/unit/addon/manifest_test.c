@@ -104,6 +104,59 @@ static void mistakes_name_line_and_key(void **state)
 	}
 }
 
+#define PARTNER HEAD PLANS "partner:\n  base_url: https://acme.example/heroku/resources//\n"
+
+static void a_partner(void **state)
+{
+	static const struct {
+		const char *text, *wants;
+	} bad[] = {
+		{HEAD PLANS "partner: {}\n", "f.yml:8: partner: base_url is missing"},
+		{PARTNER "  url: x\n", "f.yml:10: url: unknown key"},
+		{HEAD PLANS "partner: {base_url: \"http://acme.example/x\"}\n",
+		 "f.yml:8: base_url: wants an https:// URL"},
+		{HEAD PLANS "partner: {base_url: \"http://localhost.evil.example/x\"}\n",
+		 "f.yml:8: base_url: wants an https:// URL"},
+		{HEAD PLANS "partner: {base_url: \"https://a:b@acme.example/x\"}\n",
+		 "f.yml:8: base_url: wants a URL without"},
+		{HEAD PLANS "partner: {base_url: \"https://\"}\n",
+		 "f.yml:8: base_url: wants an https:// URL"},
+		{PARTNER "  sso_url: \"https://acme.example/\\\" onload=\"\n",
+		 "f.yml:10: sso_url: wants a URL without"},
+		{PARTNER "  requires: [many_per_app]\n", "f.yml:10: requires: many_per_app is not"},
+		{PARTNER "  id: \"a:b\"\n", "id: is no user's name"},
+		{PARTNER "abilities: [info]\n", "abilities: is not for partners"},
+		{PARTNER "service: own\n", "service: is not for partners"},
+		{PARTNER "settings: [x]\n", "settings: is not for partners"},
+		{PARTNER "timeouts: {info: 5}\n", "timeouts: is not for partners"},
+	};
+	AUTO(manifest_free) struct manifest *m = NULL;
+	AUTO(json_decref) json_t *o = json_pack("{s:s}", "password", "x");
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(PARTNER "  sso_url: http://localhost:4567/sso\n"
+				       "  requires: [log_drain]\n",
+			       &m, &err),
+			 0);
+	assert_true(m->s.http && m->partner.log_drain && !m->partner.log_input);
+	assert_string_equal(m->partner.base_url, "https://acme.example/heroku/resources");
+	assert_string_equal(m->partner.id, "memcached");
+	assert_true(addon_service_can(&m->s, "change"));
+	assert_int_equal(manifest_settings_check(m, "d", o, &err), -1);
+	assert_string_equal(err.msg, "d/memcached.yml: sso_salt is missing, which the partner's "
+				     "manifest f.yml needs");
+	json_object_set_new(o, "sso_salt", json_string("y"));
+	assert_int_equal(manifest_settings_check(m, "d", o, &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		AUTO(manifest_free) struct manifest *none = NULL;
+
+		assert_int_equal(parse(bad[i].text, &none, &err), -1);
+		if (!strstr(err.msg, bad[i].wants))
+			fail_msg("%s, wanted %s", err.msg, bad[i].wants);
+	}
+}
+
 static void settings_are_of_the_manifest_and_secret(void **state)
 {
 	AUTO(manifest_free) struct manifest *m = NULL;
@@ -140,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_one),
 		cmocka_unit_test(mistakes_name_line_and_key),
+		cmocka_unit_test(a_partner),
 		cmocka_unit_test(settings_are_of_the_manifest_and_secret),
 	};
 
