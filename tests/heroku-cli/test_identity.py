@@ -23,6 +23,13 @@ def mate(paas):
     return Heroku(paas, paas.new_user('mate@example.com'))
 
 
+@pytest.fixture(scope='module')
+def mates_session(mate):
+    s = mate.session()
+    yield s
+    s.close()
+
+
 def stranger(paas, name):
     """Somebody with an account and no token, at a computer of their own."""
     token = paas.new_user(f'{name}@example.com')
@@ -191,26 +198,27 @@ def test_keys(session, tmp_path):
     session('keys').has('You have no SSH keys')
 
 
-def test_access(heroku, app, mate):
+def test_access(session, app, mates_session):
+    mate = mates_session
     mate('apps:info', '-a', app, code=2).has("Couldn't find that app.")
-    heroku('access:add', 'mate@example.com', '-a', app).has('done')
-    r = heroku('access', '-a', app)
+    session('access:add', 'mate@example.com', '-a', app).has('done')
+    r = session('access', '-a', app)
     assert re.search(r'mate@example.com +collaborator', r.stdout) and re.search(r'admin@localhost +owner', r.stdout)
-    assert {c['role'] for c in heroku('access', '-a', app, '--json').json} == {'owner', 'collaborator'}
+    assert {c['role'] for c in session('access', '-a', app, '--json').json} == {'owner', 'collaborator'}
     mate('apps').has('Collaborated Apps', f'{app} admin@localhost')
     mate('apps:destroy', '-a', app, '--confirm', app, code=2).has('Error ID: forbidden')
-    heroku('access:update', 'mate@example.com', '-p', 'view', '-a', app, code=2).has('not owned by a team')
-    heroku('access:remove', 'mate@example.com', '-a', app).has('done')
+    session('access:update', 'mate@example.com', '-p', 'view', '-a', app, code=2).has('not owned by a team')
+    session('access:remove', 'mate@example.com', '-a', app).has('done')
     mate('config', '-a', app, code=2).has("Couldn't find that app.")
 
 
-def test_transfer_and_leave(heroku, paas, mate):
+def test_transfer_and_leave(session, paas, mate, mates_session):
     name = paas.api('POST', '/apps', {})[1]['name']
-    heroku('apps:transfer', 'mate@example.com', '-a', name).has('email sent')
+    session('apps:transfer', 'mate@example.com', '-a', name).has('email sent')
     transfer = paas.api('GET', '/account/app-transfers', token=mate.token)[1][0]
     assert paas.api('PATCH', f'/account/app-transfers/{transfer["id"]}', {'state': 'accepted'}, token=mate.token)[0] == 200
-    mate('apps:info', '-a', name).has('Owner: mate@example.com')
-    heroku('apps:leave', '-a', name).has('done')  # until now a collaborator
+    mates_session('apps:info', '-a', name).has('Owner: mate@example.com')
+    session('apps:leave', '-a', name).has('done')  # until now a collaborator
     assert [c['role'] for c in paas.api('GET', f'/apps/{name}/collaborators', token=mate.token)[1]] == ['owner']
 
 
