@@ -14,10 +14,12 @@ from own_network import pytest_collection_modifyitems, pytest_configure, pytest_
 
 
 @pytest.fixture(scope='module')
-def paas():
+def paas(request):
+    """A platform of the module's own, with what the module has in SETTINGS."""
     from platform_under_test import Platform
+    settings = [word for s in getattr(request.module, 'SETTINGS', ()) for word in ('--set', s)]
     # PAAS_FLAVOUR=debug: with the address sanitiser
-    p = Platform(ROOT, flavour=os.environ.get('PAAS_FLAVOUR', ''))
+    p = Platform(ROOT, *settings, flavour=os.environ.get('PAAS_FLAVOUR', ''))
     try:
         p.start()
         yield p

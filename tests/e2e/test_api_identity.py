@@ -17,6 +17,7 @@ from browser import Browser
 from platform_under_test import wait_for
 
 PASSWORD = 'correct horse'
+SETTINGS = ['dyno.memory_sample=1']
 
 
 @pytest.fixture(scope='module')
