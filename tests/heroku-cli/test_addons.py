@@ -56,23 +56,23 @@ def test_what_there_is(session):
     session('addons:create', 'nothing', *A, code=None).has("Couldn't find")
 
 
-def test_a_life(heroku):
+def test_a_life(heroku, session):
     r = heroku('addons:create', 'shelf:mini', '--name', 'my-shelf', *A, '--', '--boards', '5', '--deep')
     r.has('Created my-shelf as SHELF_URL', 'free')
-    heroku('config:set', 'SHELF_URL=x', *A, code=2).has('SHELF_URL', 'my-shelf')
-    heroku('addons', *A).has('my-shelf', 'mini', 'free')
-    heroku('addons:open', 'SHELF', '--show-url', *A).has('https://shelf.example.com/')
-    heroku('addons:upgrade', 'my-shelf', 'shelf:maxi', *A).has('done')
-    heroku('addons:info', 'SHELF', *A).has('=== my-shelf', 'shelf:maxi')
-    heroku('addons:rename', 'my-shelf', 'our-shelf').has('our-shelf')
-    heroku('addons:attach', 'our-shelf', '--as', 'LENT', '-a', OTHER).has('Attaching our-shelf', 'done', 'v')
-    assert heroku('addons', '--json', '-a', OTHER).json[0]['plan']['name'] == 'shelf:maxi'
-    heroku('addons:destroy', 'our-shelf', '--confirm', APP, *A, code=1).has(OTHER)
-    heroku('addons:detach', 'LENT', '-a', OTHER).has('Detaching LENT', 'done')
-    heroku('addons:attach', f'{APP}::SHELF', '--credential', 'nobody', '-a', OTHER, code=None).has('nobody')
-    heroku('addons:destroy', 'our-shelf', '--force', '--confirm', APP, *A).has('done')
-    heroku('addons', '--all').has('No add-ons')
-    heroku('releases', *A).has('Detach SHELF (@ref:our-shelf)', 'Attach SHELF (@ref:my-shelf)')
+    session('config:set', 'SHELF_URL=x', *A, code=2).has('SHELF_URL', 'my-shelf')
+    session('addons', *A).has('my-shelf', 'mini', 'free')
+    session('addons:open', 'SHELF', '--show-url', *A).has('https://shelf.example.com/')
+    session('addons:upgrade', 'my-shelf', 'shelf:maxi', *A).has('done')
+    session('addons:info', 'SHELF', *A).has('=== my-shelf', 'shelf:maxi')
+    session('addons:rename', 'my-shelf', 'our-shelf').has('our-shelf')
+    session('addons:attach', 'our-shelf', '--as', 'LENT', '-a', OTHER).has('Attaching our-shelf', 'done', 'v')
+    assert session('addons', '--json', '-a', OTHER).json[0]['plan']['name'] == 'shelf:maxi'
+    session('addons:destroy', 'our-shelf', '--confirm', APP, *A, code=1).has(OTHER)
+    session('addons:detach', 'LENT', '-a', OTHER).has('Detaching LENT', 'done')
+    session('addons:attach', f'{APP}::SHELF', '--credential', 'nobody', '-a', OTHER, code=None).has('nobody')
+    session('addons:destroy', 'our-shelf', '--force', '--confirm', APP, *A).has('done')
+    session('addons', '--all').has('No add-ons')
+    session('releases', *A).has('Detach SHELF (@ref:our-shelf)', 'Attach SHELF (@ref:my-shelf)')
 
 
 def test_waiting_and_names_that_are_taken(heroku, session):

@@ -45,31 +45,31 @@ def test_which_of_several_apps(heroku, repo):
     git(heroku, repo, 'config', '--unset', 'heroku.remote')
 
 
-def test_a_pipeline(heroku, repo):
+def test_a_pipeline(heroku, session, repo):
     heroku('pipelines:create', 'relay', '-r', 'staging', '-s', 'staging', cwd=repo).has('Creating relay pipeline... done', f'Adding {STAGING} to relay pipeline as staging... done')
     heroku('pipelines:add', 'relay', '-r', 'production', '-s', 'production', cwd=repo).has('done')
-    heroku('pipelines:add', 'relay', '-a', PROD, '-s', 'staging', code=2).has('already in a pipeline')
-    heroku('pipelines').has('My Pipelines', 'relay')
+    session('pipelines:add', 'relay', '-a', PROD, '-s', 'staging', code=2).has('already in a pipeline')
+    session('pipelines').has('My Pipelines', 'relay')
     heroku('pipelines:info', 'relay').has('=== relay', 'owner: admin@localhost', STAGING, 'staging', PROD, 'production')
-    told = heroku('pipelines:info', 'relay', '--json').json
+    told = session('pipelines:info', 'relay', '--json').json
     assert {a['name']: a['pipelineCoupling']['stage'] for a in told['apps']} == {STAGING: 'staging', PROD: 'production'}
-    heroku('pipelines:update', '-s', 'development', '-a', PROD).has('done')
-    heroku('pipelines:remove', '-a', PROD).has(f'Removing {PROD}', 'done')
-    heroku('pipelines:add', 'relay', '-a', PROD, '-s', 'production')
-    heroku('pipelines:rename', 'relay', 'relay-race').has('done')
+    session('pipelines:update', '-s', 'development', '-a', PROD).has('done')
+    session('pipelines:remove', '-a', PROD).has(f'Removing {PROD}', 'done')
+    session('pipelines:add', 'relay', '-a', PROD, '-s', 'production')
+    session('pipelines:rename', 'relay', 'relay-race').has('done')
 
 
-def test_promote(heroku, repo):
+def test_promote(heroku, session, repo):
     config(heroku, PROD, WHERE='live')
     heroku('pipelines:promote', '-r', 'staging', cwd=repo).has('Running release command', 'migrated live', 'Promotion successful', f'{PROD}: succeeded')
     newest = max(heroku.paas.api('GET', f'/apps/{PROD}/releases')[1], key=lambda r: r['version'])
     commit = git(heroku, repo, 'rev-parse', 'HEAD').stdout[:8]
     assert newest['current'] and newest['description'].startswith(f'Promote {STAGING} v') and newest['description'].endswith(commit)
-    heroku('pipelines:diff', '-a', STAGING, code=2).has('does not seem to be connected to GitHub')
+    session('pipelines:diff', '-a', STAGING, code=2).has('does not seem to be connected to GitHub')
 
 
-def test_one_of_two_fails(heroku, repo):
-    heroku('pipelines:add', 'relay-race', '-a', EU, '-s', 'production')
+def test_one_of_two_fails(heroku, session, repo):
+    session('pipelines:add', 'relay-race', '-a', EU, '-s', 'production')
     config(heroku, EU, STATUS='5')
     r = heroku('pipelines:promote', '-a', STAGING, code=1).has(f'{EU}: failed', 'Release command exited with status 5', 'Promotion to some apps failed')
     r.has(f'{PROD}: succeeded')  # either may come first
@@ -77,9 +77,9 @@ def test_one_of_two_fails(heroku, repo):
     assert [r['status'] for r in heroku.paas.api('GET', f'/apps/{PROD}/releases')[1]].count('failed') == 0
 
 
-def test_the_end(heroku):
+def test_the_end(heroku, session):
     heroku.paas.new_user('heir@example.com')
     heroku('pipelines:transfer', 'heir@example.com', '-p', 'relay-race', '-c', 'relay-race').has('Transferring relay-race pipeline', 'done')
     assert heroku.paas.api('GET', f'/apps/{STAGING}')[1]['owner']['email'] == 'heir@example.com'
-    heroku('pipelines:destroy', 'relay-race').has('Destroying relay-race pipeline... done')
-    heroku('pipelines:info', 'relay-race', code=None).has('Pipeline not found')
+    session('pipelines:destroy', 'relay-race').has('Destroying relay-race pipeline... done')
+    session('pipelines:info', 'relay-race', code=None).has('Pipeline not found')

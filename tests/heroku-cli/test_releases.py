@@ -42,25 +42,25 @@ def test_git_remote_and_clone(heroku, tmp_path):
     assert heroku('git:credentials', 'get', input='protocol=https\nhost=git.example.com\n\n').stdout == ''
 
 
-def test_releases(heroku):
+def test_releases(heroku, session):
     r = heroku('releases', *A)
     r.has(f'=== {APP} Releases - Current: v5', 'v5 Deploy', 'admin@localhost', 'v4 Deploy', 'v3 Set GREETING config vars',
           'v1 Initial release')
     assert [r['version'] for r in heroku('releases', '-n', '2', '--json', *A).json] == [5, 4]
-    heroku('releases:info', *A).has('=== Release v5', 'By:', 'admin@localhost', 'Change:', 'Deploy', 'GREETING: hello')
-    assert heroku('releases:info', '3', '--json', *A).json['version'] == 3
-    heroku('releases:info', 'v4', '-s', *A).has('=== Release v4', 'GREETING=hello')
-    heroku('releases:info', 'v9999', *A, code=2).has('Error ID: not_found')
-    assert heroku('releases:output', 'v4', *A).stdout == 'released hello\n'
-    heroku('releases:output', 'v1', *A).has('Release v1 has no release output available')
+    session('releases:info', *A).has('=== Release v5', 'By:', 'admin@localhost', 'Change:', 'Deploy', 'GREETING: hello')
+    assert session('releases:info', '3', '--json', *A).json['version'] == 3
+    session('releases:info', 'v4', '-s', *A).has('=== Release v4', 'GREETING=hello')
+    session('releases:info', 'v9999', *A, code=2).has('Error ID: not_found')
+    assert session('releases:output', 'v4', *A).stdout == 'released hello\n'
+    session('releases:output', 'v1', *A).has('Release v1 has no release output available')
 
 
-def test_rollback_and_retry(heroku):
+def test_rollback_and_retry(heroku, session):
     heroku.paas.api('PATCH', f'/apps/{APP}/config-vars', {'GREETING': 'changed'})  # v6
     heroku('releases:rollback', 'v4', *A).has(f'Rolling back {APP} to v4', 'done, v7')
     assert heroku.paas.api('GET', f'/apps/{APP}/config-vars')[1]['GREETING'] == 'hello'
-    heroku('rollback', *A).has(f'Rolling back {APP} to v6', 'done, v8')
-    heroku('releases:rollback', 'v1', *A, code=2).has('Error ID:')
+    session('rollback', *A).has(f'Rolling back {APP} to v6', 'done, v8')
+    session('releases:rollback', 'v1', *A, code=2).has('Error ID:')
     heroku('releases:retry', *A).has('Running release command...', 'released changed', 'Retrying v8', 'done, v9')
     assert re.match(r'Retry of v8', heroku.paas.api('GET', f'/apps/{APP}/releases/9')[1]['description'])
 
