@@ -1,5 +1,6 @@
 #include "cli/pgurl.h"
 #include "proto/buf.h"
+#include "proto/hex.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,13 +21,6 @@ void cli_pgurl_clear(struct cli_pgurl *u)
 	*u = (struct cli_pgurl){0};
 }
 
-static int hex(char c)
-{
-	return isdigit((unsigned char)c)    ? c - '0'
-	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
-					    : -1;
-}
-
 /* n bytes of s decoded; NULL for bad escapes and NULs. */
 static char *decode(const char *s, size_t n)
 {
@@ -37,9 +31,9 @@ static char *decode(const char *s, size_t n)
 			buf_addc(&b, s[i]);
 			continue;
 		}
-		if (i + 2 >= n || hex(s[i + 1]) < 0 || hex(s[i + 2]) < 0)
+		if (i + 2 >= n || hex_digit(s[i + 1]) < 0 || hex_digit(s[i + 2]) < 0)
 			return NULL;
-		char c = (char)(hex(s[i + 1]) * 16 + hex(s[i + 2]));
+		char c = (char)(hex_digit(s[i + 1]) * 16 + hex_digit(s[i + 2]));
 
 		if (!c)
 			return NULL;

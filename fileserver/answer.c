@@ -1,5 +1,6 @@
 /* answer.c - from a request to an answer: files first, then redirects, then routes, then 404. */
 #include "fileserver/site.h"
+#include "proto/hex.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -470,23 +471,16 @@ static void apply_headers(struct request *r)
 /* --- the request -------------------------------------------------------------------------------
  */
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int decode(struct http1_str in, struct buf *out)
 {
 	for (uint32_t i = 0; i < in.n; i++) {
 		int c = (uint8_t)in.p[i];
 
 		if (c == '%') {
-			if (i + 2 >= in.n || hex(in.p[i + 1]) < 0 || hex(in.p[i + 2]) < 0)
+			if (i + 2 >= in.n || hex_digit(in.p[i + 1]) < 0 ||
+			    hex_digit(in.p[i + 2]) < 0)
 				return -1;
-			c = hex(in.p[i + 1]) << 4 | hex(in.p[i + 2]);
+			c = hex_digit(in.p[i + 1]) << 4 | hex_digit(in.p[i + 2]);
 			i += 2;
 		}
 		if (c == 0)

@@ -18,6 +18,7 @@ void buf_reserve(struct buf *b, size_t more); /* room for `more` bytes after len
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *s);
+void buf_addu(struct buf *b, uint64_t v); /* in decimal */
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap);
 void buf_drop(struct buf *b, size_t n);	  /* removes n bytes from the front */

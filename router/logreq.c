@@ -9,18 +9,6 @@
 
 #define ADD_LIT(b, lit) buf_add((b), (lit), sizeof(lit) - 1)
 
-static void add_number(struct buf *b, uint64_t v)
-{
-	char text[20];
-	int i = sizeof text;
-
-	do {
-		text[--i] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	buf_add(b, text + i, sizeof text - (size_t)i);
-}
-
 static uint32_t at_most(size_t n, uint32_t max)
 {
 	return n < max ? (uint32_t)n : max;
@@ -68,18 +56,18 @@ static void add_timing(struct buf *b, const struct rt_conn *c)
 
 	ADD_LIT(b, " connect=");
 	if (x->connect_ms >= 0) {
-		add_number(b, (uint64_t)x->connect_ms);
+		buf_addu(b, (uint64_t)x->connect_ms);
 		ADD_LIT(b, "ms");
 	}
 	ADD_LIT(b, " service=");
 	if (x->sent) {
-		add_number(b, rt_now(c->w) - x->sent);
+		buf_addu(b, rt_now(c->w) - x->sent);
 		ADD_LIT(b, "ms");
 	}
 	ADD_LIT(b, " status=");
-	add_number(b, (uint64_t)x->status);
+	buf_addu(b, (uint64_t)x->status);
 	ADD_LIT(b, " bytes=");
-	add_number(b, x->bytes);
+	buf_addu(b, x->bytes);
 	ADD_LIT(b, " protocol=http");
 	if (c->tls)
 		buf_addc(b, 's');

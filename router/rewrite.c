@@ -20,18 +20,6 @@ static void add_field(struct buf *b, const struct http1_field *f)
 	ADD_LIT(b, "\r\n");
 }
 
-static void add_u64(struct buf *b, uint64_t v)
-{
-	char text[20];
-	int i = sizeof text;
-
-	do {
-		text[--i] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	buf_add(b, text + i, sizeof text - (size_t)i);
-}
-
 /* Some servers read X_Forwarded_For as X-Forwarded-For (CGI made them the same): a client could
  * name in that way what it may not name in the other. */
 static bool is_look_alike(struct http1_str name)
@@ -86,22 +74,32 @@ static bool is_named(struct options o, struct http1_str name)
 	return false;
 }
 
-/* --- requests ----------------------------------------------------------------------------- */
-
-/* Fields that end here or that are written anew. */
-static bool drop_from_request(const struct http1_field *f)
+/* Fields of one connection, which end here. */
+static bool hop_by_hop(const struct http1_field *f)
 {
 	switch (f->id) {
 	case H_CONNECTION:
 	case H_KEEP_ALIVE:
 	case H_PROXY_CONNECTION:
-	case H_PROXY_AUTHORIZATION:
 	case H_PROXY_AUTHENTICATE:
 	case H_TE:
 	case H_TRAILER:
 	case H_TRANSFER_ENCODING:
 	case H_CONTENT_LENGTH:
 	case H_UPGRADE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+/* Fields that end here or that are written anew. */
+static bool drop_from_request(const struct http1_field *f)
+{
+	switch (f->id) {
+	case H_PROXY_AUTHORIZATION:
 	case H_EXPECT:
 	case H_HOST:
 	case H_PROXY:
@@ -113,7 +111,7 @@ static bool drop_from_request(const struct http1_field *f)
 	case H_X_REQUEST_START:
 		return true;
 	default:
-		return is_look_alike(f->name);
+		return hop_by_hop(f) || is_look_alike(f->name);
 	}
 }
 
@@ -161,7 +159,7 @@ static void add_request_framing(struct buf *out, const struct http1_head *h)
 		ADD_LIT(out, "Transfer-Encoding: chunked\r\n");
 	} else if (h->framing == HTTP1_LENGTH) {
 		ADD_LIT(out, "Content-Length: ");
-		add_u64(out, h->length);
+		buf_addu(out, h->length);
 		ADD_LIT(out, "\r\n");
 	}
 }
@@ -192,11 +190,11 @@ static void add_request_marks(struct buf *out, const struct http1_head *h,
 	ADD_LIT(out, "\r\nX-Forwarded-Proto: ");
 	buf_adds(out, c->proto);
 	ADD_LIT(out, "\r\nX-Forwarded-Port: ");
-	add_u64(out, (uint64_t)c->port);
+	buf_addu(out, (uint64_t)c->port);
 	ADD_LIT(out, "\r\nX-Request-Id: ");
 	add_str(out, c->request_id);
 	ADD_LIT(out, "\r\nX-Request-Start: ");
-	add_u64(out, (uint64_t)c->start_ms);
+	buf_addu(out, (uint64_t)c->start_ms);
 	ADD_LIT(out, "\r\n");
 	add_via(out, h);
 }
@@ -258,21 +256,7 @@ bool rt_idempotent(struct http1_str m)
 
 static bool drop_from_response(const struct http1_field *f)
 {
-	switch (f->id) {
-	case H_CONNECTION:
-	case H_KEEP_ALIVE:
-	case H_PROXY_CONNECTION:
-	case H_PROXY_AUTHENTICATE:
-	case H_TE:
-	case H_TRAILER:
-	case H_TRANSFER_ENCODING:
-	case H_CONTENT_LENGTH:
-	case H_UPGRADE:
-	case H_VIA:
-		return true;
-	default:
-		return false;
-	}
+	return f->id == H_VIA || hop_by_hop(f);
 }
 
 static void add_status_line(struct buf *out, const struct http1_head *h)
@@ -300,7 +284,7 @@ static void add_response_framing(struct buf *out, const struct http1_head *h,
 		return;
 	if (h->framing == HTTP1_LENGTH) {
 		ADD_LIT(out, "Content-Length: ");
-		add_u64(out, h->length);
+		buf_addu(out, h->length);
 		ADD_LIT(out, "\r\n");
 	} else if (h->framing == HTTP1_NO_BODY) {
 		len = http1_find(h, "content-length");

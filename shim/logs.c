@@ -28,17 +28,6 @@ void logs_init(struct logs *l, const char *app_id, const char *proc, const char 
 	spool_init(&l->spool, spool, spool_limit);
 }
 
-void logs_clear(struct logs *l)
-{
-	if (l->fd >= 0)
-		close(l->fd);
-	lines_clear(&l->lines);
-	spool_clear(&l->spool);
-	buf_clear(&l->in);
-	buf_clear(&l->batch);
-	*l = (struct logs){.fd = -1};
-}
-
 static void close_batch(struct logs *l)
 {
 	if (!l->batch.len)

@@ -28,7 +28,6 @@ struct logs {
 /* The current directory must be the dyno's folder. */
 void logs_init(struct logs *l, const char *app_id, const char *proc, const char *spool,
 	       size_t spool_limit);
-void logs_clear(struct logs *l);
 /* Output as it was read just now. */
 void logs_feed(struct logs *l, const char *p, size_t n);
 /* The output has ended. */

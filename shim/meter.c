@@ -69,17 +69,6 @@ void meter_open(struct meter *m, enum meter_kind kind, const char *dir)
 	meter_oom(m);
 }
 
-void meter_close(struct meter *m)
-{
-	int fds[] = {m->stat_fd, m->swap_fd, m->oom_fd,
-		     m->notify_fd == m->oom_fd ? -1 : m->notify_fd};
-
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	*m = (struct meter){.kind = METER_NONE, -1, -1, -1, -1, 0};
-}
-
 void meter_read(const struct meter *m, pid_t pid, struct meter_sample *out)
 {
 	char text[8192], swap[32];

@@ -21,7 +21,6 @@ struct meter_sample {
 };
 
 void meter_open(struct meter *m, enum meter_kind kind, const char *dir);
-void meter_close(struct meter *m);
 /* pid: the init, asked when there is no cgroup. */
 void meter_read(const struct meter *m, pid_t pid, struct meter_sample *out);
 /* Refreshes killed; true when it grew. */

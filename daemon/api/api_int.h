@@ -209,15 +209,6 @@ int api_buildpack_check(const char *url, struct err *err);
 
 /* --- reading the body (body.c); each complains with INVALID_PARAMS naming the field --- */
 int api_body_parse(const char *data, size_t len, json_t **out, struct err *err);
-/* of: the body, or an object in it; fields end with NULL. */
-int api_known(const json_t *of, const char *const *fields, struct err *err);
-int api_str(struct api_req *q, const char *field, bool required, const char **out, struct err *err);
-/* One line: at most max bytes, no control characters. */
-int api_line(struct api_req *q, const char *field, bool required, size_t max, const char **out,
-	     struct err *err);
-int api_bool(struct api_req *q, const char *field, int *out, struct err *err); /* -1 = absent */
-int api_int(struct api_req *q, const char *field, int64_t min, int64_t max, int64_t *out,
-	    bool *given, struct err *err);
 /* A number from an integer or from text of digits, which clients send too; signed: text may have +
  * or -, and *relative says that it had. -1 when it is none; out of int64 saturates. */
 int api_number(const json_t *v, int64_t *out, bool *relative);

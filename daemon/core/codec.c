@@ -1,4 +1,5 @@
 #include "daemon/core/codec.h"
+#include "proto/hex.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -129,23 +130,12 @@ void base64_encode(const void *p, size_t n, struct buf *out)
 	out->len += strlen(out->data + out->len);
 }
 
-static int hexval(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int percent_decode(const char *s, size_t n, bool plus_is_space, struct buf *out)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (s[i] == '%') {
-			int hi = i + 2 < n ? hexval(s[i + 1]) : -1;
-			int lo = hi >= 0 ? hexval(s[i + 2]) : -1;
+			int hi = i + 2 < n ? hex_digit(s[i + 1]) : -1;
+			int lo = hi >= 0 ? hex_digit(s[i + 2]) : -1;
 
 			if (lo < 0 || (hi == 0 && lo == 0))
 				return -1; /* %00 would cut the text short */

@@ -1,19 +1,9 @@
 #include "daemon/git/pktline.h"
+#include "proto/hex.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* -1 when the four bytes are not all hex digits. */
 static int parse_length(const char head[4])

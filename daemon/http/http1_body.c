@@ -1,19 +1,12 @@
 /* http1_body.c - the chunked coding (RFC 9112 7.1), an octet at a time but for the data itself. */
 #include "daemon/http/http1_int.h"
+#include "proto/hex.h"
 
 #include <string.h>
 
 #define MAX_SIZE_DIGITS	  15 /* 60 bits: sums of sizes cannot overflow */
 #define MAX_TRAILER_BYTES LIM_HTTP_FIELD
 #define MAX_TRAILERS	  LIM_HTTP_FIELDS
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static const char *bad_size(struct http1 *p, char c)
 {

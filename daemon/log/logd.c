@@ -416,14 +416,8 @@ struct forget {
 	char id[LOGD_ID];
 };
 
-static void do_forget(void *arg)
+static void detach_all(struct logapp *a)
 {
-	struct forget *f = arg;
-	struct logapp *a;
-	AUTO(auto_str) char *dir = xasprintf("%s/%s", f->d->dir, f->id);
-
-	logd_drain(f->d);
-	a = app_any(f->d, f->id);
 	while (a->tails) {
 		struct log_tail *t = a->tails;
 
@@ -436,6 +430,17 @@ static void do_forget(void *arg)
 		a->readers = log_reader_chain(r);
 		log_reader_detach(r);
 	}
+}
+
+static void do_forget(void *arg)
+{
+	struct forget *f = arg;
+	struct logapp *a;
+	AUTO(auto_str) char *dir = xasprintf("%s/%s", f->d->dir, f->id);
+
+	logd_drain(f->d);
+	a = app_any(f->d, f->id);
+	detach_all(a);
 	lru_out(f->d, a);
 	seglog_clear(&a->log);
 	a->loaded = false;
@@ -592,18 +597,7 @@ static void do_stop(void *arg)
 	uv_close((uv_handle_t *)&d->sweep_timer, NULL);
 	for (int i = 0; i < LOGD_BUCKETS; i++)
 		for (struct logapp *a = d->apps[i]; a; a = a->chain) {
-			while (a->tails) {
-				struct log_tail *t = a->tails;
-
-				a->tails = log_tail_next(t);
-				log_tail_detach(t);
-			}
-			while (a->readers) {
-				struct log_reader *r = a->readers;
-
-				a->readers = log_reader_chain(r);
-				log_reader_detach(r);
-			}
+			detach_all(a);
 			if (a->loaded && a->log.fd >= 0)
 				fdatasync(a->log.fd);
 		}

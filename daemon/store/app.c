@@ -167,17 +167,6 @@ int store_app_rename(struct tx *tx, const char *id, const char *name, struct err
 	return 0;
 }
 
-static int app_set_text(struct tx *tx, enum sql_id sql, const char *id, const char *v,
-			struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
-
-	stmt_text(s, 1, id);
-	stmt_text(s, 2, v);
-	stmt_int(s, 3, clock_wall_ms());
-	return row_change(tx, s, "app", err);
-}
-
 int store_app_set_maintenance(struct tx *tx, const char *id, bool on, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_APP_SET_MAINTENANCE);
@@ -190,12 +179,12 @@ int store_app_set_maintenance(struct tx *tx, const char *id, bool on, struct err
 
 int store_app_set_build_stack(struct tx *tx, const char *id, const char *stack, struct err *err)
 {
-	return app_set_text(tx, SQL_APP_SET_BUILD_STACK, id, stack, err);
+	return row_set(tx, SQL_APP_SET_BUILD_STACK, id, stack, "app", err);
 }
 
 int store_app_set_language(struct tx *tx, const char *id, const char *language, struct err *err)
 {
-	return app_set_text(tx, SQL_APP_SET_LANGUAGE, id, language, err);
+	return row_set(tx, SQL_APP_SET_LANGUAGE, id, language, "app", err);
 }
 
 int store_app_set_sizes(struct tx *tx, const char *id, int64_t repo, int64_t slug, struct err *err)
@@ -241,15 +230,10 @@ int store_app_next_oneoff(struct tx *tx, const char *id, int *out, struct err *e
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_APP_NEXT_ONEOFF);
 
 	stmt_text(s, 1, id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		*out = (int)stmt_col_int(s, 0);
-		return 0;
-	case STMT_DONE:
-		return err_not_found(err, "app");
-	default:
+	if (row_need(s, "app", err) < 0)
 		return -1;
-	}
+	*out = (int)stmt_col_int(s, 0);
+	return 0;
 }
 
 /* --- buildpacks --- */
@@ -361,18 +345,13 @@ int store_app_access(struct tx *tx, const char *user_id, const char *app_id, uns
 
 	stmt_text(s, 1, user_id);
 	stmt_text(s, 2, app_id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		if (stmt_col_int(s, 0) || stmt_col_int(s, 1))
-			*perms = STORE_PERMS_ALL;
-		else
-			*perms = stmt_col_null(s, 2) ? 0 : store_perms_parse(stmt_col_text(s, 2));
-		return 0;
-	case STMT_DONE:
-		return err_not_found(err, "app");
-	default:
+	if (row_need(s, "app", err) < 0)
 		return -1;
-	}
+	if (stmt_col_int(s, 0) || stmt_col_int(s, 1))
+		*perms = STORE_PERMS_ALL;
+	else
+		*perms = stmt_col_null(s, 2) ? 0 : store_perms_parse(stmt_col_text(s, 2));
+	return 0;
 }
 
 int store_app_shared(struct tx *tx, const char *user_id, const char *other_id, bool *out,

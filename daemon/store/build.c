@@ -119,24 +119,14 @@ int store_builds_pending(struct tx *tx, struct store_builds *out, struct err *er
 	return store_build_all(s, fill_build, out, err);
 }
 
-static int build_set(struct tx *tx, enum sql_id sql, const char *id, const char *v, struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
-
-	stmt_text(s, 1, id);
-	stmt_text(s, 2, v);
-	stmt_int(s, 3, clock_wall_ms());
-	return row_change(tx, s, "build", err);
-}
-
 int store_build_set_buildpacks(struct tx *tx, const char *id, const char *json, struct err *err)
 {
-	return build_set(tx, SQL_BUILD_SET_BUILDPACKS, id, json, err);
+	return row_set(tx, SQL_BUILD_SET_BUILDPACKS, id, json, "build", err);
 }
 
 int store_build_set_release(struct tx *tx, const char *id, const char *release_id, struct err *err)
 {
-	return build_set(tx, SQL_BUILD_SET_RELEASE, id, release_id, err);
+	return row_set(tx, SQL_BUILD_SET_RELEASE, id, release_id, "build", err);
 }
 
 int store_build_finish(struct tx *tx, const char *id, enum store_status status, const char *slug_id,

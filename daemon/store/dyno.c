@@ -48,15 +48,10 @@ static int deployed(struct tx *tx, const char *app_id, bool *out, struct err *er
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_APP_DEPLOYED);
 
 	stmt_text(s, 1, app_id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		*out = stmt_col_int(s, 0) != 0;
-		return 0;
-	case STMT_DONE:
-		return err_not_found(err, "app");
-	default:
+	if (row_need(s, "app", err) < 0)
 		return -1;
-	}
+	*out = stmt_col_int(s, 0) != 0;
+	return 0;
 }
 
 static const struct store_formation *find_type(const struct store_formations *l, const char *type)

@@ -70,14 +70,9 @@ int store_hook_get(struct tx *tx, const char *app_id, const char *id, struct sto
 
 	stmt_text(s, 1, id);
 	stmt_text(s, 2, app_id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		return fill_hook(tx, s, out, err);
-	case STMT_DONE:
-		return err_not_found(err, "app_webhook");
-	default:
+	if (row_need(s, "app_webhook", err) < 0)
 		return -1;
-	}
+	return fill_hook(tx, s, out, err);
 }
 
 int store_hooks_list(struct tx *tx, const char *app_id, struct store_hooks *out, struct err *err)

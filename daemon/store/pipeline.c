@@ -90,29 +90,19 @@ int store_pipelines_visible(struct tx *tx, const char *user_id, const char *name
 	return store_pipeline_all(s, fill_pipeline, out, err);
 }
 
-static int pipeline_set(struct tx *tx, enum sql_id sql, const char *id, const char *value,
-			struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
-
-	stmt_text(s, 1, id);
-	stmt_text(s, 2, value);
-	stmt_int(s, 3, clock_wall_ms());
-	return row_change(tx, s, "pipeline", err);
-}
-
 int store_pipeline_rename(struct tx *tx, const char *id, const char *name, struct err *err)
 {
 	struct err e = {0};
 
 	if (store_pipeline_check_name(name, err) < 0)
 		return -1;
-	return pipeline_set(tx, SQL_PIPELINE_RENAME, id, name, &e) < 0 ? taken(name, &e, err) : 0;
+	return row_set(tx, SQL_PIPELINE_RENAME, id, name, "pipeline", &e) < 0 ? taken(name, &e, err)
+									      : 0;
 }
 
 int store_pipeline_set_owner(struct tx *tx, const char *id, const char *user_id, struct err *err)
 {
-	return pipeline_set(tx, SQL_PIPELINE_SET_OWNER, id, user_id, err);
+	return row_set(tx, SQL_PIPELINE_SET_OWNER, id, user_id, "pipeline", err);
 }
 
 int store_pipeline_delete(struct tx *tx, const char *id, struct err *err)
@@ -131,14 +121,8 @@ int store_pipeline_access(struct tx *tx, const char *user_id, const char *pipeli
 
 	stmt_text(s, 1, user_id);
 	stmt_text(s, 2, pipeline_id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		break;
-	case STMT_DONE:
-		return err_not_found(err, "pipeline");
-	default:
+	if (row_need(s, "pipeline", err) < 0)
 		return -1;
-	}
 	perms = stmt_col_null(s, 1) ? 0 : store_perms_parse(stmt_col_text(s, 1));
 	*rights = (perms ? STORE_PIPELINE_VIEW : 0) |
 		  (perms & STORE_MANAGE ? STORE_PIPELINE_MANAGE : 0) |

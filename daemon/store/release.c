@@ -48,15 +48,10 @@ static int next_version(struct tx *tx, const char *app_id, int *out, struct err 
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_APP_NEXT_VERSION);
 
 	stmt_text(s, 1, app_id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		*out = (int)stmt_col_int(s, 0);
-		return 0;
-	case STMT_DONE:
-		return err_not_found(err, "app");
-	default:
+	if (row_need(s, "app", err) < 0)
 		return -1;
-	}
+	*out = (int)stmt_col_int(s, 0);
+	return 0;
 }
 
 static int release_insert(struct tx *tx, const char *id, int version,
@@ -183,14 +178,9 @@ int store_release_config(struct tx *tx, const char *id, json_t **out, struct err
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_RELEASE_CONFIG);
 
 	stmt_text(s, 1, id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		return row_open_json(tx, s, 0, out, err);
-	case STMT_DONE:
-		return err_not_found(err, "release");
-	default:
+	if (row_need(s, "release", err) < 0)
 		return -1;
-	}
+	return row_open_json(tx, s, 0, out, err);
 }
 
 static int base_config(struct tx *tx, const char *app_id, json_t **out, char **addons,
@@ -229,31 +219,15 @@ int store_app_config(struct tx *tx, const char *app_id, json_t **out, struct err
 
 /* --- fate --- */
 
-static int release_set(struct tx *tx, enum sql_id sql, const char *id, const char *v,
-		       struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
-
-	stmt_text(s, 1, id);
-	bind_id(s, 2, v);
-	stmt_int(s, 3, clock_wall_ms());
-	return row_change(tx, s, "release", err);
-}
-
 int store_release_set_phase(struct tx *tx, const char *id, const char *phase, struct err *err)
 {
-	return release_set(tx, SQL_RELEASE_SET_PHASE, id, phase, err);
+	return row_set(tx, SQL_RELEASE_SET_PHASE, id, phase, "release", err);
 }
 
 int store_release_set_command_dyno(struct tx *tx, const char *id, const char *dyno_id,
 				   struct err *err)
 {
-	return release_set(tx, SQL_RELEASE_SET_COMMAND_DYNO, id, dyno_id, err);
-}
-
-int store_release_set_description(struct tx *tx, const char *id, const char *text, struct err *err)
-{
-	return release_set(tx, SQL_RELEASE_SET_DESCRIPTION, id, text, err);
+	return row_set(tx, SQL_RELEASE_SET_COMMAND_DYNO, id, dyno_id, "release", err);
 }
 
 int store_release_fail(struct tx *tx, const char *id, enum store_status status, const char *failure,

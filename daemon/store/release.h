@@ -84,7 +84,6 @@ int store_app_config(struct tx *tx, const char *app_id, json_t **out, struct err
 int store_release_set_phase(struct tx *tx, const char *id, const char *phase, struct err *err);
 int store_release_set_command_dyno(struct tx *tx, const char *id, const char *dyno_id,
 				   struct err *err); /* NULL = none */
-int store_release_set_description(struct tx *tx, const char *id, const char *text, struct err *err);
 /* Ends a pending release as failed (or expired); CONFLICT when it is not pending. Phase "failed".
  */
 int store_release_fail(struct tx *tx, const char *id, enum store_status status, const char *failure,

@@ -518,13 +518,6 @@ int store_autos_of_repo(struct tx *tx, const char *repo_id, const char *branch,
 	return store_auto_all(s, fill_auto, out, err);
 }
 
-int store_autos_pending(struct tx *tx, struct store_autos *out, struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_AUTOS_PENDING);
-
-	return store_auto_all(s, fill_auto, out, err);
-}
-
 int store_auto_want(struct tx *tx, const char *app_id, const char *commit, const char *status,
 		    const char *message, struct err *err)
 {

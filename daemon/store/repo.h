@@ -140,7 +140,6 @@ int store_auto_delete(struct tx *tx, const char *app_id, struct err *err);
 int store_autos_of_repo(struct tx *tx, const char *repo_id, const char *branch,
 			struct store_autos *out, struct err *err);
 /* Those with a commit that waits, of any repository: for the start. */
-int store_autos_pending(struct tx *tx, struct store_autos *out, struct err *err);
 /* commit waits now, in place of what did. */
 int store_auto_want(struct tx *tx, const char *app_id, const char *commit, const char *status,
 		    const char *message, struct err *err);

@@ -174,15 +174,10 @@ static int get_found(struct tx *tx, struct stmt *s, struct store_review *out, st
 {
 	char id[37];
 
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		ROW_COPY(s, 0, id);
-		return store_review_get(tx, id, out, err);
-	case STMT_DONE:
-		return err_not_found(err, "review_app");
-	default:
+	if (row_need(s, "review_app", err) < 0)
 		return -1;
-	}
+	ROW_COPY(s, 0, id);
+	return store_review_get(tx, id, out, err);
 }
 
 int store_review_of_app(struct tx *tx, const char *app_id, struct store_review *out,
@@ -251,14 +246,8 @@ int store_review_secrets(struct tx *tx, const char *id, json_t **environment, ch
 	size_t n;
 
 	stmt_text(s, 1, id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		break;
-	case STMT_DONE:
-		return err_not_found(err, "review_app");
-	default:
+	if (row_need(s, "review_app", err) < 0)
 		return -1;
-	}
 	if (row_open_json(tx, s, 0, environment, err) < 0)
 		return -1;
 	*source_url = NULL;

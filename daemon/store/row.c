@@ -2,19 +2,26 @@
 
 DEFINE_AUTO(json_t *, json_decref)
 
-int row_one(struct stmt *s, row_fn *fill, void *out, size_t size, const char *resource,
-	    struct err *err)
+int row_need(struct stmt *s, const char *resource, struct err *err)
 {
 	switch (stmt_step(s, err)) {
 	case STMT_ROW:
-		memset(out, 0, size);
-		fill(s, out);
 		return 0;
 	case STMT_DONE:
 		return err_not_found(err, resource);
 	default:
 		return -1;
 	}
+}
+
+int row_one(struct stmt *s, row_fn *fill, void *out, size_t size, const char *resource,
+	    struct err *err)
+{
+	if (row_need(s, resource, err) < 0)
+		return -1;
+	memset(out, 0, size);
+	fill(s, out);
+	return 0;
 }
 
 int row_all(struct stmt *s, row_fn *fill, void (*clear)(void *), void **v, int *n, size_t size,
@@ -48,6 +55,17 @@ int row_change(struct tx *tx, struct stmt *s, const char *resource, struct err *
 	if (stmt_exec(s, err) < 0)
 		return -1;
 	return tx_changes(tx) ? 0 : err_not_found(err, resource);
+}
+
+int row_set(struct tx *tx, enum sql_id sql, const char *id, const char *value, const char *resource,
+	    struct err *err)
+{
+	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
+
+	stmt_text(s, 1, id);
+	stmt_text(s, 2, value);
+	stmt_int(s, 3, clock_wall_ms());
+	return row_change(tx, s, resource, err);
 }
 
 void row_copy(struct stmt *s, int col, char *out, size_t cap)

@@ -11,7 +11,9 @@
 /* Fills a struct from the row that s stands on; the struct is zero before. */
 typedef void row_fn(struct stmt *s, void *out);
 
-/* Steps once: the row into out (size bytes), or NOT_FOUND with this resource. */
+/* Steps once: onto the row, or NOT_FOUND with this resource. */
+int row_need(struct stmt *s, const char *resource, struct err *err);
+/* The same: the row into out (size bytes). */
 int row_one(struct stmt *s, row_fn *fill, void *out, size_t size, const char *resource,
 	    struct err *err);
 /* Steps to the end: an array of `size`-byte structs in *v, *n of them; clear frees those made when
@@ -20,6 +22,9 @@ int row_all(struct stmt *s, row_fn *fill, void (*clear)(void *), void **v, int *
 	    struct err *err);
 /* Executes; NOT_FOUND when no row was changed. */
 int row_change(struct tx *tx, struct stmt *s, const char *resource, struct err *err);
+/* One value of the row `id`, by a statement of id, value (NULL is NULL) and the time of change. */
+int row_set(struct tx *tx, enum sql_id sql, const char *id, const char *value, const char *resource,
+	    struct err *err);
 /* Column as text cut to fit; "" for NULL. */
 void row_copy(struct stmt *s, int col, char *out, size_t cap);
 /* Column, or `none` for NULL. */

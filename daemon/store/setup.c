@@ -99,14 +99,8 @@ int store_setup_overrides(struct tx *tx, const char *id, json_t **out, struct er
 	size_t n;
 
 	stmt_text(s, 1, id);
-	switch (stmt_step(s, err)) {
-	case STMT_ROW:
-		break;
-	case STMT_DONE:
-		return err_not_found(err, "app setup");
-	default:
+	if (row_need(s, "app setup", err) < 0)
 		return -1;
-	}
 	stmt_col_blob(s, 0, &n);
 	if (!n) { /* it has ended */
 		*out = json_object();

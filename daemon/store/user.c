@@ -102,24 +102,14 @@ int store_user_count(struct tx *tx, int *out, struct err *err)
 	return 0;
 }
 
-static int user_set(struct tx *tx, enum sql_id sql, const char *id, const char *v, struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, sql);
-
-	stmt_text(s, 1, id);
-	stmt_text(s, 2, v);
-	stmt_int(s, 3, clock_wall_ms());
-	return row_change(tx, s, "user", err);
-}
-
 int store_user_set_name(struct tx *tx, const char *id, const char *name, struct err *err)
 {
-	return user_set(tx, SQL_USER_SET_NAME, id, name, err);
+	return row_set(tx, SQL_USER_SET_NAME, id, name, "user", err);
 }
 
 int store_user_set_password(struct tx *tx, const char *id, const char *hash, struct err *err)
 {
-	return user_set(tx, SQL_USER_SET_PASSWORD, id, hash, err);
+	return row_set(tx, SQL_USER_SET_PASSWORD, id, hash, "user", err);
 }
 
 int store_user_touch_login(struct tx *tx, const char *id, struct err *err)

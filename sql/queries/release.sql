@@ -69,9 +69,6 @@ UPDATE releases SET phase = ?2, updated_ms = ?3 WHERE id = ?1
 -- name: release_set_command_dyno
 UPDATE releases SET command_dyno = ?2, updated_ms = ?3 WHERE id = ?1
 
--- name: release_set_description
-UPDATE releases SET description = ?2, updated_ms = ?3 WHERE id = ?1
-
 -- name: release_fail
 -- ?1 id, ?2 status, ?3 failure, ?4 now. A release that serves cannot fail any more.
 UPDATE releases SET status = ?2, phase = 'failed', failure = ?3, command_dyno = NULL, updated_ms = ?4

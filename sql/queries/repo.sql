@@ -117,11 +117,6 @@ FROM auto_deploys d JOIN apps a ON a.id = d.app_id JOIN pipeline_couplings c ON 
 JOIN repos r ON r.pipeline_id = c.pipeline_id
 WHERE r.id = ?1 AND a.state = 'live' AND (?2 IS NULL OR d.branch = ?2) ORDER BY a.name
 
--- name: autos_pending
-SELECT d.app_id, a.name, a.owner_id, d.user_id, d.branch, d.wait_for_ci, d.pending_commit, d.deployed_commit, d.status,
- d.message, d.created_ms, d.updated_ms
-FROM auto_deploys d JOIN apps a ON a.id = d.app_id WHERE d.pending_commit IS NOT NULL AND a.state = 'live' ORDER BY a.name
-
 -- name: auto_want
 UPDATE auto_deploys SET pending_commit = ?2, pending_since_ms = ?5, status = ?3, message = ?4, updated_ms = ?5 WHERE app_id = ?1
 

@@ -109,10 +109,6 @@ UPDATE authorizations SET session_id = ?2 WHERE id = ?1
 -- ?1 user, ?2 the one that stays, or ""
 DELETE FROM authorizations WHERE user_id = ?1 AND id <> ?2
 
--- name: auth_session
--- the browser session by which a token was approved
-SELECT s.id FROM authorizations a JOIN sessions s ON s.id = a.session_id WHERE a.id = ?1
-
 -- name: auth_delete
 DELETE FROM authorizations WHERE id = ?1 AND user_id = ?2
 

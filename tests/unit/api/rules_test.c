@@ -169,21 +169,6 @@ static void bodies(void **state)
 	assert_int_equal(parse(deep, sizeof deep, &err), 400);
 }
 
-static void unknown_fields_are_named(void **state)
-{
-	static const char *const fields[] = {"name", "stack", NULL};
-	struct err err = {0};
-	json_t *j = json_pack("{s:s, s:s}", "name", "x", "nmae", "y");
-
-	assert_int_equal(api_known(j, fields, &err), -1);
-	assert_int_equal(err.status, 422);
-	assert_non_null(strstr(err.msg, "nmae"));
-	json_object_del(j, "nmae");
-	assert_int_equal(api_known(j, fields, &err), 0);
-	assert_int_equal(api_known(NULL, fields, &err), 0);
-	json_decref(j);
-}
-
 static void numbers(void **state)
 {
 	static const struct {
@@ -282,7 +267,6 @@ int main(void)
 		cmocka_unit_test(routes_say_what_they_need),
 		cmocka_unit_test(headers),
 		cmocka_unit_test(bodies),
-		cmocka_unit_test(unknown_fields_are_named),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(text_becomes_utf8),
 		cmocka_unit_test(no_password_costs_as_much_as_one),
