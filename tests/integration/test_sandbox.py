@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -1551,6 +1552,39 @@ def test_plain_runtime_as_root_finds_what_is_left_by_its_user(request):
     finally:
         for d in dynos:
             d.kill_all()
+
+
+def test_plain_runtime_the_copy_ends_with_the_shim(plain):
+    for i in range(2000):
+        with open("%s/%d" % (plain.slug, i), "w") as f:
+            f.write("x")
+    copies = []
+
+    def stop_copy():
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if open("/proc/%s/comm" % pid).read() == "cp\n" and plain.state in os.readlink("/proc/%s/fd/7" % pid):
+                    os.kill(int(pid), signal.SIGSTOP)
+                    copies.append(int(pid))
+            except OSError:
+                continue
+        return copies
+
+    def create():
+        with pytest.raises(LaunchError, match="died during setup"):
+            plain.connect().create(["true"], slug=plain.slug)
+
+    t = threading.Thread(target=create)
+    t.start()
+    until(stop_copy, "no copy is made")
+    with open("/proc/%d/stat" % copies[0]) as f:
+        os.kill(int(f.read().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
+    try:
+        until(lambda: not alive(copies[0]), "the copy goes on")
+    finally:
+        os.kill(copies[0], signal.SIGCONT) if alive(copies[0]) else None
+        t.join(30)
+    until(lambda: plain.connect().list() == [] and os.listdir(plain.state + "/dynos") == [], "something is left")
 
 
 def test_plain_runtime_terminal_and_port(plain):
