@@ -35,25 +35,29 @@ json_t *api_review_json(const struct store_review *v)
 {
 	/* what is being deployed to an app that is there */
 	bool behind = v->status == REVIEW_CREATED && v->wanted && strcmp(v->commit, v->tried) != 0;
+	AUTO(auto_str)
+	char *stranger =
+		v->foreign ? xasprintf("Of %s, which the pipeline is not connected to.", v->repo)
+			   : NULL;
 	json_t *app = json_null();
 
 	if (v->app_id[0] && v->app_name)
 		app = json_pack("{s:s, s:s}", "id", v->app_id, "name", v->app_name);
-	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, "
-			 "s:o, s:b}",
-			 "app", app, "app_setup", json_id_or_null(v->setup_id), "branch", v->branch,
-			 "commit", json_str_or_null(v->deployed[0] ? v->deployed : NULL),
-			 "created_at", json_time(v->created_ms), "creator",
-			 v->creator_id[0] ? json_id_or_null(v->creator_id) : json_object(),
-			 "error_status", json_str_or_null(v->error_status), "fork_repo",
-			 v->fork[0] ? json_pack("{s:n, s:s}", "id", "full_name", v->fork)
-				    : json_null(),
-			 "id", v->id, "message", json_str_or_null(v->message), "pending_commit",
-			 json_str_or_null(behind && v->commit[0] ? v->commit : NULL), "pipeline",
-			 json_id_or_null(v->pipeline_id), "pr_number",
-			 v->pr_number ? json_integer(v->pr_number) : json_null(), "status",
-			 store_review_statuses[v->status], "updated_at", json_time(v->updated_ms),
-			 "wait_for_ci", v->wait_for_ci);
+	return json_pack(
+		"{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, "
+		"s:o, s:b}",
+		"app", app, "app_setup", json_id_or_null(v->setup_id), "branch", v->branch,
+		"commit", json_str_or_null(v->deployed[0] ? v->deployed : NULL), "created_at",
+		json_time(v->created_ms), "creator",
+		v->creator_id[0] ? json_id_or_null(v->creator_id) : json_object(), "error_status",
+		json_str_or_null(v->error_status), "fork_repo",
+		v->fork[0] ? json_pack("{s:n, s:s}", "id", "full_name", v->fork) : json_null(),
+		"id", v->id, "message", json_str_or_null(v->message ? v->message : stranger),
+		"pending_commit", json_str_or_null(behind && v->commit[0] ? v->commit : NULL),
+		"pipeline", json_id_or_null(v->pipeline_id), "pr_number",
+		v->pr_number ? json_integer(v->pr_number) : json_null(), "status",
+		store_review_statuses[v->status], "updated_at", json_time(v->updated_ms),
+		"wait_for_ci", v->wait_for_ci);
 }
 
 /* --- one of them --- */

@@ -1,6 +1,7 @@
-/* Telling: a row says what is to stand at the provider, and the ids of what we put there. What is
- * being made is noted before it is asked for: after a crash between the two it is looked for, so
- * that there is one deployment of a commit and one comment of a key, however often it was tried. */
+/* Telling: a row says what is to stand at the provider, and the ids of what we put there. What may
+ * be there is looked for before it is made: a comment always, by its mark; a deployment and a
+ * status when `begun` says that an attempt was cut off. So there is one deployment of a commit, one
+ * status of a state and one comment of a key, however often it was tried. */
 #include "daemon/core/codec.h"
 #include "daemon/core/xlog.h"
 #include "daemon/provider/provider_int.h"
@@ -61,28 +62,25 @@ static enum provider_state state_of(const struct store_tell *t)
 
 /* --- the deployment and its status --- */
 
-/* A new one is made after `begun` is kept; an older attempt's is found. */
-static int make(struct telling *g, const char *what, enum provider_ask find,
-		enum provider_ask create, struct provider_args *a, const char *mark, char id[64],
-		struct err *err)
+/* Made after `begun` is kept; an older attempt's is found. */
+static int make_deployment(struct telling *g, char id[64], struct err *err)
 {
 	AUTO(provider_answer_clear) struct provider_answer out = {0};
-	const char *text = a->text;
+	struct store_tell *t = g->t;
+	struct provider_args a = {.sha = t->sha, .environment = t->environment, .text = t->text};
 
-	if (strcmp(g->t->begun, what) == 0) {
-		a->text = mark;
-		if (ask(g, find, a, &out, err) < 0)
+	if (strcmp(t->begun, "deployment") == 0) {
+		if (ask(g, PROVIDER_ASK_DEPLOYMENTS, &a, &out, err) < 0)
 			return -1;
-		a->text = text;
 	} else {
-		snprintf(g->t->begun, sizeof g->t->begun, "%s", what);
+		snprintf(t->begun, sizeof t->begun, "deployment");
 		if (save(g, err) < 0)
 			return -1;
 	}
-	if (!out.id[0] && ask(g, create, a, &out, err) < 0)
+	if (!out.id[0] && ask(g, PROVIDER_TELL_DEPLOYMENT, &a, &out, err) < 0)
 		return -1;
 	snprintf(id, 64, "%s", out.id);
-	g->t->begun[0] = 0;
+	t->begun[0] = 0;
 	return 0;
 }
 
@@ -136,7 +134,6 @@ static int tell_once(struct telling *g, const char *mark, const char *sha,
 static int have_deployment(struct telling *g, struct err *err)
 {
 	struct store_tell *t = g->t;
-	struct provider_args a = {.sha = t->sha, .environment = t->environment, .text = t->text};
 	char id[64];
 
 	if (t->deployment_id[0] && strcmp(t->deployment_sha, t->sha) == 0)
@@ -150,8 +147,7 @@ static int have_deployment(struct telling *g, struct err *err)
 		if (save(g, err) < 0)
 			return -1;
 	}
-	if (make(g, "deployment", PROVIDER_ASK_DEPLOYMENTS, PROVIDER_TELL_DEPLOYMENT, &a, NULL, id,
-		 err) < 0)
+	if (make_deployment(g, id, err) < 0)
 		return -1;
 	memcpy(t->deployment_id, id, sizeof t->deployment_id);
 	memcpy(t->deployment_sha, t->sha, sizeof t->deployment_sha);
@@ -203,13 +199,30 @@ static int edit(struct telling *g, struct provider_args *a, struct err *err)
 	return 0;
 }
 
+/* It may be there: made before a crash, or when the pipeline was connected to the repository
+ * before. */
+static int find_comment(struct telling *g, struct provider_args *a, const char *mark,
+			struct err *err)
+{
+	AUTO(provider_answer_clear) struct provider_answer out = {0};
+	const char *text = a->text;
+
+	a->text = mark;
+	if (ask(g, PROVIDER_ASK_COMMENTS, a, &out, err) < 0)
+		return -1;
+	a->text = text;
+	memcpy(g->t->comment_id, out.id, sizeof g->t->comment_id);
+	return 0;
+}
+
 static int comment(struct telling *g, struct err *err)
 {
 	struct store_tell *t = g->t;
 	AUTO(auto_str) char *mark = mark_of(t);
 	AUTO(auto_str) char *text = NULL;
+	AUTO(provider_answer_clear) struct provider_answer out = {0};
 	struct provider_args a = {.number = t->number};
-	char sum[65], id[64];
+	char sum[65];
 
 	if (!t->comment || t->number <= 0)
 		return 0;
@@ -219,18 +232,12 @@ static int comment(struct telling *g, struct err *err)
 	sha256_hex(text, strlen(text), sum);
 	if (t->comment_id[0] && strcmp(t->comment_sum, sum) == 0)
 		return 0;
-	if (t->comment_id[0] && edit(g, &a, err) < 0)
+	if ((!t->comment_id[0] && find_comment(g, &a, mark, err) < 0) ||
+	    (t->comment_id[0] && edit(g, &a, err) < 0) ||
+	    (!t->comment_id[0] && ask(g, PROVIDER_TELL_COMMENT, &a, &out, err) < 0))
 		return -1;
-	if (!t->comment_id[0]) {
-		bool found = strcmp(t->begun, "comment") == 0;
-
-		if (make(g, "comment", PROVIDER_ASK_COMMENTS, PROVIDER_TELL_COMMENT, &a, mark, id,
-			 err) < 0)
-			return -1;
-		memcpy(t->comment_id, id, sizeof t->comment_id);
-		if (found && edit(g, &a, err) < 0) /* it may have older words */
-			return -1;
-	}
+	if (!t->comment_id[0])
+		memcpy(t->comment_id, out.id, sizeof t->comment_id);
 	memcpy(t->comment_sum, sum, sizeof t->comment_sum);
 	return save(g, err);
 }

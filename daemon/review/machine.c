@@ -197,7 +197,9 @@ static bool checked(struct step *s, bool *again)
 	*again = false;
 	if (!s->v.wait_for_ci || s->v.source != REVIEW_PROVIDER)
 		return true;
-	if (review_repo(s->r, s->v.pipeline_id, &repo, &err) < 0 ||
+	if (s->v.foreign)
+		return true; /* its source says why it cannot be had */
+	if (review_repo_of(s->r, &s->v, &repo, &err) < 0 ||
 	    provider_checks(s->r->d.providers, &repo, s->v.commit, &ci, &err) < 0) {
 		*again = later(s, &err);
 		return false;

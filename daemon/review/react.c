@@ -36,6 +36,12 @@ const char *review_fork(const struct provider_pull *p)
 	return !p->fork ? "" : p->fork[0] ? p->fork : "?";
 }
 
+/* Of the repository that is connected now. Numbers and branches of others are none of these. */
+static bool is_of_repo(const struct store_review *v)
+{
+	return v->source == REVIEW_PROVIDER && !v->foreign;
+}
+
 /* The row of the request; else that of its branch: made by hand, or of another request with the
  * same head. */
 static struct store_review *find_pull(struct store_reviews *l, const struct provider_pull *p)
@@ -43,11 +49,11 @@ static struct store_review *find_pull(struct store_reviews *l, const struct prov
 	struct store_review *v;
 
 	for (int i = 0; i < l->n; i++)
-		if (l->v[i].source == REVIEW_PROVIDER && l->v[i].pr_number == p->number)
+		if (is_of_repo(&l->v[i]) && l->v[i].pr_number == p->number)
 			return &l->v[i];
 	for (int i = 0; i < l->n && p->branch; i++) {
 		v = &l->v[i];
-		if (v->source == REVIEW_PROVIDER && strcmp(v->branch, p->branch) == 0 &&
+		if (is_of_repo(v) && strcmp(v->branch, p->branch) == 0 &&
 		    strcmp(v->fork, review_fork(p)) == 0)
 			return v;
 	}
@@ -151,7 +157,7 @@ static int write_branch(struct tx *tx, void *arg, struct err *err)
 		*err = e;
 		return -1;
 	}
-	if (v.source != REVIEW_PROVIDER || v.pr_number)
+	if (!is_of_repo(&v) || v.pr_number)
 		return 0;
 	return q->sha ? store_review_want(tx, v.id, q->sha, 0, err)
 		      : store_review_end(tx, v.id, err);
@@ -165,8 +171,8 @@ static int write_checks(struct tx *tx, void *arg, struct err *err)
 	if (store_reviews_list(tx, q->repo->pipeline_id, false, &l, err) < 0)
 		return -1;
 	for (int i = 0; i < l.n; i++)
-		if (strcmp(l.v[i].commit, q->sha) == 0 && strcmp(l.v[i].tried, q->sha) != 0 &&
-		    store_review_kick(tx, l.v[i].id, err) < 0)
+		if (is_of_repo(&l.v[i]) && strcmp(l.v[i].commit, q->sha) == 0 &&
+		    strcmp(l.v[i].tried, q->sha) != 0 && store_review_kick(tx, l.v[i].id, err) < 0)
 			return -1;
 	return 0;
 }
@@ -236,8 +242,7 @@ static int on_pulls(void *arg, const struct store_repo *repo, const struct provi
 	for (int i = 0; i < q.rows.n && rc == 0; i++) {
 		const struct store_review *v = &q.rows.v[i];
 
-		if (v->wanted && v->source == REVIEW_PROVIDER && v->pr_number &&
-		    !is_open(open, v->pr_number))
+		if (v->wanted && is_of_repo(v) && v->pr_number && !is_open(open, v->pr_number))
 			rc = missing(r, repo, v->pr_number, err);
 	}
 	store_reviews_clear(&q.rows);

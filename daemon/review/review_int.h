@@ -48,6 +48,9 @@ int review_repo(struct reviews *r, const char *pipeline_id, struct store_repo *o
 		struct err *err); /* NOT_FOUND: not connected */
 
 /* source.c: where the code of a row is */
+/* Of a row of the provider's. NOT_FOUND: the pipeline is not connected to it any more. */
+int review_repo_of(struct reviews *r, const struct store_review *v, struct store_repo *out,
+		   struct err *err);
 int review_find_commit(struct reviews *r, const struct store_review *v, char commit[65],
 		       struct err *err);
 /* The provider is asked what is open: after a row is gone, whose request may have been opened again

@@ -28,6 +28,17 @@ int review_repo(struct reviews *r, const char *pipeline_id, struct store_repo *o
 	return store_read(r->d.store, read_repo, &(struct repo_q){pipeline_id, out}, err);
 }
 
+int review_repo_of(struct reviews *r, const struct store_review *v, struct store_repo *out,
+		   struct err *err)
+{
+	if (!v->foreign)
+		return review_repo(r, v->pipeline_id, out, err);
+	return err_set(err, ERR_NOT_FOUND,
+		       "It is of %s, which the pipeline is not connected to: connect it again, or "
+		       "destroy the review app.",
+		       v->repo);
+}
+
 static int no_branch(const char *branch, struct err *err)
 {
 	err_set(err, ERR_NOT_FOUND, "There is no branch %s.", branch);
@@ -79,7 +90,7 @@ int review_find_commit(struct reviews *r, const struct store_review *v, char com
 
 	if (v->source == REVIEW_PUSH)
 		return own_branch(r, v->pipeline_id, v->branch, commit, err);
-	if (review_repo(r, v->pipeline_id, &repo, err) < 0)
+	if (review_repo_of(r, v, &repo, err) < 0)
 		return -1;
 	if (!v->pr_number)
 		return provider_branch(r->d.providers, &repo, v->branch, commit, err);
@@ -96,8 +107,7 @@ void review_look(struct reviews *r, const struct store_review *v)
 	AUTO(store_repo_clear) struct store_repo repo = {0};
 	struct err none = {0};
 
-	if (v->source == REVIEW_PROVIDER && v->pr_number &&
-	    review_repo(r, v->pipeline_id, &repo, &none) == 0)
+	if (v->source == REVIEW_PROVIDER && v->pr_number && review_repo_of(r, v, &repo, &none) == 0)
 		provider_look(r->d.providers, repo.id);
 }
 
@@ -112,7 +122,7 @@ int review_source(struct reviews *r, const struct store_review *v, const char *c
 		*out = setup_source_tree(r->d.setups, path, commit);
 		return 0;
 	}
-	if (review_repo(r, v->pipeline_id, &repo, err) < 0)
+	if (review_repo_of(r, v, &repo, err) < 0)
 		return -1;
 	provider_mirror_path(r->d.providers, &repo, path);
 	if (!provider_mirror_has(r->d.providers, &repo, commit) &&

@@ -40,7 +40,7 @@ int review_tell(struct tx *tx, struct reviews *r, const struct store_review *v,
 	const char *app;
 	char url[300] = "";
 
-	if (v->source != REVIEW_PROVIDER || !sha[0] ||
+	if (v->source != REVIEW_PROVIDER || v->foreign || !sha[0] ||
 	    store_repo_of_pipeline(tx, v->pipeline_id, &repo, &none) < 0)
 		return 0;
 	/* of what nobody was told of, nobody need be told the end */

@@ -84,6 +84,7 @@ void store_review_clear(struct store_review *r)
 	free(r->app_name);
 	free(r->branch);
 	free(r->fork);
+	free(r->repo);
 	free(r->error_status);
 	free(r->message);
 	*r = (struct store_review){0};
@@ -121,6 +122,8 @@ static void fill_review(struct stmt *s, void *out)
 	r->active_ms = stmt_col_int(s, 21);
 	r->created_ms = stmt_col_int(s, 22);
 	r->updated_ms = stmt_col_int(s, 23);
+	r->repo = stmt_col_dup(s, 24);
+	r->foreign = stmt_col_int(s, 25);
 }
 
 static void bind_url(struct tx *tx, struct stmt *s, int col, const char *url)

@@ -50,6 +50,8 @@ struct store_review {
 	char *branch;
 	int64_t pr_number; /* 0 = none */
 	char *fork;	   /* "" = none */
+	char *repo;	   /* of REVIEW_PROVIDER: https://HOST/OWNER/NAME; else "" */
+	bool foreign; /* of REVIEW_PROVIDER: the pipeline is connected to another, or to none */
 	enum store_review_source source;
 	char commit[65], tried[65], deployed[65]; /* "" = none */
 	enum store_review_status status;
@@ -86,7 +88,7 @@ int store_review_of_app(struct tx *tx, const char *app_id, struct store_review *
 			struct err *err);
 int store_review_of_setup(struct tx *tx, const char *setup_id, struct store_review *out,
 			  struct err *err);
-/* The one of a branch that is not deleted. */
+/* The one of a branch that is not deleted, nor foreign. */
 int store_review_of_branch(struct tx *tx, const char *pipeline_id, const char *branch,
 			   const char *fork, struct store_review *out, struct err *err);
 /* Of a pipeline, newest first; all: deleted ones too. */

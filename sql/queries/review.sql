@@ -16,8 +16,9 @@ DELETE FROM review_configs WHERE pipeline_id = ?1
 -- name: review_insert
 -- ?1 id, ?2 pipeline, ?3 creator, ?4 branch, ?5 fork, ?6 number, ?7 source, ?8 url (sealed), ?9 commit, ?10 wait_for_ci, ?11 environment, ?12 now
 INSERT INTO review_apps (id, pipeline_id, creator_id, branch, fork, pr_number, source, source_url, commit_id, wait_for_ci, environment,
-	arrived_ms, status, next_ms, active_ms, created_ms, updated_ms)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending', ?12, ?12, ?12, ?12)
+	arrived_ms, status, next_ms, active_ms, created_ms, updated_ms, repo)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending', ?12, ?12, ?12, ?12,
+	iif(?7 = 'provider', coalesce((SELECT repo FROM connected_repos WHERE pipeline_id = ?2), '?'), ''))
 
 -- name: review_get
 SELECT * FROM review_rows WHERE id = ?1
@@ -29,7 +30,9 @@ SELECT id FROM review_apps WHERE app_id = ?1
 SELECT id FROM review_apps WHERE setup_id = ?1
 
 -- name: review_of_branch
-SELECT id FROM review_apps WHERE pipeline_id = ?1 AND branch = ?2 AND fork = ?3 AND status <> 'deleted'
+-- those of another repository than the one that is connected stand aside
+SELECT id FROM review_rows WHERE pipeline_id = ?1 AND branch = ?2 AND fork = ?3 AND status <> 'deleted' AND NOT foreign_repo
+ORDER BY repo LIMIT 1
 
 -- name: review_list
 -- ?1 pipeline, ?2 deleted ones too
@@ -51,6 +54,7 @@ WHERE id = ?1 AND wanted AND (commit_id IS NOT ?2 OR (?3 IS NOT NULL AND pr_numb
 -- name: review_again
 -- ?1 id, ?2 source, ?3 url (sealed), ?4 commit, ?5 number (NULL = as it is), ?6 environment (NULL = as it is), ?7 now
 UPDATE review_apps SET source = ?2, source_url = ?3, commit_id = ?4, arrived_ms = ?7, tried_commit = NULL,
+	repo = iif(?2 = 'provider', coalesce((SELECT c.repo FROM connected_repos c WHERE c.pipeline_id = review_apps.pipeline_id), '?'), ''),
 	pr_number = coalesce(?5, pr_number), environment = coalesce(?6, environment), tries = 0, next_ms = ?7,
 	updated_ms = max(updated_ms + 1, ?7), status = CASE status WHEN 'errored' THEN 'pending' ELSE status END,
 	error_status = NULL, message = NULL
@@ -63,10 +67,12 @@ UPDATE review_apps SET wanted = 0, tries = 0, next_ms = ?2, updated_ms = ?2 WHER
 UPDATE review_apps SET wanted = 0, dismissed = 1, tries = 0, next_ms = ?2, updated_ms = ?2 WHERE id = ?1 AND wanted
 
 -- name: review_dismissed
-SELECT 1 FROM review_apps WHERE pipeline_id = ?1 AND pr_number = ?2 AND commit_id = ?3 AND dismissed LIMIT 1
+SELECT 1 FROM review_apps r JOIN connected_repos USING (pipeline_id, repo)
+WHERE pipeline_id = ?1 AND r.pr_number = ?2 AND r.commit_id = ?3 AND r.dismissed LIMIT 1
 
 -- name: review_recall
 UPDATE review_apps SET dismissed = 0 WHERE pipeline_id = ?1 AND pr_number = ?2 AND dismissed
+	AND repo IS (SELECT c.repo FROM connected_repos c WHERE c.pipeline_id = ?1)
 
 -- name: review_built
 -- ?1 app, ?2 commit, ?3 since when it is wanted

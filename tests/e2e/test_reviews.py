@@ -70,10 +70,18 @@ class Line:
         self.name = f'line-{os.path.basename(str(folder))}'
         self.id = c('POST', '/pipelines', {'name': self.name, 'owner': {'id': c('GET', '/account').json['id'], 'type': 'user'}}, want=201).json['id']
         c('PATCH', f'/pipelines/{self.name}/stage/review/config-vars', {'FROM_STAGE': 'stage'}, want=200)
-        paas.ctl('pipelines:connect', self.p.name, '-p', self.name, '--provider', kind, '--url', self.p.url,
-                 env=paas.env(PAASCTL_PROVIDER_TOKEN=self.p.token))
-        self.repo = c('GET', f'/pipelines/{self.name}/repo', want=200).json['id']
+        self.connect(self.p)
         self.set(automatic_review_apps=True, sleep_minutes=0, **settings)
+
+    def connect(self, p):
+        self.p = p
+        self.paas.ctl('pipelines:connect', p.name, '-p', self.name, '--provider', self.kind, '--url', p.url,
+                      env=self.paas.env(PAASCTL_PROVIDER_TOKEN=p.token))
+        self.repo = self.c('GET', f'/pipelines/{self.name}/repo', want=200).json['id']
+
+    def disconnect(self):
+        self.paas.ctl('pipelines:disconnect', '-p', self.name)
+        assert not self.p.hooks
 
     def set(self, **settings):
         self.c('PATCH', f'/pipelines/{self.name}/review-app-config', settings, want=200)
@@ -402,17 +410,58 @@ def test_webhooks_and_a_provider_that_fail(paas, c, fake, line):
     assert 'rewritten' in line.of(k)['message']
     line.is_up(k, p.commit('away', {'w': '2'}))
     # a connection that goes leaves them as they are
-    paas.ctl('pipelines:disconnect', '-p', line.name)
+    line.disconnect()
     app = line.of(k)['app']['name']
     assert paas.http(app, '/index.html')[0] == 200
     paas.ctl('reviewapps:destroy', app, '-p', line.name)
     line.is_gone(k)
     nothing_left(paas, fake, before)
-    paas.ctl('pipelines:connect', p.name, '-p', line.name, '--provider', 'gitea', '--url', p.url,
-             env=paas.env(PAASCTL_PROVIDER_TOKEN=p.token))
-    line.repo = c('GET', f'/pipelines/{line.name}/repo', want=200).json['id']
+    line.connect(p)
     p.close_pull(k)
     line.quiet()
+
+
+def test_another_repository(request, paas, c, fake, tmp_path_factory):
+    """A request is of its repository: the same number and branch of another one are another's."""
+    line = one_line(request, paas, c, tmp_path_factory, 'gitea')
+    before = left(paas)
+    p, other = line.p, GitProvider('gitea', tmp_path_factory.mktemp('other'), name='acme/other')
+    request.addfinalizer(other.close)
+    sha = p.commit('topic', {'index.html': 'of shop\n'})
+    n = p.open_pull('topic')
+    app = line.is_up(n, sha)
+    first = line.of(n)
+    line.quiet()
+    line.disconnect()
+    assert f'Of {p.url.lower()}/acme/shop, which' in line.of(n)['message']
+    line.connect(other)
+    other.commit('main', FILES)
+    theirs = other.commit('topic', {'index.html': 'of other\n'})
+    assert other.open_pull('topic') == n
+    new = wait_for('its app', lambda: next((r for r in line.rows() if r['status'] == 'created' and r['commit'] == theirs), None))
+    assert new['id'] != first['id'] and len(line.rows()) == 2
+    assert paas.http(new['app']['name'], '/index.html')[1] == 'of other\n' and paas.http(app, '/index.html')[1] == 'of shop\n'
+    later = other.commit('topic', {'index.html': 'of other, later\n'})
+    wait_for('its deploy', lambda: c('GET', f'/review-apps/{new["id"]}').json['commit'] == later)
+    assert line.deploys(app) == [sha]
+    line.quiet()
+    other.close_pull(n)
+    wait_for('its end', lambda: c('GET', f'/review-apps/{new["id"]}').json['status'] == 'deleted')
+    assert [r['id'] for r in line.rows()] == [first['id']] and paas.http(app, '/index.html')[0] == 200
+    line.quiet()
+    # connected again: it is followed as before, in the same comment
+    line.disconnect()
+    more = p.commit('topic', {'index.html': 'more\n'})
+    line.connect(p)
+    assert line.is_up(n, more) == app and line.of(n)['id'] == first['id'] and line.of(n)['message'] is None
+    line.quiet()
+    comment, = line.comments(n)
+    assert more[:12] in comment['body'] and other.wrong == []
+    line.disconnect()
+    p.close_pull(n)
+    line.connect(p)
+    line.is_gone(n)
+    nothing_left(paas, fake, before)
 
 
 def test_killed(paas, c, fake, line):
