@@ -3,9 +3,9 @@ BUILD_DEPS := gcc make pkg-config git libuv1-dev libgit2-dev libsqlite3-dev libc
               libyaml-dev libsodium-dev libseccomp-dev libarchive-dev zlib1g-dev libssl-dev libidn2-dev libpq-dev
 # Of the bundled add-on services. Debian's own cluster and service are neither made nor started for them.
 ADDON_DEPS := postgresql redis-server
-RUN_DEPS   := nftables iproute2 e2fsprogs ca-certificates curl xz-utils zstd unzip jq file procps locales tzdata
+RUN_DEPS   := nftables iproute2 e2fsprogs ca-certificates curl xz-utils zstd unzip jq file procps locales tzdata openssh-client
 TEST_DEPS  := libcmocka-dev python3-pytest python3-pytest-xdist python3-requests python3-jsonschema clang clang-format libclang-rt-dev shellcheck cppcheck \
-              node-llhttp slirp4netns util-linux openssl openssh-client chromium chromium-driver python3-selenium python3-pygit2 python3-dulwich jgit-cli \
+              node-llhttp slirp4netns util-linux openssl chromium chromium-driver python3-selenium python3-pygit2 python3-dulwich jgit-cli \
               ruby ruby-rails ruby-bundler bundler puma ruby-sqlite3 ruby-pg \
               python3-venv python3-pip python3-flask python3-gunicorn python3-django python3-whitenoise \
               python3-dj-database-url python3-psycopg2 memcached \
@@ -24,6 +24,13 @@ install-packages = @missing=; for p in $(1); do \
 	  dpkg-query -W -f '$${Status}' "$$p" 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
+
+# One package with a service: Debian starts what it installs, unless policy-rc.d says no; one that is there already is the
+# host's own.
+install-stopped = @dpkg-query -W -f '$${Status}' $(1) 2>/dev/null | grep -q 'ok installed' || { policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then made=$$policy; printf '\#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null; $(SUDO) chmod 755 $$policy; fi; \
+	  $(SUDO) apt-get update -qq; $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+	  status=$$?; [ -z "$${made:-}" ] || $(SUDO) rm -f $$made; [ $$status = 0 ] && $(SUDO) update-rc.d $(2) disable; }
 
 # The official CLI, for tests/heroku-cli, and a Node that starts it in two thirds of the time that version 20 takes (it
 # keeps what it has compiled: NODE_COMPILE_CACHE); from the npm registry.
@@ -46,13 +53,10 @@ deps:
 deps-addons: deps
 	@[ -e /etc/postgresql-common/createcluster.conf ] || { $(SUDO) mkdir -p /etc/postgresql-common && \
 	  echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.conf >/dev/null; }
-	@# Debian starts what it installs, unless policy-rc.d says no; one that is there already is the host's own.
-	@dpkg-query -W -f '$${Status}' redis-server 2>/dev/null | grep -q 'ok installed' || { policy=/usr/sbin/policy-rc.d; \
-	  if [ ! -e $$policy ]; then made=$$policy; printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null; $(SUDO) chmod 755 $$policy; fi; \
-	  $(SUDO) apt-get update -qq; $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
-	  status=$$?; [ -z "$${made:-}" ] || $(SUDO) rm -f $$made; [ $$status = 0 ] && $(SUDO) update-rc.d redis-server disable; }
+	$(call install-stopped,redis-server,redis-server)
 	$(call install-packages,$(ADDON_DEPS))
 deps-test: deps deps-addons
+	$(call install-stopped,openssh-server,ssh)
 	$(call install-packages,$(TEST_DEPS))
 	@$(MAKE) --no-print-directory $(HEROKU_CLI) $(OCTOKIT)
 deps-bench: deps

@@ -269,14 +269,17 @@ static int fault_of(struct buf *said, struct err *err)
 	static const struct {
 		const char *says;
 		enum err_id id;
+		const char *words; /* NULL: git's own */
 	} known[] = {
 		{"couldn't find remote ref", ERR_NOT_FOUND},
 		{"repository not found", ERR_NOT_FOUND},
 		{"Authentication failed", ERR_FORBIDDEN},
 		{"could not read Username", ERR_FORBIDDEN},
-		{"Permission denied", ERR_FORBIDDEN},
+		{"Host key verification failed", ERR_FORBIDDEN,
+		 "the server's SSH key is not the one of the first fetch; if it is meant to be "
+		 "another one now, disconnect the pipeline and connect it again"},
+		{"Permission denied", ERR_FORBIDDEN, "the server does not take the deploy key"},
 		{"error: 403", ERR_FORBIDDEN},
-		{"Host key verification failed", ERR_FORBIDDEN},
 		{"exceeds maximum allowed size", ERR_TOO_LARGE},
 		{"File too large", ERR_TOO_LARGE},
 		{"fsck error", ERR_INVALID_PARAMS},
@@ -286,13 +289,17 @@ static int fault_of(struct buf *said, struct err *err)
 		{"is corrupt", ERR_CORRUPT},
 	};
 	enum err_id id = ERR_UNAVAILABLE;
+	const char *words = NULL;
 	char line[240];
 
-	for (size_t i = 0; i < ARRAY_LEN(known) && id == ERR_UNAVAILABLE; i++)
-		if (strstr(buf_str(said), known[i].says))
-			id = known[i].id;
+	for (size_t i = 0; i < ARRAY_LEN(known) && id == ERR_UNAVAILABLE; i++) {
+		if (!strstr(buf_str(said), known[i].says))
+			continue;
+		id = known[i].id;
+		words = known[i].words;
+	}
 	what_it_said(said, line);
-	return err_set(err, id, "fetching failed: %s", line);
+	return err_set(err, id, "fetching failed: %s", words ? words : line);
 }
 
 static int run_git(struct fetching *f, const char *const *argv, struct err *err)

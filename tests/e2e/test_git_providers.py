@@ -11,6 +11,7 @@ from api_client import Client, claimed_by
 from git_provider import GitProvider
 from platform_under_test import Platform, wait_for
 from receivers import Authority
+from ssh_server import SshServer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 KINDS = ('github', 'gitlab', 'gitea')
@@ -393,6 +394,67 @@ def test_a_token_that_may_not_make_webhooks(paas, c, tmp_path):
     c('DELETE', '/pipelines/by-hand', want=200)
     assert not p.hooks and p.wrong == []
     p.close()
+
+
+def test_by_ssh(request, paas, c, tmp_path):
+    """Fetched with a deploy key; the server's key is the one of the first fetch, and no other."""
+    p = GitProvider('gitea', tmp_path)
+    request.addfinalizer(p.close)
+    p.commit('main', WEB)
+    server = SshServer(tmp_path, p.name, p.repo)
+    request.addfinalizer(server.close)
+    secret = server.key('deploy')
+    for name in ('host', 'another-host', 'stranger'):
+        server.key(name)
+    server.allow('deploy')
+    server.start('host')
+    pipeline(c, 'by-ssh')
+    paas.ctl('pipelines:connect', p.name, '-p', 'by-ssh', '--provider', 'gitea', '--url', p.url,
+             '--deploy-key', str(tmp_path / 'deploy'), env=paas.env(PAASCTL_PROVIDER_TOKEN=p.token))
+    repo = c('GET', '/pipelines/by-ssh/repo', want=200).json
+    assert repo['deploy_key'] is True
+    c('POST', '/apps', {'name': 'ssh-app'}, want=201)
+    c('PUT', '/apps/ssh-app/buildpack-installations', {'updates': [{'buildpack': 'procfile'}]}, want=200)
+    c('POST', '/pipeline-couplings', {'app': 'ssh-app', 'pipeline': 'by-ssh', 'stage': 'staging'}, want=201)
+    c('PUT', '/apps/ssh-app/auto-deploy', {'branch': 'main'}, want=200)
+    served(paas, 'ssh-app', 'one')
+    assert p.fetches == 0 and 'Accepted publickey for git' in server.log()
+    hosts = os.path.join(paas.state, 'repos', f'provider-{repo["id"]}.git.hosts')
+    with open(hosts) as f:
+        assert server.public('host').split()[1] in f.read()
+
+    def fails(text, message):
+        was = len(c('GET', '/apps/ssh-app/builds').json)
+        sha = p.commit('main', {'index.html': text + '\n'})
+        wait_for('its end', lambda: auto(c, 'ssh-app')['deployed_commit'] == sha and auto(c, 'ssh-app')['status'] == 'failed')
+        assert message in auto(c, 'ssh-app')['message'], auto(c, 'ssh-app')
+        assert len(c('GET', '/apps/ssh-app/builds').json) == was and paas.http('ssh-app', '/index.html')[1] == 'one\n'
+    # another server that says it is this one: nothing is asked of it
+    server.stop()
+    server.start('another-host')
+    logins = server.log().count('Accepted')
+    fails('of another', 'SSH key is not the one of the first fetch')
+    assert server.log().count('Accepted') == logins
+    # the key is not good any more
+    server.stop()
+    server.start('host')
+    server.allow('stranger')
+    fails('refused', 'does not take the deploy key')
+    server.allow('stranger', 'deploy')
+    p.commit('main', {'index.html': 'again\n'})
+    served(paas, 'ssh-app', 'again')
+    # the key is kept sealed, and in a file only while it is used
+    line = secret.splitlines()[2].encode()
+    for folder, _, files in os.walk(paas.state):
+        for path in (os.path.join(folder, name) for name in files):
+            if os.path.isfile(path):  # neither socket nor pipe
+                with open(path, 'rb') as f:
+                    assert line not in f.read(), path
+    assert secret.splitlines()[2] not in paas.tail_log(1 << 20)
+    paas.ctl('pipelines:disconnect', '-p', 'by-ssh')
+    assert not os.path.exists(hosts)
+    c('DELETE', '/apps/ssh-app', want=200)
+    c('DELETE', '/pipelines/by-ssh', want=200)
 
 
 def test_who_may(paas, c):

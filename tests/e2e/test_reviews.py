@@ -63,9 +63,9 @@ def db(paas, sql, *args):
 class Line:
     """A pipeline that is connected to a provider."""
 
-    def __init__(self, paas, c, kind, folder, **settings):
+    def __init__(self, paas, c, kind, folder, repo='acme/shop', **settings):
         self.paas, self.c, self.kind = paas, c, kind
-        self.p = GitProvider(kind, folder)
+        self.p = GitProvider(kind, folder, name=repo)
         self.p.commit('main', FILES)
         self.name = f'line-{os.path.basename(str(folder))}'
         self.id = c('POST', '/pipelines', {'name': self.name, 'owner': {'id': c('GET', '/account').json['id'], 'type': 'user'}}, want=201).json['id']
@@ -419,6 +419,132 @@ def test_webhooks_and_a_provider_that_fail(paas, c, fake, line):
     line.connect(p)
     p.close_pull(k)
     line.quiet()
+
+
+@pytest.mark.parametrize('kind', ['github', 'gitlab'])
+def test_faults(request, paas, c, fake, tmp_path_factory, kind):
+    """What test_webhooks_and_a_provider_that_fail does with Gitea's format, where formats and APIs differ."""
+    line = one_line(request, paas, c, tmp_path_factory, kind)
+    p = line.p
+    before = left(paas)
+    hook = next(iter(p.hooks.values()))
+    event, opened = ('Merge Request Hook', 'open') if kind == 'gitlab' else ('pull_request', 'opened')
+
+    def hurry():
+        db(paas, 'UPDATE repo_looks SET next_ms = 1')
+        db(paas, 'UPDATE repo_tells SET next_ms = 1')
+        line.look()
+        return line.of(n)
+    # a fork's
+    p.commit('theirs', {'t': '1'})
+    n = p.open_pull('theirs', fork='stranger/shop')
+    hurry()
+    line.quiet()
+    assert line.of(n) is None and p.deliveries[-1][1] == 202
+    # the API is out of order: 500, 429, gone altogether
+    answers = iter([(500, {}), (429, {'Retry-After': '1'})])
+    p.fault = lambda q: next(answers, None)
+    sha = p.commit('work', {'w': '1', 'Procfile': FILES['Procfile'] + 'release: sleep 0.7\n'})
+    n = p.open_pull('work')
+    wait_for('a look that goes well', hurry, step=0.2)
+    wait_for('its setup', lambda: line.of(n)['status'] == 'creating')
+    wait_for('its source', lambda: db(paas, "SELECT 1 FROM app_setups WHERE status = 'pending' AND step = 'build'"))
+    p.down()
+    wait_for('it to be up', lambda: line.of(n)['status'] == 'created')
+    p.up()
+    hurry()
+    line.quiet()
+    assert line.states(sha)[-1] == 'success' and len(line.states(sha)) == len(set(line.states(sha)))
+    comment, = line.comments(n)
+    app = line.of(n)['app']['name']
+    # twice, forged, and too large
+    body = json.dumps(p.pull_payload(p.pulls[n], opened)).encode()
+    assert p.post(hook['url'], hook['secret'], event, body) in (200, 202) and p.post(hook['url'], hook['secret'], event, body) in (200, 202)
+    assert p.post(hook['url'], 'x' * 64, event, body + b' ') == 401
+    try:
+        assert p.post(hook['url'], hook['secret'], event, b'{"a": "' + b'x' * (25 << 20) + b'"}') == 413
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the answer did not wait for the rest
+    line.quiet()
+    assert line.builds(app) == [sha] and line.postdeploys(app) == 1
+    p.close_pull(n)
+    line.is_gone(n)
+    # closed during its build
+    m = p.open_pull('work')
+    wait_for('its build', lambda: db(paas, "SELECT 1 FROM builds WHERE status = 'pending'"), step=0.01)
+    p.close_pull(m)
+    line.is_gone(m)
+    # out of order: what came last is older
+    p.quiet = True
+    k = p.open_pull('work')
+    late = p.pull_payload(p.pulls[k], opened)
+    p.close_pull(k)
+    p.quiet = False
+    p.send_pull(p.pulls[k], 'close' if kind == 'gitlab' else 'closed')
+    p.send(event, late)
+    line.quiet()
+    line.is_gone(k)  # at once, or after a look while it was open
+    nothing_left(paas, fake, before)
+
+
+EXAMPLES = os.path.join(ROOT, 'build', 'octokit', 'node_modules', '@octokit', 'webhooks-examples', 'api.github.com', 'index.json')
+
+
+def example(event, **fields):
+    """The first of GitHub's own examples of an event that has these fields."""
+    with open(EXAMPLES) as f:
+        found = next(e['examples'] for e in json.load(f) if e['name'] == event)
+    return next(x for x in found if all(x[k] == v for k, v in fields.items()))
+
+
+def test_githubs_own_deliveries(request, paas, c, fake, tmp_path_factory):
+    """As GitHub publishes them, to the letter but for commits: the repository and the request are those of the examples."""
+    opened = example('pull_request', action='opened')
+    repo, number, branch = opened['repository']['full_name'], opened['number'], opened['pull_request']['head']['ref']
+    line = Line(paas, c, 'github', tmp_path_factory.mktemp('octokit'), repo=repo, base_name='octo')
+    request.addfinalizer(line.close)
+    before, p = left(paas), line.p
+    hook = next(iter(p.hooks.values()))
+
+    def deliver(event, body):
+        data = json.dumps(body, separators=(',', ':')).encode()
+        assert p.post(hook['url'], hook['secret'], event, data) == 202
+        line.quiet()
+
+    def of_commit(x, sha):
+        old = x['pull_request']['head']['sha']
+        return json.loads(json.dumps(x).replace(old, sha))
+    p.quiet = True  # what the server would send by itself
+    sha = p.commit(branch, {'index.html': 'octo\n'})
+    for _ in range(1, number):
+        p.close_pull(p.open_pull('main'))
+    assert p.open_pull(branch) == number
+    deliver('pull_request', of_commit(opened, sha))
+    app = line.is_up(number, sha)
+    assert app == f'octo-pr-{number}' and line.of(number)['branch'] == branch
+    more = p.commit(branch, {'index.html': 'octocat\n'})
+    deliver('pull_request', of_commit(example('pull_request', action='synchronize'), more))
+    assert line.is_up(number, more) == app and paas.http(app, '/index.html')[1] == 'octocat\n'
+    # pushes of a branch and of a tag change nothing here
+    deliver('push', example('push', ref='refs/heads/master'))
+    deliver('push', example('push', ref='refs/tags/simple-tag'))
+    deliver('ping', example('ping'))
+    assert [r['app']['name'] for r in line.rows()] == [app] and line.deploys(app) == [sha, more]
+    p.close_pull(number, merged=True)
+    deliver('pull_request', of_commit(example('pull_request', action='closed'), more))
+    line.is_gone(number)
+    # and a branch that is made by hand is deployed when it is pushed
+    push = example('push', ref='refs/heads/master')
+    first = p.commit('master', {'index.html': 'by hand\n'})
+    paas.ctl('reviewapps:create', '-p', line.name, '-b', 'master', '--wait')
+    row, = line.rows()
+    assert row['commit'] == first
+    second = p.commit('master', {'index.html': 'pushed\n'})
+    deliver('push', {**push, 'before': first, 'after': second})
+    wait_for('its deploy', lambda: c('GET', f'/review-apps/{row["id"]}').json['commit'] == second)
+    paas.ctl('reviewapps:destroy', 'master', '-p', line.name)
+    wait_for('its end', lambda: not line.rows())
+    nothing_left(paas, fake, before)
 
 
 def test_another_repository(request, paas, c, fake, tmp_path_factory):
