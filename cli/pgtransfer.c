@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_MS	     1000
+#define WAIT_MS	     100 /* at first, then longer each time */
+#define WAIT_MAX_MS  1000
 #define FAILURES_MAX 20 /* in a row, while a transfer is waited for: the platform may restart */
 
 /* --- transfers --- */
@@ -178,7 +179,7 @@ static int verdict(struct cli *c, json_t *t, struct err *err)
 /* Until it is over: what the command is for. */
 static int wait_for(struct cli *c, const char *app, const char *id, struct err *err)
 {
-	int failures = 0;
+	int failures = 0, ms = WAIT_MS;
 
 	for (;;) {
 		json_auto_t *t = NULL;
@@ -189,10 +190,11 @@ static int wait_for(struct cli *c, const char *app, const char *id, struct err *
 			return verdict(c, t, err);
 		if (t)
 			show_progress(c, t);
-		for (int i = 0; i < WAIT_MS / 100; i++) {
+		for (int i = 0; i < ms / 100; i++) {
 			poll(NULL, 0, 100);
 			cli_spin(c);
 		}
+		ms = ms < WAIT_MAX_MS ? ms + WAIT_MS : WAIT_MAX_MS;
 	}
 }
 

@@ -23,6 +23,7 @@ static int read_addon(struct tx *tx, void *arg, struct err *err)
 		return -1;
 	store_app_clear(&q->app); /* the tunnel looks twice: for either service */
 	if (k->addon->app_id[0]) {
+		store_app_clear(&q->app); /* of another service that was looked for before */
 		if (store_app_find(tx, k->addon->app_id, &q->app, err) < 0 ||
 		    store_app_access(tx, q->user.id, k->addon->app_id, &k->perms, err) < 0)
 			return -1;

@@ -98,10 +98,10 @@ class Session:
     """Many commands in one process of the CLI, its `repl` as programs drive it: each costs a tenth of what a process of its own does.
     What the repl would change of a command line is refused: flags with numbers, flags that are given twice."""
 
-    def __init__(self, heroku):
+    def __init__(self, heroku, cwd=None):
         self.heroku = heroku
         self.err = tempfile.TemporaryFile()
-        self.proc = subprocess.Popen([os.path.join(BIN, 'heroku'), 'repl'], cwd=heroku.home, env=heroku.env(HEROKU_MCP_MODE='true'),
+        self.proc = subprocess.Popen([os.path.join(BIN, 'heroku'), 'repl'], cwd=cwd or heroku.home, env=heroku.env(HEROKU_MCP_MODE='true'),
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err)
         self.read('heroku > ', 120)
 
@@ -232,8 +232,8 @@ class Heroku:
                 raise Failed(f'the CLI did not understand an answer ({bad}): {result}')
         return result
 
-    def session(self):
-        return Session(self)
+    def session(self, cwd=None):
+        return Session(self, cwd)
 
     def start(self, *args, cwd=None, **env):
         """For commands that go on until they are told to stop."""

@@ -62,37 +62,45 @@ def repo(heroku, apps, tmp_path_factory):
     return folder
 
 
-def test_backups(heroku, apps, tmp_path):
+@pytest.fixture(scope='module')
+def session(heroku, repo):
+    """One process of the CLI, in the folder whose remotes are the apps."""
+    s = heroku.session(repo)
+    yield s
+    s.close()
+
+
+def test_backups(heroku, apps, session, tmp_path):
     app = ('-a', 'shop-production')
-    heroku('pg:backups:capture', *app).has('Starting backup of', 'done', 'Backing up', 'to b001... done')
-    heroku('pg:backups', *app).has('=== Backups', 'b001', 'Completed 20', 'DATABASE', '=== Restores', 'No restores', '=== Copies', 'No copies')
-    heroku('pg:backups:info', *app).has('=== Backup b001', 'Database: DATABASE', 'Status: Completed', 'Type: Manual', 'Original DB Size:',
+    session('pg:backups:capture', '--remote', 'production').has('Starting backup of', 'done', 'Backing up', 'to b001... done')
+    session('pg:backups', *app).has('=== Backups', 'b001', 'Completed 20', 'DATABASE', '=== Restores', 'No restores', '=== Copies', 'No copies')
+    session('pg:backups:info', *app).has('=== Backup b001', 'Database: DATABASE', 'Status: Completed', 'Type: Manual', 'Original DB Size:',
                                         'compression', '=== Backup Logs', 'Backup completed and verified.')
-    url = heroku('pg:backups:url', 'b001', *app).stdout
+    url = session('pg:backups:url', 'b001', *app).stdout
     assert re.fullmatch(r'https://\S+\n\n', url)
     by_curl, by_cli = str(tmp_path / 'curl.dump'), str(tmp_path / 'cli.dump')
     run(heroku, 'curl', '-sf', '-o', by_curl, url.strip())
-    heroku('pg:backups:download', '-o', by_cli, *app).has('done, #1')
+    session('pg:backups:download', '-o', by_cli, *app).has('done, #1')
     with open(by_curl, 'rb') as a, open(by_cli, 'rb') as b:
         assert a.read() == b.read()
     assert 'TABLE DATA public items' in run(heroku, 'pg_restore', '--list', by_curl)
     apps.sql('shop-production', 'DELETE FROM items')
-    heroku('pg:backups:restore', 'b001', 'DATABASE_URL', '--confirm', 'shop-production', '-e', 'hstore', *app) \
+    session('pg:backups:restore', 'b001', 'DATABASE_URL', '--confirm', 'shop-production', '-e', 'hstore', *app) \
         .has('Starting restore of b001', 'Restoring... done')
     assert apps.count('shop-production') == '100'
-    heroku('pg:backups', *app).has('=== Restores', 'r002', 'Completed 20')
-    heroku('pg:backups:cancel', code=2, *app).has('No active backups/transfers')
+    session('pg:backups', *app).has('=== Restores', 'r002', 'Completed 20')
+    session('pg:backups:cancel', *app, code=2).has('No active backups/transfers')
 
 
-def test_schedules(heroku, apps):
+def test_schedules(apps, session):
     app = ('-a', 'shop-production')
-    heroku('pg:backups:schedules', *app).has('No backup schedules found')
-    heroku('pg:backups:schedule', 'DATABASE', '--at', '02:00 CET', *app).has('at 02:00 Europe/Paris... done')
-    heroku('pg:backups:schedules', *app).has('=== Backup Schedules', 'DATABASE_URL: daily at 02:00 Europe/Paris')
-    heroku('pg:backups:unschedule', 'DATABASE', *app).has('Unscheduling', 'done')
+    session('pg:backups:schedules', *app).has('No backup schedules found')
+    session('pg:backups:schedule', 'DATABASE', '--at', '02:00 CET', *app).has('at 02:00 Europe/Paris... done')
+    session('pg:backups:schedules', *app).has('=== Backup Schedules', 'DATABASE_URL: daily at 02:00 Europe/Paris')
+    session('pg:backups:unschedule', 'DATABASE', *app).has('Unscheduling', 'done')
 
 
-def test_cancel(heroku, apps):
+def test_cancel(heroku, apps, session):
     paas, path = heroku.paas, '/client/v11/apps/shop-production/transfers'
     url = paas.api('GET', '/apps/shop-production/config-vars')[1]['DATABASE_URL']
     addon = paas.api('GET', '/apps/shop-production/addons')[1][0]['id']
@@ -102,30 +110,27 @@ def test_cancel(heroku, apps):
         holder.stdin.flush()
         assert holder.stdout.readline() == '1\n'
         t = paas.api('POST', f'/client/v11/databases/{addon}/backups')[1]
-        heroku('pg:backups:cancel', '-a', 'shop-production').has(f'Cancelling b{t["num"]:03d}', 'done')
+        session('pg:backups:cancel', '-a', 'shop-production').has(f'Cancelling b{t["num"]:03d}', 'done')
         wait_for('its end', lambda: paas.api('GET', f'{path}/{t["num"]}')[1]['canceled_at'], 30)
     finally:
         holder.kill()
         holder.wait()
 
 
-def test_copy_and_delete(heroku, apps):
-    heroku('pg:copy', 'shop-production::DATABASE', 'DATABASE', '-a', 'shop-staging', '--confirm', 'DATABASE') \
+def test_copy(apps, session):
+    session('pg:copy', 'shop-production::DATABASE', 'DATABASE', '-a', 'shop-staging', '--confirm', 'DATABASE') \
         .has('Starting copy of DATABASE to DATABASE', 'Copying... done')
     assert apps.count('shop-staging') == '100'
-    heroku('pg:backups', '-a', 'shop-staging').has('=== Copies', 'c001', 'Completed 20')
-    heroku('pg:backups:delete', 'b001', '-a', 'shop-production', '--confirm', 'shop-production').has('Deleting backup b001', 'done')
-    heroku('pg:backups:info', 'b001', '-a', 'shop-production', code=2).has("Couldn't find that transfer")
+    session('pg:backups', '-a', 'shop-staging').has('=== Copies', 'c001', 'Completed 20')
 
 
-def test_parity(heroku, apps, repo):
+def test_parity(heroku, apps, repo, session):
     """`production backup`, `staging restore production`, `development restore production`, by Parity's own command lines."""
-    heroku('pg:backups:capture', '--remote', 'production', cwd=repo).has('to b004... done')
     apps.sql('shop-staging', 'DROP TABLE items; CREATE TABLE of_staging (n int)')
-    heroku('pg:reset', '--remote', 'staging', '--confirm', 'shop-staging', cwd=repo)
+    session('pg:reset', '--remote', 'staging', '--confirm', 'shop-staging')
     assert apps.sql('shop-staging', "SELECT to_regclass('of_staging')") == ''
-    url = heroku('pg:backups:url', '--remote', 'production', cwd=repo).stdout.strip()
-    heroku('pg:backups:restore', url, 'DATABASE', '--remote', 'staging', '--confirm', 'shop-staging', cwd=repo).has('Restoring... done')
+    url = session('pg:backups:url', '--remote', 'production').stdout.strip()
+    session('pg:backups:restore', url, 'DATABASE', '--remote', 'staging', '--confirm', 'shop-staging').has('Restoring... done')
     assert apps.count('shop-staging') == '100'
     local = Postgres(port=5432)
     try:
@@ -156,3 +161,8 @@ def test_parity(heroku, apps, repo):
         assert r.returncode == 2 and '--force' in r.stderr
     finally:
         local.close()
+
+
+def test_delete(apps, session):
+    session('pg:backups:delete', 'b001', '-a', 'shop-production', '--confirm', 'shop-production').has('Deleting backup b001', 'done')
+    session('pg:backups:info', 'b001', '-a', 'shop-production', code=2).has("Couldn't find that transfer")
