@@ -51,6 +51,7 @@ const struct cli_opt cli_app_opts[] = {
 	X(domains, "host names of an app")                                    \
 	X(certs, "certificates of an app")                                    \
 	X(addons, "databases, caches and the like")                           \
+	X(partners, "add-ons of outside providers, for administrators")       \
 	X(storage, "volumes: folders that outlive dynos")                     \
 	X(features, "switches of an app")                                     \
 	X(labs, "experiments")                                                \

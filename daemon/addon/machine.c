@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
-#define WORKERS	 4
+#define WORKERS	 8 /* a provider that hangs holds one of them for a while */
 #define QUEUED	 64
 #define LOOK_MS	 60000 /* at the latest: the clock may have been set */
 #define FAULT_MS 2000  /* what a step could not write is looked at again after this */

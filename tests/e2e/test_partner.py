@@ -4,7 +4,9 @@ import json
 import os
 import re
 import sqlite3
+import shutil
 import ssl
+import subprocess
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -31,20 +33,37 @@ plans:
 partner:
   id: acme
   base_url: {url}/heroku/resources/
-  sso_url: {url}/heroku/sso
-  requires: [{requires}]
+  requires: [log_input, log_drain]
 '''
 SETTINGS = 'password: pass word+1\nsso_salt: 2f97bfa52ca102f8874716e2eb1d3b4920ad0be4\nclient_secret: client-secret-1\n'
 
 
-def install(here, name, url, requires=''):
+def put(here, name, manifest, settings):
     os.makedirs(f'{here}/services/{name}')
     os.makedirs(f'{here}/settings', exist_ok=True)
     with open(f'{here}/services/{name}/addon.yml', 'w') as f:
-        f.write(MANIFEST.format(name=name, url=url, requires=requires))
+        f.write(manifest)
     with open(f'{here}/settings/{name}.yml', 'w') as f:
         os.fchmod(f.fileno(), 0o600)
-        f.write(SETTINGS)
+        f.write(settings)
+
+
+def heroku_manifest(partner):
+    """As partners have it (addon-manifest.json)."""
+    return {'id': 'acme', 'name': 'The acme "database"', 'api': {
+        'config_vars_prefix': 'ACME', 'config_vars': ['ACME_URL', 'ACME_KEY', 'ACME_SPARE'], 'password': partner.password, 'sso_salt': partner.salt,
+        'regions': ['us', 'eu'], 'requires': ['many_per_app', 'attachable'], 'version': '3',
+        'production': {'base_url': partner.url + '/heroku/resources', 'sso_url': partner.url + '/heroku/sso'},
+        'test': {'base_url': 'http://localhost:4567/heroku/resources', 'sso_url': 'http://localhost:4567/sso/login'}}}
+
+
+def convert(here, manifest, *args):
+    """What paasctl makes of it; its exit status and what it said when it made nothing."""
+    with open(here + '/addon-manifest.json', 'w') as f:
+        f.write(json.dumps(manifest) if not isinstance(manifest, str) else manifest)
+    ctl = os.path.join(ROOT, 'build', os.environ.get('PAAS_FLAVOUR', ''), 'paasctl')
+    r = subprocess.run([ctl, 'addons:manifest', here + '/addon-manifest.json', *args], capture_output=True, text=True, env={'HOME': here})
+    return r.stdout if r.returncode == 0 else (r.returncode, r.stderr)
 
 
 @pytest.fixture(scope='module')
@@ -75,8 +94,11 @@ def logger(ca):
 
 @pytest.fixture(scope='module')
 def paas(here, ca, acme, logger):
-    install(here, 'acme', acme.url)
-    install(here, 'logger', logger.url, 'log_input, log_drain')
+    manifest = heroku_manifest(acme)
+    settings = convert(here, manifest, '--settings')
+    acme.secret = re.search(r'client_secret: "([0-9a-f]{64})"', settings).group(1)
+    put(here, 'acme', convert(here, manifest, '--plans', 'basic,premium'), settings)
+    put(here, 'logger', MANIFEST.format(name='logger', url=logger.url), SETTINGS)
     p = Platform(ROOT, '--set', f'addons_dir={here}/services', '--set', f'addon.settings_dir={here}/settings', '--set', 'addon.retry=1',
                  '--set', 'addon.provision_timeout=4', '--set', 'outgoing.allow=127.0.0.0/8', '--set', f'outgoing.ca_file={ca.ca}')
     try:
@@ -103,12 +125,12 @@ def exchange(c, **form):
     return a.status, json.loads(a.data)
 
 
-def by_code(c, code, secret='client-secret-1'):
+def by_code(c, code, secret):
     return exchange(c, grant_type='authorization_code', code=code, client_secret=secret)
 
 
 def partner_client(c, partner, uuid):
-    status, tokens = by_code(c, partner.grants[uuid][-1])
+    status, tokens = by_code(c, partner.grants[uuid][-1], partner.secret)
     assert status == 200, tokens
     return c.with_token(tokens['access_token'])
 
@@ -124,6 +146,19 @@ def state(c, ref):
 
 def names(config):
     return {v['name']: v['value'] for v in config}
+
+
+def test_manifests_that_are_refused(here, acme):
+    for change, why in (({'version': '1'}, 'api.version'), ({'config_vars': ['DATABASE_URL']}, 'does not begin with ACME_'), ({'production': {}}, 'base_url'),
+                        ({'config_vars_prefix': 'acme'}, 'config_vars_prefix'), ({'config_vars': []}, 'config_vars: is missing')):
+        m = heroku_manifest(acme)
+        m['api'].update(change)
+        status, said = convert(here, m)
+        assert status == 2 and why in said, said
+    assert convert(here, '{"id": }')[0] == 2 and 'is missing' in convert(here, {'id': 'acme'})[1]
+    assert 'lower case' in convert(here, heroku_manifest(acme), '--plans', 'Big')[1]
+    made = json.loads(convert(here, heroku_manifest(acme), '--test', '--json'))
+    assert made['file'] == 'addon.yml' and 'http://localhost:4567/heroku/resources' in made['text']
 
 
 def test_life_of_an_addon(paas, c, acme):
@@ -171,7 +206,7 @@ def test_life_of_an_addon(paas, c, acme):
     assert p.send('GET', path).status == 401
     with open(paas.log.name) as f:
         log = f.read()
-    assert 'acme://' not in log and 'client-secret-1' not in log and acme.password not in log and 'PAAP-' not in log
+    assert 'acme://' not in log and acme.secret not in log and acme.password not in log and 'PAAP-' not in log
     for code in sum(acme.grants.values(), []):
         assert code not in log
 
@@ -186,21 +221,21 @@ def test_in_its_own_time(paas, c, acme):
         wait_for('the message', lambda: c('GET', '/addons/in-time', want=200).json['provision_message'] == 'it will take a while')
         code = acme.grants[uuid][-1]
         # tokens
-        assert by_code(c, code, 'wrong')[0] == 401 and by_code(c, 'x' * 40)[1]['error'] == 'invalid_grant'
+        assert by_code(c, code, 'wrong')[0] == 401 and by_code(c, 'x' * 40, acme.secret)[1]['error'] == 'invalid_grant'
         assert exchange(c, grant_type='password')[1]['error'] == 'unsupported_grant_type' and exchange(c, code=code)[1]['error'] == 'invalid_request'
-        status, t = by_code(c, code)
+        status, t = by_code(c, code, acme.secret)
         assert status == 200 and t['expires_in'] == 8 * 3600 and t['token_type'] == 'Bearer' and len(t['access_token']) > 40
-        assert by_code(c, code)[1]['error'] == 'invalid_grant'
+        assert by_code(c, code, acme.secret)[1]['error'] == 'invalid_grant'
         p = c.with_token(t['access_token'])
         with sqlite3.connect(paas.state + '/paasd.db', timeout=10) as db:
             assert t['access_token'] not in str(db.execute('SELECT * FROM addon_tokens').fetchall())
             db.execute("UPDATE addon_tokens SET expires_ms = 1 WHERE kind = 'access'")
         db.close()
         p('GET', f'/addons/{uuid}', want=401)
-        again = exchange(c, grant_type='refresh_token', refresh_token=t['refresh_token'], client_secret='client-secret-1')
+        again = exchange(c, grant_type='refresh_token', refresh_token=t['refresh_token'], client_secret=acme.secret)
         assert again[0] == 200 and again[1]['access_token'] != t['access_token'] and again[1]['refresh_token'] == t['refresh_token']
         assert exchange(c, grant_type='refresh_token', refresh_token=t['refresh_token'], client_secret='')[0] == 401
-        assert exchange(c, grant_type='refresh_token', refresh_token=again[1]['access_token'], client_secret='client-secret-1')[0] == 400
+        assert exchange(c, grant_type='refresh_token', refresh_token=again[1]['access_token'], client_secret=acme.secret)[0] == 400
         c.with_token(t['refresh_token'])('GET', f'/addons/{uuid}', want=401)
         p = c.with_token(again[1]['access_token'])
         assert p('GET', f'/addons/{uuid}', want=200).json['state'] == 'provisioning'
@@ -305,15 +340,15 @@ def test_answers(c, acme):
 def test_killed_on_the_way(paas, c, acme):
     """While the partner is asked, and while it works: the same uuid is asked again, and there is one of it."""
     app = bare(c, 'killed')
-    for how, name in (('hang', 'kill-asked'), ('later', 'kill-202')):
+    for how, name, end in (('hang', 'kill-asked', paas.kill9), ('hang', 'kill-stopped', paas.stop), ('later', 'kill-202', paas.kill9)):
         acme.mode = {'provision': how}
         with ThreadPoolExecutor() as pool:
             cut = pool.submit(lambda: c.with_token(c.token).send('POST', f'/apps/{app}/addons', {'plan': 'acme', 'name': name}))
             wait_for('the question', lambda: any(r['name'] == name for r in acme.calls('provision')))
             if how == 'later':
                 wait_for('its answer', lambda: c('GET', f'/addons/{name}').json['task']['tries'] == 1)
-            paas.kill9()
-            assert cut.exception() or cut.result().status >= 500
+            end()
+            assert cut.exception() or cut.result().status >= 500 or json.loads(cut.result().data)['state'] == 'provisioning'
         acme.mode = {} if how == 'hang' else {'provision': how}
         c.close()
         paas.start()
@@ -326,8 +361,8 @@ def test_killed_on_the_way(paas, c, acme):
         wait_for('it', lambda: state(c, name) == 'provisioned')
         acme.gate.set()
         acme.gate.clear()
-    assert [r['name'] for r in acme.there.values()] == ['kill-asked', 'kill-202']
-    assert 'acme://late' in wait_for('the release', lambda: (lambda v: len(v) == 3 and v)(config(c, app))).values()
+    assert [r['name'] for r in acme.there.values()] == ['kill-asked', 'kill-stopped', 'kill-202']
+    assert 'acme://late' in wait_for('the release', lambda: (lambda v: len(v) == 5 and v)(config(c, app))).values()
     # killed while it is removed
     acme.mode = {'deprovision': 'busy'}
     c('DELETE', f'/apps/{app}', want=200)
@@ -392,7 +427,7 @@ def test_single_sign_on(paas, c, ca, acme):
     b = Leaving(paas, f'/sso/{a["id"]}')
     assert b.title == 'Log in' and b.submit('login', email='other@example.com', password='wrong').status == 422
     b.submit('login', email='other@example.com', password='correct horse')
-    assert b.title == 'To The acme database' and 'other@example.com' in post_there(ca, b.text)
+    assert b.title == 'To The acme &quot;database&quot;' and 'other@example.com' in post_there(ca, b.text)
     assert 'other@example.com' in post_there(ca, Leaving.load(b, 'GET').text)  # the session holds
     c('DELETE', f'/apps/{app}/collaborators/other@example.com', want=200)
     b.path = f'/sso/{a["id"]}'
@@ -404,6 +439,30 @@ def test_single_sign_on(paas, c, ca, acme):
     c('DELETE', f'/apps/{app}/addons/sso-db', want=200)
     gone(c, 'sso-db')
     assert c.with_token(None)('GET', url).status == 404
+
+
+def test_single_sign_on_in_chromium(paas, c, acme, tmp_path):
+    """A real browser is taken there without a click: the content policy lets it."""
+    if not (shutil.which('chromium') and shutil.which('chromedriver')):
+        pytest.skip('needs chromium and chromium-driver')
+    webdriver = pytest.importorskip('selenium.webdriver', reason='needs python3-selenium')
+    from selenium.webdriver.chrome.service import Service
+    bare(c, 'sso-real')
+    a = create(c, 'sso-real', 'real-db').json
+    options = webdriver.ChromeOptions()
+    for flag in ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--ignore-certificate-errors', '--no-first-run',
+                 '--disable-background-networking', '--disable-component-update', f'--user-data-dir={tmp_path}/profile'):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(service=Service(shutil.which('chromedriver')), options=options)
+    try:
+        driver.set_page_load_timeout(30)
+        driver.get(c('GET', f'/addons/{a["id"]}/sso', want=200).json['action'])
+        wait_for('the dashboard', lambda: driver.current_url == acme.url + '/heroku/sso' and 'the dashboard of' in driver.page_source)
+    finally:
+        driver.quit()
+        shutil.rmtree(tmp_path / 'profile', ignore_errors=True)
+    c('DELETE', '/apps/sso-real', want=200)
+    wait_for('it to be gone', lambda: acme.there == {})
 
 
 def test_logs(paas, c, logger):

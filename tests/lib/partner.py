@@ -34,7 +34,9 @@ class Partner:
 
             def handle_any(self):
                 body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
-                if self.path == '/heroku/sso':
+                if self.path == '/favicon.ico':  # browsers ask for it
+                    status, answer, head = 404, None, {}
+                elif self.path == '/heroku/sso':
                     status, answer, head = partner.login(body)
                 else:
                     status, answer, head = partner.serve(self.command, self.path, self.headers, body)
