@@ -1,7 +1,14 @@
 """addons: with a service of a few lines of shell."""
+import json
+import os
+import threading
+import urllib.request
+from urllib.parse import urlencode
+
 import pytest
 
 from heroku_cli import ROOT, Heroku
+from partner import Partner
 from platform_under_test import Platform
 
 APP, OTHER = 'addon-app', 'addon-other'
@@ -19,9 +26,31 @@ abilities: [change, credentials]
 '''
 
 
+PARTNERS = '''name: acme
+prefix: ACME
+config_vars: [URL, KEY]
+plans: [{{name: basic}}, {{name: premium}}]
+partner: {{base_url: "{url}/heroku/resources", sso_url: "{url}/heroku/sso"}}
+'''
+
+
 @pytest.fixture(scope='module')
-def paas(tmp_path_factory):
+def partner():
+    p = Partner()
+    yield p
+    p.close()
+    assert p.wrong == [] and p.there == {}
+
+
+@pytest.fixture(scope='module')
+def paas(tmp_path_factory, partner):
     top = tmp_path_factory.mktemp('addons')
+    (top / 'acme').mkdir()
+    (top / 'acme' / 'addon.yml').write_text(PARTNERS.format(url=partner.url))
+    (top / 'settings').mkdir()
+    with open(top / 'settings' / 'acme.yml', 'w') as f:
+        os.fchmod(f.fileno(), 0o600)
+        f.write(f'password: "{partner.password}"\nsso_salt: "{partner.salt}"\nclient_secret: "{partner.secret}"\n')
     bin = top / 'shelf' / 'bin'
     bin.mkdir(parents=True)
     (top / 'shelf' / 'addon.yml').write_text(MANIFEST)
@@ -33,7 +62,8 @@ def paas(tmp_path_factory):
                        ('deprovision', 'cat >/dev/null')):
         (bin / verb).write_text(f'#!/bin/sh\n{text}\n')
         (bin / verb).chmod(0o755)
-    p = Platform(ROOT, '--set', f'addons_dir={top}', '--set', 'addon.retry=2')
+    p = Platform(ROOT, '--set', f'addons_dir={top}', '--set', 'addon.retry=2', '--set', f'addon.settings_dir={top}/settings',
+                 '--set', 'outgoing.allow=127.0.0.0/8')
     try:
         p.start()
         yield p
@@ -83,3 +113,26 @@ def test_waiting_and_names_that_are_taken(heroku, session):
     session('addons:info', 'shelf', *A, code=None).has('Ambiguous identifier')
     session('apps:create', 'addon-third', '--addons', 'shelf,shelf:maxi', '--no-remote').has('done')
     session('apps:info', '-a', 'addon-third').has('Addons', 'shelf:maxi', 'shelf:mini')
+
+
+def come_back(paas, partner, uuid):
+    """What a partner does when it is done: tokens, config, done."""
+    body = urlencode({'grant_type': 'authorization_code', 'code': partner.grants[uuid][-1], 'client_secret': partner.secret}).encode()
+    with urllib.request.urlopen(urllib.request.Request(paas.url.replace('localhost', '127.0.0.1') + '/oauth/token', body), timeout=30) as r:
+        token = json.load(r)['access_token']
+    config = {'config': [{'name': k, 'value': v} for k, v in partner.config(uuid).items()]}
+    assert paas.api('PATCH', f'/addons/{uuid}/config', config, token=token)[0] == 200
+    assert paas.api('POST', f'/addons/{uuid}/actions/provision', token=token)[0] == 200
+
+
+def test_a_partner(paas, partner, session):
+    """Made in its own time, waited for, opened, moved, removed."""
+    session('apps:create', 'addon-partner', '--no-remote')
+    P = ['-a', 'addon-partner']
+    partner.mode = {'provision': lambda r: threading.Timer(0.5, come_back, (paas, partner, r['uuid'])).start() or 'later'}
+    session('addons:create', 'acme:basic', '--name', 'acme-db', '--wait', *P).has('acme-db', 'ACME_URL')
+    uuid = next(iter(partner.there))
+    session('config:get', 'ACME_KEY', *P).has('key-1')
+    session('addons:open', 'ACME', '--show-url', *P).has(f'/sso/{uuid}')
+    session('addons:upgrade', 'acme-db', 'acme:premium', *P).has('now premium')
+    session('addons:destroy', 'acme-db', '--confirm', 'addon-partner', *P).has('done')

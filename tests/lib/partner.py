@@ -21,7 +21,7 @@ PLANS = {'basic', 'premium'}
 
 
 class Partner:
-    def __init__(self, tls, id='acme', password='pass word+1', salt='2f97bfa52ca102f8874716e2eb1d3b4920ad0be4', secret='client-secret-1', logs=False):
+    def __init__(self, tls=None, id='acme', password='pass word+1', salt='2f97bfa52ca102f8874716e2eb1d3b4920ad0be4', secret='client-secret-1', logs=False):
         self.id, self.password, self.salt, self.secret, self.logs = id, password, salt, secret, logs
         self.requests, self.wrong, self.there, self.grants, self.told, self.logins = [], [], {}, {}, {}, []
         self.mode, self.more = {}, {}
@@ -58,13 +58,13 @@ class Partner:
 
             def get_request(self):
                 c, a = super().get_request()
-                return tls.wrap_socket(c, server_side=True, do_handshake_on_connect=False), a
+                return (tls.wrap_socket(c, server_side=True, do_handshake_on_connect=False) if tls else c), a
 
             def handle_error(self, *args):
                 pass
 
         self.server = Server(('127.0.0.1', 0), Handler)
-        self.url = f'https://localhost:{self.server.server_address[1]}'
+        self.url = f'{"https" if tls else "http"}://localhost:{self.server.server_address[1]}'
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
