@@ -211,6 +211,9 @@ def test_data_api(paas, c, shop):
 def test_rotation(paas, c, shop):
     was = url_of(paas)
     before = direct(was)
+    crowd = [direct(was) for i in range(39)]  # all that the plan has
+    rows = {r['name']: r['values'] for r in c('GET', f'/redis/v0/databases/{shop["name"]}', want=200).json['info']}
+    assert rows['Status'] == ['available'] and rows['Connections'][0].startswith('4'), rows
     c('POST', f'/redis/v0/databases/{shop["name"]}/credentials_rotation', {}, want=200)
     now = url_of(paas)
     assert now != was
@@ -220,6 +223,7 @@ def test_rotation(paas, c, shop):
     wait_for('the old password to end', lambda: refused(was))
     wait_for('what was opened with it to end', lambda: cut_off(before) and cut_off(within))
     assert paas.http('shop', '/kept')[:2] == (200, 'yes')
+    assert all(cut_off(r) for r in crowd)
     later = direct(now)
     acl = os.path.join(paas.state, 'services', os.listdir(os.path.join(paas.state, 'services'))[0], 'data', 'users.acl')
     wait_for('its note to go', lambda: 'until-' not in open(acl).read())

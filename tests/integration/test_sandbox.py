@@ -1554,16 +1554,18 @@ def test_plain_runtime_as_root_finds_what_is_left_by_its_user(request):
             d.kill_all()
 
 
-def test_plain_runtime_the_copy_ends_with_the_shim(plain):
-    for i in range(2000):
-        with open("%s/%d" % (plain.slug, i), "w") as f:
-            f.write("x")
+def test_plain_runtime_the_copy_ends_with_the_shim(request):
+    box = Box(["--runtime", "plain"])
+    request.addfinalizer(box.close)
+    with open(box.slug + "/large", "wb") as f:
+        for i in range(200):
+            f.write(b"x" * MiB)
     copies = []
 
     def stop_copy():
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                if open("/proc/%s/comm" % pid).read() == "cp\n" and plain.state in os.readlink("/proc/%s/fd/7" % pid):
+                if open("/proc/%s/comm" % pid).read() == "cp\n" and box.state in os.readlink("/proc/%s/fd/7" % pid):
                     os.kill(int(pid), signal.SIGSTOP)
                     copies.append(int(pid))
             except OSError:
@@ -1572,7 +1574,7 @@ def test_plain_runtime_the_copy_ends_with_the_shim(plain):
 
     def create():
         with pytest.raises(LaunchError, match="died during setup"):
-            plain.connect().create(["true"], slug=plain.slug)
+            box.create(["true"])
 
     t = threading.Thread(target=create)
     t.start()
@@ -1582,9 +1584,10 @@ def test_plain_runtime_the_copy_ends_with_the_shim(plain):
     try:
         until(lambda: not alive(copies[0]), "the copy goes on")
     finally:
-        os.kill(copies[0], signal.SIGCONT) if alive(copies[0]) else None
+        if alive(copies[0]):
+            os.kill(copies[0], signal.SIGKILL)
         t.join(30)
-    until(lambda: plain.connect().list() == [] and os.listdir(plain.state + "/dynos") == [], "something is left")
+    until(lambda: box.launcher.list() == [] and os.listdir(box.state + "/dynos") == [], "something is left")
 
 
 def test_plain_runtime_terminal_and_port(plain):
