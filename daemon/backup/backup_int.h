@@ -75,7 +75,7 @@ char *backup_signed_text(const char *digest);
 
 struct backup_pack {
 	int fd; /* borrowed */
-	bool pipe;
+	bool pipe, over;
 	struct archive *a;
 	struct backup_sums sums;
 	struct backup_links *links; /* files with several names; owned */

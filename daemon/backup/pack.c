@@ -64,6 +64,8 @@ static la_ssize_t on_bytes(struct archive *a, void *arg, const void *data, size_
 	struct err err = {0};
 	ssize_t w;
 
+	if (p->over)
+		return (la_ssize_t)n;
 	do {
 		if (p->pipe && await_room(p, &err) < 0) {
 			archive_set_error(a, ECANCELED, "canceled");
@@ -118,7 +120,7 @@ int backup_pack_open(struct backup_pack *p, int fd, const struct backup_watch *w
 void backup_pack_clear(struct backup_pack *p)
 {
 	if (p->a) {
-		archive_write_fail(p->a); /* nothing more is written */
+		p->over = true; /* what it still has goes nowhere */
 		archive_write_free(p->a);
 	}
 	links_free(p->links);

@@ -139,3 +139,59 @@ def try_http(paas):
         return paas.http('svc')[1]
     except OSError:
         return None
+
+
+def paasd(paas, uid, *args):
+    prefix = ['setpriv', '--reuid', str(uid), '--regid', str(uid), '--clear-groups'] if uid else []
+    return subprocess.run([*prefix, paas.bin + '/paasd', *args], capture_output=True, text=True, timeout=60, cwd=paas.dir,
+                          env={'PATH': '/usr/bin:/bin', 'TMPDIR': '/tmp'})
+
+
+def owners(top):
+    return {os.path.relpath(os.path.join(base, n), top): os.lstat(os.path.join(base, n)).st_uid
+            for base, dirs, files in os.walk(top) for n in dirs + files}
+
+
+def test_backups_by_root_and_by_paasds_user(paas):
+    """Last: nothing runs any more at its end."""
+    config = ('--config', paas.config)
+    assert paas.api('POST', '/volumes', {'name': 'files', 'size_mb': 16})[0] == 201
+    paas.ctl('storage:attach', 'files', '--path', '/data', '-a', 'svc')
+    paas.ctl('run', '--no-tty', '-x', '-a', 'svc', '--', 'sh', '-c', 'echo kept > /data/file')
+    secret = paas.dir + '/secret'  # where paasd's user may not go
+    os.mkdir(secret, 0o700)
+    for uid, path in ((UID, paas.home + '/a.tar'), (0, secret + '/a.tar')):
+        r = paasd(paas, uid, 'backup', *config, path)
+        assert r.returncode == 0, r.stderr + paas.output('paasd')
+        assert (os.stat(path).st_uid, os.stat(path).st_mode & 0o777) == (uid, 0o600)
+    assert paasd(paas, 1, 'backup', *config, '/tmp/not-mine.tar').returncode and not os.path.exists('/tmp/not-mine.tar')
+    # the app has volumes, and goes on without paasd: files alone would not do
+    paas.end('paasd')
+    r = paasd(paas, 0, 'backup', *config, secret + '/b.tar')
+    assert r.returncode == 5 and 'but apps and services do' in r.stderr and os.listdir(secret) == ['a.tar']
+    for name in ('router', 'launcher'):
+        paas.end(name)
+    assert subprocess.run([paas.bin + '/paas-launcher', '--cleanup', '--run', paas.run_folder, '--state', paas.state]).returncode == 0
+    r = paasd(paas, UID, 'backup', *config, paas.home + '/b.tar')
+    assert r.returncode == 3 and 'as root' in r.stderr
+    r = paasd(paas, 0, 'backup', *config, secret + '/b.tar')
+    assert r.returncode == 0, r.stderr
+    assert os.stat(paas.state + '/paasd.lock').st_uid == UID
+    for name in ('a', 'b'):
+        to = f'{paas.dir}/{name}'
+        os.mkdir(to)
+        os.chown(to, UID, UID)
+        args = ('restore', '--set', f'state_dir={to}', '--key', paas.state + '/master.key')
+        shutil.copy(f'{secret}/{name}.tar', paas.home)
+        os.chmod(f'{paas.home}/{name}.tar', 0o644)
+        if name == 'a':
+            r = paasd(paas, UID, *args, f'{paas.home}/{name}.tar')
+            assert r.returncode == 3 and 'as root' in r.stderr, r.stderr
+        r = paasd(paas, 0, *args, f'{paas.home}/{name}.tar')
+        assert r.returncode == 0, r.stderr
+        whose = owners(to)
+        assert {u for n, u in whose.items() if n.split('/')[0] == 'volumes'} == {0}
+        assert {u for n, u in whose.items() if n.split('/')[0] != 'volumes'} == {UID}
+        (image,) = [n for n in whose if n.endswith('/image')]
+        kept = subprocess.run(['/usr/sbin/debugfs', '-R', 'cat data/file', f'{to}/{image}'], capture_output=True, text=True).stdout
+        assert kept == 'kept\n'

@@ -202,6 +202,31 @@ static void ids_that_are_paths_are_refused(void **state)
 	assert_int_equal(access(at(f, "tree"), F_OK), 0);
 }
 
+static bool nothing_is_wanted(const char *slug_id, void *arg)
+{
+	return false;
+}
+
+static void what_is_held_stays_until_it_is_collected(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+	char id[37];
+
+	uuid_new(id);
+	AUTO(auto_str) char *tree = xasprintf("slugs/%s/app", id);
+
+	assert_int_equal(fs_mkdirs(at(f, tree), 0755, &err), 0);
+	slugs_hold(f->slugs, true);
+	assert_int_equal(slug_remove(f->slugs, id, &err), 0);
+	assert_int_equal(slugs_collect(f->slugs, nothing_is_wanted, NULL, &err), 0);
+	assert_true(slug_exists(f->slugs, id));
+	slugs_hold(f->slugs, false);
+	assert_true(slug_exists(f->slugs, id));
+	assert_int_equal(slugs_collect(f->slugs, nothing_is_wanted, NULL, &err), 0);
+	assert_false(slug_exists(f->slugs, id));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +235,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_tree_that_cannot_be_sealed_stays, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(collecting_spares_what_is_wanted_or_new, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_is_held_stays_until_it_is_collected, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(ids_that_are_paths_are_refused, setup, teardown),
 	};
