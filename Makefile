@@ -1,4 +1,4 @@
-# paasd: GNU make, no recursion. Flavours: release (build/), debug (ASan+UBSan), tsan, fuzz.
+# paasd: GNU make, no recursion. Flavours: release (build/), debug (ASan+UBSan), tsan, fuzz, replay (of fuzz corpora).
 #   make            release binaries in build/
 #   make check      everything that CI runs
 #   make FLAVOUR=debug all    binaries of another flavour in build/<flavour>/
@@ -36,14 +36,20 @@ BASE := -std=c11 -D_GNU_SOURCE -DPAASD_VERSION='"$(VERSION)"' -I. -I$(GEN) $(WAR
         -fno-strict-aliasing -MMD -MP
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 F_release := -O2 -g $(HARDEN)
-F_debug   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-F_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+# G=-g1: line numbers only, which is what the sanitisers print; a sixth of the time less.
+G ?= -g
+F_debug   := -O1 $(G) -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+F_tsan    := -O1 $(G) -fno-omit-frame-pointer -fsanitize=thread
 F_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+# For inputs that are known there is nothing to search: built in a third of the time.
+F_replay  := -O0 -g1 $(filter -f%,$(F_fuzz))
 LD_release := -pie -Wl,-z,relro,-z,now
 LD_debug   := -fsanitize=address,undefined
 LD_tsan    := -fsanitize=thread
 LD_fuzz    := -fsanitize=address,undefined
+LD_replay  := $(LD_fuzz)
 CC_fuzz  := $(CLANG)
+CC_replay := $(CLANG)
 THIS_CC := $(or $(CC_$(FLAVOUR)),$(CC))
 CFLAGS  := $(BASE) $(F_$(FLAVOUR))
 LDFLAGS := -Wl,--as-needed $(LD_$(FLAVOUR))

@@ -2,7 +2,8 @@
 UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c'))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BIN)/tests/unit/%,$(UNIT_SRC))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
-FUZZ_BIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+FUZZ := build/$(if $(filter replay,$(FLAVOUR)),replay,fuzz)
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(FUZZ_SRC))
 
 $(BIN)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
@@ -14,7 +15,7 @@ $(HARNESS_BIN): $(BIN)/tests/%: $(O)/tests/integration/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -o $@ $< $(LIB) $(L_all)
 
-build/fuzz/%_fuzz: $(O)/tests/fuzz/%_fuzz.o $(LIB)
+$(FUZZ)/%_fuzz: $(O)/tests/fuzz/%_fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(L_all)
 
@@ -27,7 +28,7 @@ $(O)/llhttp/%.o: $(LLHTTP_SRC)/%.c
 	@mkdir -p $(@D)
 	$(THIS_CC) -O2 -g -w $(filter -fsanitize=% -fno-omit-frame-pointer,$(F_$(FLAVOUR))) -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INC) -c -o $@ $<
 $(O)/tests/fuzz/http1_diff_fuzz.o: CFLAGS += -isystem $(LLHTTP_INC)
-build/fuzz/http1_diff_fuzz: $(O)/tests/fuzz/http1_diff_fuzz.o $(LIB) $(LLHTTP_OBJ)
+$(FUZZ)/http1_diff_fuzz: $(O)/tests/fuzz/http1_diff_fuzz.o $(LIB) $(LLHTTP_OBJ)
 	@mkdir -p $(@D)
 	$(THIS_CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LLHTTP_OBJ) $(LIB) $(L_all)
 
@@ -74,11 +75,11 @@ run-tsan:
 	  xargs -P $$(nproc) -n 1 tests/tools/run-unit.sh 180
 
 .PHONY: run-fuzz-corpus
-run-fuzz-corpus:
+run-fuzz-corpus: # of FLAVOUR=replay or fuzz
 	@for f in $(FUZZ_BIN); do n=$$(basename $$f _fuzz); d=tests/fuzz/corpus/$$n; \
 	  [ -d $$d ] || { echo "no corpus for $$n in $$d" >&2; exit 1; }; \
 	  echo "# $$n: $$(find $$d -type f | wc -l) inputs"; \
-	  $$f -runs=0 $$d >build/fuzz/$$n.log 2>&1 || { cat build/fuzz/$$n.log; exit 1; }; done
+	  $$f -runs=0 $$d >$(FUZZ)/$$n.log 2>&1 || { cat $(FUZZ)/$$n.log; exit 1; }; done
 
 # A short real run of every fuzz target:  make fuzz SECONDS=60
 SECONDS ?= 30

@@ -38,12 +38,12 @@ STEPS = [
     ('shellcheck', make('check-shell'), 'one'),
     ('cppcheck', make('check-cppcheck'), 'one'),
     ('docs', make('check-docs'), 'one'),
-    ('unit-build', make('FLAVOUR=debug', 'unit-bins', 'all'), 'one'),
+    ('unit-build', make('FLAVOUR=debug', 'G=-g1', 'unit-bins', 'all'), 'one'),
     ('unit', make('-j1', 'run-unit'), 'cmocka'),
-    ('tsan-build', make('FLAVOUR=tsan', 'tsan-bins'), 'one'),
+    ('tsan-build', make('FLAVOUR=tsan', 'G=-g1', 'tsan-bins'), 'one'),
     ('tsan', make('-j1', 'run-tsan'), 'cmocka'),
-    ('clang-and-fuzz-build', make('FLAVOUR=fuzz', 'fuzz-bins'), 'one'),  # all of the library by clang, whose warnings are errors
-    ('fuzz', make('-j1', 'run-fuzz-corpus'), 'one'),
+    ('clang-and-fuzz-build', make('FLAVOUR=replay', 'fuzz-bins'), 'one'),  # all of the library by clang, whose warnings are errors
+    ('fuzz', make('-j1', 'FLAVOUR=replay', 'run-fuzz-corpus'), 'one'),
     ('harness', make('harnesses'), 'one'),
     ('integration', pytest('tests/integration', jobs=WAITERS), 'pytest'),
     ('e2e-asan', ['env', 'PAAS_FLAVOUR=debug', *pytest('tests/e2e/test_c_app.py')], 'pytest'),
