@@ -1,11 +1,9 @@
 /* PostgreSQL: databases, what they are and what is done to them. */
+#include "cli/data.h"
 #include "cli/pg.h"
 #include "cli/table.h"
 
-#include <poll.h>
 #include <string.h>
-
-#define WAIT_MS 1000
 
 static const char *pos(struct cli *c, int i)
 {
@@ -18,22 +16,6 @@ static int find(struct cli *c, struct cli_pgdb *d, struct err *err)
 }
 
 /* --- information --- */
-
-static void print_info(const json_t *db)
-{
-	AUTO(cli_pairs_clear) struct cli_pairs pairs = {0};
-	size_t i;
-	json_t *row;
-
-	json_array_foreach(json_object_get(db, "info"), i, row)
-	{
-		static const struct cli_field values = {"", "values", FORM_LIST};
-		AUTO(auto_str) char *text = cli_field_text(row, &values);
-
-		cli_pairs_add(&pairs, cli_js(row, "name"), text);
-	}
-	cli_pairs_print(&pairs, stdout);
-}
 
 /* The app's own attachments that are databases. */
 static int databases(struct cli *c, json_t **out, struct err *err)
@@ -94,7 +76,7 @@ static int info_all(struct cli *c, struct err *err)
 		json_array_foreach(json_object_get(a, "names"), k, n)
 			buf_addf(&names, "%s%s_URL", k ? ", " : "", json_string_value(n));
 		cli_header(c, "%s", buf_str(&names));
-		print_info(db);
+		cli_data_info(db);
 		printf("\n");
 	}
 	if (cli_json(c))
@@ -116,38 +98,15 @@ static int cmd_info(struct cli *c, struct err *err)
 		return 0;
 	}
 	cli_header(c, "%s_URL", d.name);
-	print_info(db);
+	cli_data_info(db);
 	return 0;
 }
 
 static int wait_for(struct cli *c, const char *id, const char *name, struct err *err)
 {
-	bool said = false;
+	AUTO(auto_str) char *path = cli_pathf("/client/v11/databases/%s/wait_status", id);
 
-	for (;;) {
-		json_auto_t *s = NULL;
-
-		if (cli_api(c, "GET", NULL, &s, err, "/client/v11/databases/%s/wait_status", id) <
-		    0)
-			return -1;
-		if (json_is_true(json_object_get(s, "error?")))
-			return err_set(err, ERR_UNAVAILABLE, "%s: %s", name, cli_js(s, "message"));
-		if (!json_is_true(json_object_get(s, "waiting?"))) {
-			if (said)
-				cli_action_done(c, "%s", cli_js(s, "message"));
-			if (cli_json(c))
-				cli_print_json(c, s);
-			return 0;
-		}
-		if (!said)
-			cli_action(c, "Waiting for database %s", name);
-		said = true;
-		cli_action_status(c, "%s", cli_js(s, "message"));
-		for (int i = 0; i < WAIT_MS / 100; i++) {
-			poll(NULL, 0, 100);
-			cli_spin(c);
-		}
-	}
+	return cli_data_wait(c, path, name, err);
 }
 
 static int cmd_wait(struct cli *c, struct err *err)

@@ -1,13 +1,12 @@
 /* Redis: servers of an app, their settings and credentials, redis-cli through the tunnel. */
+#include "cli/data.h"
 #include "cli/pg.h"
 #include "cli/table.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 
 #define SERVICE "heroku-redis"
-#define WAIT_MS 1000
 #define DB	"/redis/v0/databases/%s"
 
 /* --- which one --- */
@@ -69,22 +68,6 @@ static int find(struct cli *c, json_t **out, struct err *err)
 
 /* --- information --- */
 
-static void print_info(const json_t *db)
-{
-	AUTO(cli_pairs_clear) struct cli_pairs pairs = {0};
-	size_t i;
-	json_t *row;
-
-	json_array_foreach(json_object_get(db, "info"), i, row)
-	{
-		static const struct cli_field values = {"", "values", FORM_LIST};
-		AUTO(auto_str) char *text = cli_field_text(row, &values);
-
-		cli_pairs_add(&pairs, cli_js(row, "name"), text);
-	}
-	cli_pairs_print(&pairs, stdout);
-}
-
 static int cmd_info(struct cli *c, struct err *err)
 {
 	json_auto_t *list = NULL, *all = json_array();
@@ -107,7 +90,7 @@ static int cmd_info(struct cli *c, struct err *err)
 		if (cli_json(c))
 			continue;
 		cli_header(c, "%s (%s)", cli_js(a, "name"), names);
-		print_info(db);
+		cli_data_info(db);
 		printf("\n");
 	}
 	if (cli_json(c))
@@ -118,31 +101,12 @@ static int cmd_info(struct cli *c, struct err *err)
 static int cmd_wait(struct cli *c, struct err *err)
 {
 	json_auto_t *a = NULL;
-	bool said = false;
+	AUTO(auto_str) char *path = NULL;
 
 	if (find(c, &a, err) < 0)
 		return -1;
-	for (;;) {
-		json_auto_t *s = NULL;
-
-		if (cli_api(c, "GET", NULL, &s, err, DB "/wait", cli_js(a, "id")) < 0)
-			return -1;
-		if (!json_is_true(json_object_get(s, "waiting?"))) {
-			if (said)
-				cli_action_done(c, "%s", cli_js(s, "message"));
-			if (cli_json(c))
-				cli_print_json(c, s);
-			return 0;
-		}
-		if (!said)
-			cli_action(c, "Waiting for %s", cli_js(a, "name"));
-		said = true;
-		cli_action_status(c, "%s", cli_js(s, "message"));
-		for (int i = 0; i < WAIT_MS / 100; i++) {
-			poll(NULL, 0, 100);
-			cli_spin(c);
-		}
-	}
+	path = cli_pathf(DB "/wait", cli_js(a, "id"));
+	return cli_data_wait(c, path, cli_js(a, "name"), err);
 }
 
 /* --- credentials --- */

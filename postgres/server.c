@@ -176,34 +176,42 @@ void pgs_try(PGconn *c, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* The first column of the first row into *r, which keeps it; NULL when there is none. */
+static int first_value(PGconn *c, PGresult **r, const char **out, struct err *err, const char *fmt,
+		       va_list ap)
+{
+	if (vquery(c, r, err, fmt, ap) < 0)
+		return -1;
+	*out = PQntuples(*r) && !PQgetisnull(*r, 0, 0) ? PQgetvalue(*r, 0, 0) : NULL;
+	return 0;
+}
+
 int pgs_text(PGconn *c, char **out, struct err *err, const char *fmt, ...)
 {
 	AUTO(PQclear) PGresult *r = NULL;
+	const char *v = NULL;
 	va_list ap;
 	int rc;
 
 	va_start(ap, fmt);
-	rc = vquery(c, &r, err, fmt, ap);
+	rc = first_value(c, &r, &v, err, fmt, ap);
 	va_end(ap);
-	if (rc < 0)
-		return -1;
-	*out = PQntuples(r) && !PQgetisnull(r, 0, 0) ? xstrdup(PQgetvalue(r, 0, 0)) : NULL;
-	return 0;
+	*out = v ? xstrdup(v) : NULL;
+	return rc;
 }
 
 int pgs_number(PGconn *c, long long *out, struct err *err, const char *fmt, ...)
 {
 	AUTO(PQclear) PGresult *r = NULL;
+	const char *v = NULL;
 	va_list ap;
 	int rc;
 
 	va_start(ap, fmt);
-	rc = vquery(c, &r, err, fmt, ap);
+	rc = first_value(c, &r, &v, err, fmt, ap);
 	va_end(ap);
-	if (rc < 0)
-		return -1;
-	*out = PQntuples(r) ? strtoll(PQgetvalue(r, 0, 0), NULL, 10) : 0;
-	return 0;
+	*out = v ? strtoll(v, NULL, 10) : 0;
+	return rc;
 }
 
 int pgs_password(PGconn *c, const char *role, const char *password, struct err *err)

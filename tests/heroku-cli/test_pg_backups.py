@@ -5,11 +5,9 @@ import subprocess
 
 import pytest
 
-from platform_under_test import Platform, wait_for
+from platform_under_test import wait_for
 from postgres import Postgres
 from sample import git
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def run(heroku, *argv, cwd=None, **env):
@@ -36,16 +34,6 @@ class Apps:
 
     def count(self, app):
         return self.sql(app, 'SELECT count(*) FROM items')
-
-
-@pytest.fixture(scope='module')
-def paas():
-    p = Platform(ROOT)
-    try:
-        p.start()
-        yield p
-    finally:
-        p.close()
 
 
 @pytest.fixture(scope='module')
