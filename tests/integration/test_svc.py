@@ -98,7 +98,12 @@ class Lab:
         self.box = Box(["--ro", os.path.dirname(self.home)] + list(args), owner)
         os.chmod(self.box.dir, 0o711)  # without mounts the service's user comes by here
         self.owner, self.slot = owner, self.box.slot()
-        self.paasd = Paasd(self.box, owner)
+        try:
+            self.paasd = Paasd(self.box, owner)
+        except BaseException:
+            self.box.close()
+            shutil.rmtree(os.path.dirname(self.home))
+            raise
 
     def again(self):
         self.paasd = Paasd(self.box, self.owner)
