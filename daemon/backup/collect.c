@@ -97,9 +97,10 @@ static int pack_about(struct collect *c, struct err *err)
 
 	clock_iso(clock_wall_ms(), now);
 	secret_sign(c->f->key, "backup", id);
-	j = json_pack("{s:i, s:s, s:s, s:s, s:b, s:b, s:s}", "format", BACKUP_FORMAT, "product",
-		      PAASD_VERSION, "created", now, "host", c->f->cfg->platform_host, "with_key",
-		      (int)c->o->with_key, "with_logs", (int)!c->o->without_logs, "key", id);
+	j = json_pack("{s:i, s:i, s:s, s:s, s:s, s:b, s:b, s:s}", "format", BACKUP_FORMAT, "schema",
+		      sql_migration_count, "product", PAASD_VERSION, "created", now, "host",
+		      c->f->cfg->platform_host, "with_key", (int)c->o->with_key, "with_logs",
+		      (int)!c->o->without_logs, "key", id);
 	text = json_dumps(j, JSON_INDENT(2));
 	return backup_pack_bytes(&c->p, BACKUP_ABOUT, text, strlen(text), 0600, err);
 }

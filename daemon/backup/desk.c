@@ -128,7 +128,7 @@ static bool may(int conn)
 static int read_request(int conn, struct backup_options *o, int *out, struct err *err)
 {
 	AUTO(json_decref) json_t *j = NULL;
-	char text[REQUEST_MAX];
+	char text[REQUEST_MAX] = "";
 	struct timeval limit = {.tv_sec = REQUEST_MS / 1000};
 	size_t len = 0;
 	json_int_t frozen;

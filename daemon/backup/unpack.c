@@ -268,10 +268,11 @@ static int take_about(struct reader *r, struct err *err)
 	copy_text(j, "created", r->out->created, sizeof r->out->created);
 	r->out->with_key = json_is_true(json_object_get(j, "with_key"));
 	r->out->with_logs = json_is_true(json_object_get(j, "with_logs"));
-	if (json_integer_value(json_object_get(j, "format")) != BACKUP_FORMAT)
+	if (json_integer_value(json_object_get(j, "format")) != BACKUP_FORMAT ||
+	    json_integer_value(json_object_get(j, "schema")) > sql_migration_count)
 		return err_set(err, ERR_CONFIG,
-			       "This backup is of another format: %.60s made it, and this is paasd "
-			       "%s.",
+			       "paasd %.60s made this backup, and this is %s, which does not know "
+			       "all that is in it: install that version, or a newer one.",
 			       r->out->product, PAASD_VERSION);
 	if (r->key && (!id || !secret_signed(r->key, "backup", id)))
 		return err_set(err, ERR_FORBIDDEN,

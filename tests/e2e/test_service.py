@@ -165,8 +165,12 @@ def test_backups_by_root_and_by_paasds_user(paas):
         assert r.returncode == 0, r.stderr + paas.output('paasd')
         assert (os.stat(path).st_uid, os.stat(path).st_mode & 0o777) == (uid, 0o600)
     assert paasd(paas, 1, 'backup', *config, '/tmp/not-mine.tar').returncode and not os.path.exists('/tmp/not-mine.tar')
+    # paasd dies while it makes one
+    cut = subprocess.Popen([paas.bin + '/paasd', 'backup', *config, '-'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cut.stdout.read(1)
+    paas.end('paasd', signal.SIGKILL)
+    assert cut.wait(20) == 7 and 'paasd ended meanwhile' in cut.communicate()[1]
     # the app has volumes, and goes on without paasd: files alone would not do
-    paas.end('paasd')
     r = paasd(paas, 0, 'backup', *config, secret + '/b.tar')
     assert r.returncode == 5 and 'but apps and services do' in r.stderr and os.listdir(secret) == ['a.tar']
     for name in ('router', 'launcher'):

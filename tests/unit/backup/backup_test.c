@@ -322,16 +322,15 @@ static void add(struct archive *a, const char *path, mode_t type, const char *li
 	archive_entry_free(e);
 }
 
-static void write_evil(struct fixture *f, const struct evil *x, int format)
+static void write_evil(struct fixture *f, const struct evil *x, int format, int schema)
 {
 	struct archive *a = archive_write_new();
 	AUTO(auto_str) char *about = NULL;
 	char id[65];
 
 	secret_sign(f->key, "backup", id);
-	about = xasprintf(
-		"{\"format\": %d, \"product\": \"x\", \"created\": \"y\", \"key\": \"%s\"}", format,
-		id);
+	about = xasprintf("{\"format\": %d, \"schema\": %d, \"product\": \"x\", \"key\": \"%s\"}",
+			  format, schema, id);
 	archive_write_set_format_pax(a);
 	assert_int_equal(archive_write_open_filename(a, at(f, "evil.tar")), ARCHIVE_OK);
 	add(a, BACKUP_ABOUT, S_IFREG, NULL, false, about);
@@ -393,7 +392,7 @@ static void test_hostile(void **state)
 	struct err err;
 
 	for (size_t i = 0; i < ARRAY_LEN(evils); i++) {
-		write_evil(f, &evils[i], BACKUP_FORMAT);
+		write_evil(f, &evils[i], BACKUP_FORMAT, sql_migration_count);
 		if (restore(f, "evil.tar", "back", at(f, "state/master.key"), &err) == 0 ||
 		    !is_bare(f, "back") || access("/tmp/backup-evil", F_OK) == 0)
 			fail_msg("%s: %s", evils[i].what, err.msg);
@@ -401,8 +400,11 @@ static void test_hostile(void **state)
 		if (i + 1 < ARRAY_LEN(evils) && strstr(err.msg, "cut off"))
 			fail_msg("%s was taken", evils[i].what);
 	}
-	write_evil(f, NULL, BACKUP_FORMAT + 1);
+	write_evil(f, NULL, BACKUP_FORMAT + 1, 1);
 	assert_int_equal(restore(f, "evil.tar", "back", at(f, "state/master.key"), &err), -1);
+	assert_int_equal(err.code, ERR_CONFIG);
+	write_evil(f, NULL, BACKUP_FORMAT, sql_migration_count + 1);
+	assert_int_equal(check(f, "evil.tar", NULL, &err), -1);
 	assert_int_equal(err.code, ERR_CONFIG);
 	put(f, "evil.tar", "no archive at all\n", 0600);
 	assert_int_equal(check(f, "evil.tar", NULL, &err), -1);
