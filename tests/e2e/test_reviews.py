@@ -311,6 +311,8 @@ def test_checks_room_and_forks(paas, c, fake, line):
     c('PATCH', f'/apps/{app}/sleep', {'after': 1}, want=200)
     wait_for('it to sleep', lambda: c('GET', f'/apps/{app}/sleep', want=200).json['asleep'])
     wait_for('its dynos to end', lambda: not [d for d in c('GET', f'/apps/{app}/dynos', want=200).json if d['state'] != 'idle'])
+    # no process of it is left
+    wait_for('its processes to end', lambda: not os.listdir(os.path.join(paas.run_dir(), 'dynos')))
     assert paas.http(app, '/index.html')[0] == 200
     c('PATCH', f'/apps/{app}/sleep', {'after': None}, want=200)
     # by hand: not made again of the same commit
