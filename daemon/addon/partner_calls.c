@@ -257,6 +257,7 @@ static int write_gone(struct tx *tx, void *arg, struct err *err)
 	task_args_read(f->row.args, &args);
 	args.gone = true;
 	next.args = text = task_args_write(&args);
+	next.task_ms++; /* what a worker is told just now comes too late */
 	next.next_ms = clock_wall_ms();
 	return store_addon_save(tx, &next, err);
 }

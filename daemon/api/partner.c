@@ -67,7 +67,7 @@ int api_partner_token(struct api_req *q, struct err *err)
 
 static const struct api_field fields_var[] = {
 	{"name", F_LINE, F_REQUIRED, 1, 200},
-	{"value", F_STRING, F_NULL},
+	{"value", F_STRING, F_REQUIRED | F_NULL},
 	{0},
 };
 static const struct api_field field_var = {NULL, F_OBJECT, .of = fields_var};
@@ -105,6 +105,27 @@ int api_partner_config(struct api_req *q, struct err *err)
 
 /* --- made, or not --- */
 
+struct row_tx {
+	const char *id;
+	struct store_addon *out;
+};
+
+static int read_row(struct tx *tx, void *arg, struct err *err)
+{
+	struct row_tx *t = arg;
+
+	store_addon_clear(t->out);
+	return store_addon_find(tx, t->id, t->out, err);
+}
+
+/* Also one whose app is gone, and which is on its way out: only its provider sees that. */
+static int get_own(struct api_req *q, struct store_addon *out, struct err *err)
+{
+	struct row_tx t = {q->params[0], out};
+
+	return store_read(q->d->store, read_row, &t, err);
+}
+
 static int act(struct api_req *q, const char *action,
 	       int (*fn)(struct addons *a, const char *addon_id, struct err *err), struct err *err)
 {
@@ -112,12 +133,11 @@ static int act(struct api_req *q, const char *action,
 	AUTO(store_addon_clear) struct store_addon after = {0};
 	struct err e = {0};
 
-	if (api_addon_get(q, q->params[0], STORE_VIEW, &a, err) < 0 ||
-	    fn(q->d->addons, a.id, err) < 0)
+	if (get_own(q, &a, err) < 0 || fn(q->d->addons, a.id, err) < 0)
 		return -1;
 	api_audit(q, action, "%s", a.name);
 	/* what is removed may be gone before it is told of */
-	if (api_addon_get(q, a.id, STORE_VIEW, &after, &e) < 0) {
+	if (get_own(q, &after, &e) < 0) {
 		a.state = ADDON_DEPROVISIONING;
 		return api_addon_answer(q, 200, &a, err);
 	}

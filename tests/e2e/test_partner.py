@@ -193,7 +193,7 @@ def test_life_of_an_addon(paas, c, acme):
     assert config(c, two)['CACHE_KEY'] == 'key-3' and config(c, app)['ACME_SPARE'] == 'x' and len(releases(c, two)) == before + 1
     p('PATCH', path + '/config', {'config': [{'name': 'ACME_SPARE', 'value': None}]}, want=200)
     assert 'CACHE_SPARE' not in config(c, two) and len(releases(c, two)) == before + 2
-    for bad in ({'name': 'PATH', 'value': '/tmp'}, {'name': 'ACME_PATH', 'value': 'x'}, {'name': 'ACME_KEY', 'value': 'x' * 70000}):
+    for bad in ({'name': 'PATH', 'value': '/tmp'}, {'name': 'ACME_PATH', 'value': 'x'}, {'name': 'ACME_KEY', 'value': 'x' * 70000}, {'name': 'ACME_KEY'}, {'name': 'ACME_KEY', 'value': 5}):
         p('PATCH', path + '/config', {'config': [bad]}, want=422)
     # what is over: said again it is well, and only the owner removes it
     assert p('POST', path + '/actions/provision', want=200).json['state'] == 'provisioned'
@@ -363,15 +363,19 @@ def test_killed_on_the_way(paas, c, acme):
         acme.gate.clear()
     assert [r['name'] for r in acme.there.values()] == ['kill-asked', 'kill-stopped', 'kill-202']
     assert 'acme://late' in wait_for('the release', lambda: (lambda v: len(v) == 5 and v)(config(c, app))).values()
-    # killed while it is removed
-    acme.mode = {'deprovision': 'busy'}
+    # killed while it is removed; one that takes its time says so although the app is gone
+    acme.mode = {'deprovision': 'busy', 'deprovision kill-202': 'later'}
     c('DELETE', f'/apps/{app}', want=200)
     wait_for('the questions', lambda: len(acme.calls('deprovision')) >= 2)
     paas.kill9()
-    acme.mode = {}
+    acme.mode = {'deprovision kill-202': 'later'}
     c.close()
     paas.start()
-    wait_for('all of it to be gone', lambda: acme.there == {})
+    wait_for('the others to be gone', lambda: list(acme.there) == [uuid])
+    p.close()
+    assert p.send('POST', f'/addons/{uuid}/actions/deprovision').status == 200
+    wait_for('it to be gone', lambda: p.send('GET', f'/addons/{uuid}').status == 401, 10)
+    acme.there.pop(uuid)
 
 
 def post_there(ca, text):

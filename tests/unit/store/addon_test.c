@@ -44,6 +44,38 @@ static const char *text(const json_t *o, const char *key)
 	return v ? v : "";
 }
 
+/* A partner's codes and tokens: good once, as long as they may be, and few. */
+static int tokens(struct tx *tx, void *arg, struct err *err)
+{
+	AUTO(seed_clear) struct seed s = {0};
+	wall_ms soon = clock_wall_ms() + 60000;
+	struct err e = {0};
+	char id[37], name[16];
+
+	(void)arg;
+	if (seed(tx, &s, err) < 0)
+		return -1;
+	CHECK(store_addon_grant_add(tx, s.addon.id, "code", soon, err) == 0);
+	CHECK(store_addon_grant_add(tx, s.addon.id, "old", clock_wall_ms() - 1, err) == 0);
+	CHECK(store_addon_grant_find(tx, "code", id, err) == 0 && strcmp(id, s.addon.id) == 0);
+	CHECK(store_addon_grant_find(tx, "old", id, &e) < 0 && e.code == ERR_NOT_FOUND);
+	CHECK(store_addon_grant_use(tx, "code", err) == 0);
+	CHECK(store_addon_grant_use(tx, "code", &e) < 0 && e.code == ERR_NOT_FOUND);
+	for (int i = 0; i < 12; i++) {
+		snprintf(name, sizeof name, "t%d", i);
+		CHECK(store_addon_token_add(tx, s.addon.id, ADDON_TOKEN_ACCESS, name, soon, err) ==
+		      0);
+	}
+	CHECK(store_addon_token_find(tx, "t1", ADDON_TOKEN_ACCESS, id, &e) < 0);
+	CHECK(store_addon_token_find(tx, "t2", ADDON_TOKEN_ACCESS, id, err) == 0);
+	CHECK(store_addon_token_find(tx, "t2", ADDON_TOKEN_REFRESH, id, &e) < 0);
+	CHECK(store_addon_token_add(tx, s.addon.id, ADDON_TOKEN_REFRESH, "r", 0, err) == 0);
+	CHECK(store_addon_token_find(tx, "r", ADDON_TOKEN_REFRESH, id, err) == 0);
+	CHECK(store_addon_delete(tx, s.addon.id, err) == 0);
+	CHECK(store_addon_token_find(tx, "r", ADDON_TOKEN_REFRESH, id, &e) < 0);
+	return 0;
+}
+
 static int rows(struct tx *tx, void *arg, struct err *err)
 {
 	AUTO(seed_clear) struct seed s = {0};
@@ -100,6 +132,11 @@ static int vars(struct tx *tx, void *arg, struct err *err)
 	CHECK(store_credential_put(tx, s.addon.id, "ro", own, NULL, "active", err) == 0);
 	CHECK(store_attachment_insert(tx, s.addon.id, s.app.id, "READER", "credential:ro", &ro,
 				      err) == 0);
+	/* nor are the values of one that is still being made an app's */
+	CHECK(store_addon_vars(tx, s.app.id, &v, err) == 0);
+	CHECK(json_object_size(v.values) == 0);
+	s.addon.state = ADDON_PROVISIONED;
+	CHECK(store_addon_save(tx, &s.addon, err) == 0);
 	CHECK(store_addon_vars(tx, s.app.id, &v, err) == 0);
 	CHECK(strcmp(text(v.values, "DATABASE_URL"), "postgres://one") == 0);
 	CHECK(strcmp(text(v.values, "READER_URL"), "postgres://reader") == 0);
@@ -130,6 +167,11 @@ static void addon_rows(void **state)
 	scenario(state, rows);
 }
 
+static void addon_tokens(void **state)
+{
+	scenario(state, tokens);
+}
+
 static void addon_vars(void **state)
 {
 	scenario(state, vars);
@@ -137,7 +179,8 @@ static void addon_vars(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {SCENARIO_TEST(addon_rows), SCENARIO_TEST(addon_vars)};
+	const struct CMUnitTest tests[] = {SCENARIO_TEST(addon_rows), SCENARIO_TEST(addon_tokens),
+					   SCENARIO_TEST(addon_vars)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
