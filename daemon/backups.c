@@ -411,7 +411,7 @@ static int run_restore(struct config *c, const struct words *w, struct err *err)
 	if (rc < 0)
 		return -1;
 	print_report(w, c->state_dir, &r, stdout);
-	if (!w->json)
+	if (!w->json && !c->dev)
 		printf("It is the platform of %s. Start it: systemctl start paas-launcher "
 		       "paas-router.socket paas-router paasd\n",
 		       r.created);

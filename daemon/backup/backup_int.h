@@ -39,6 +39,7 @@ struct backup_member { /* borrowed */
 	mode_t mode;
 	uint64_t size;
 	const char *path, *link; /* link "" = none */
+	int64_t mtime;		 /* seconds: compiled files are compared with their sources by it */
 };
 
 /* The sum of a file: of its bytes, and when it has holes of where they are, too, as zeros by the
@@ -95,7 +96,6 @@ int backup_pack_bytes(struct backup_pack *p, const char *path, const void *data,
 int backup_pack_file(struct backup_pack *p, const char *path, int fd, const struct stat *st,
 		     struct err *err);
 int backup_pack_dir(struct backup_pack *p, const char *path, mode_t mode, struct err *err);
-int backup_pack_symlink(struct backup_pack *p, const char *path, const char *to, struct err *err);
 /* A member of another tar that is being read. */
 int backup_pack_entry(struct backup_pack *p, const char *path, struct archive *from,
 		      struct archive_entry *e, struct err *err);

@@ -147,8 +147,7 @@ int backup_pack_tick(struct backup_pack *p, struct err *err)
 
 /* --- members --- */
 
-static struct archive_entry *describe(const struct backup_pack *p, const struct backup_member *m,
-				      time_t mtime)
+static struct archive_entry *describe(const struct backup_pack *p, const struct backup_member *m)
 {
 	static const struct {
 		char type;
@@ -161,7 +160,7 @@ static struct archive_entry *describe(const struct backup_pack *p, const struct 
 		if (kinds[i].type == m->type)
 			archive_entry_set_filetype(e, kinds[i].mode);
 	archive_entry_set_perm(e, m->mode);
-	archive_entry_set_mtime(e, mtime, 0);
+	archive_entry_set_mtime(e, (time_t)m->mtime, 0);
 	archive_entry_set_uid(e, 0);
 	archive_entry_set_gid(e, 0);
 	archive_entry_set_uname(e, p->owner);
@@ -194,10 +193,9 @@ static int put(struct backup_pack *p, const char *path, const void *data, size_t
 }
 
 /* Without content. */
-static int put_plain(struct backup_pack *p, const struct backup_member *m, time_t mtime,
-		     struct err *err)
+static int put_plain(struct backup_pack *p, const struct backup_member *m, struct err *err)
 {
-	AUTO(archive_entry_free) struct archive_entry *e = describe(p, m, mtime);
+	AUTO(archive_entry_free) struct archive_entry *e = describe(p, m);
 
 	if (begin(p, m, e, err) < 0)
 		return -1;
@@ -206,23 +204,16 @@ static int put_plain(struct backup_pack *p, const struct backup_member *m, time_
 
 int backup_pack_dir(struct backup_pack *p, const char *path, mode_t mode, struct err *err)
 {
-	const struct backup_member m = {'d', mode & 03777, 0, path, ""};
+	const struct backup_member m = {'d', mode & 03777, 0, path, "", time(NULL)};
 
-	return put_plain(p, &m, time(NULL), err);
-}
-
-int backup_pack_symlink(struct backup_pack *p, const char *path, const char *to, struct err *err)
-{
-	const struct backup_member m = {'l', 0777, 0, path, to};
-
-	return put_plain(p, &m, time(NULL), err);
+	return put_plain(p, &m, err);
 }
 
 int backup_pack_bytes(struct backup_pack *p, const char *path, const void *data, size_t n,
 		      mode_t mode, struct err *err)
 {
-	const struct backup_member m = {'f', mode, n, path, ""};
-	AUTO(archive_entry_free) struct archive_entry *e = describe(p, &m, time(NULL));
+	const struct backup_member m = {'f', mode, n, path, "", time(NULL)};
+	AUTO(archive_entry_free) struct archive_entry *e = describe(p, &m);
 	char hex[65];
 
 	sha256_hex(data, n, hex);
@@ -344,8 +335,9 @@ static int put_extents(struct backup_pack *p, const struct backup_member *m, int
 int backup_pack_file(struct backup_pack *p, const char *path, int fd, const struct stat *st,
 		     struct err *err)
 {
-	const struct backup_member m = {'f', st->st_mode & 0777, (uint64_t)st->st_size, path, ""};
-	AUTO(archive_entry_free) struct archive_entry *e = describe(p, &m, st->st_mtime);
+	const struct backup_member m = {'f', st->st_mode & 0777, (uint64_t)st->st_size, path,
+					"",  st->st_mtime};
+	AUTO(archive_entry_free) struct archive_entry *e = describe(p, &m);
 	AUTO(extents_clear) struct extents l = {0};
 
 	find_extents(fd, st->st_size, &l);
@@ -384,7 +376,8 @@ static int copy_data(struct backup_pack *p, const struct backup_member *m, struc
 int backup_pack_entry(struct backup_pack *p, const char *path, struct archive *from,
 		      struct archive_entry *in, struct err *err)
 {
-	struct backup_member m = {'f', archive_entry_perm(in) & 0777, 0, path, ""};
+	struct backup_member m = {'f', archive_entry_perm(in) & 0777, 0, path,
+				  "",  archive_entry_mtime(in)};
 	AUTO(archive_entry_free) struct archive_entry *e = NULL;
 
 	if (archive_entry_filetype(in) == S_IFDIR)
@@ -393,7 +386,7 @@ int backup_pack_entry(struct backup_pack *p, const char *path, struct archive *f
 	    !archive_entry_size_is_set(in))
 		return err_set(err, ERR_INVALID_PARAMS, "%s is neither a file nor a folder", path);
 	m.size = (uint64_t)archive_entry_size(in);
-	e = describe(p, &m, archive_entry_mtime(in));
+	e = describe(p, &m);
 	return begin(p, &m, e, err) < 0 ? -1 : copy_data(p, &m, from, err);
 }
 
@@ -418,11 +411,11 @@ static char *path_of(const struct walk *w)
 static int pack_link(struct walk *w, const struct stat *st, const char *path, struct err *err)
 {
 	struct link **slot = link_slot(w->p->links, st);
-	struct backup_member m = {'h', st->st_mode & 0777, 0, path, ""};
+	struct backup_member m = {'h', st->st_mode & 0777, 0, path, "", st->st_mtime};
 
 	if (*slot) {
 		m.link = (*slot)->path;
-		return put_plain(w->p, &m, st->st_mtime, err) < 0 ? -1 : 1;
+		return put_plain(w->p, &m, err) < 0 ? -1 : 1;
 	}
 	*slot = xcalloc(1, sizeof **slot);
 	**slot = (struct link){.dev = st->st_dev, .ino = st->st_ino, .path = xstrdup(path)};
@@ -448,16 +441,18 @@ static int walk_file(struct walk *w, int dir, const char *name, struct err *err)
 	return rc ? (rc < 0 ? -1 : 0) : backup_pack_file(w->p, path, fd, &st, err);
 }
 
-static int walk_symlink(struct walk *w, int dir, const char *name, struct err *err)
+static int walk_symlink(struct walk *w, int dir, const char *name, const struct stat *st,
+			struct err *err)
 {
 	AUTO(auto_str) char *path = path_of(w);
 	char to[BACKUP_PATH];
+	const struct backup_member m = {'l', 0777, 0, path, to, st->st_mtime};
 	ssize_t n = readlinkat(dir, name, to, sizeof to - 1);
 
 	if (n < 0)
 		return errno == ENOENT || errno == EINVAL ? 0 : err_errno(err, "read %s", path);
 	to[n] = 0;
-	return backup_pack_symlink(w->p, path, to, err);
+	return put_plain(w->p, &m, err);
 }
 
 static int walk_subdir(struct walk *w, int dir, const char *name, const struct stat *st, int depth,
@@ -486,7 +481,7 @@ static int walk_entry(struct walk *w, int dir, const char *name, int depth, stru
 	if (S_ISDIR(st.st_mode))
 		return walk_subdir(w, dir, name, &st, depth, err);
 	if (S_ISLNK(st.st_mode))
-		return walk_symlink(w, dir, name, err);
+		return walk_symlink(w, dir, name, &st, err);
 	return S_ISREG(st.st_mode) ? walk_file(w, dir, name, err) : 0;
 }
 

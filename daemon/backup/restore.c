@@ -114,7 +114,10 @@ static int make_file(struct restore *r, const struct backup_member *m, int paren
 static int make_symlink(struct restore *r, const struct backup_member *m, int parent,
 			const char *name, struct err *err)
 {
+	const struct timespec t[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = (time_t)m->mtime}};
+
 	if (symlinkat(m->link, parent, name) < 0 ||
+	    utimensat(parent, name, t, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    (r->root && fchownat(parent, name, r->owner, r->group, AT_SYMLINK_NOFOLLOW) < 0))
 		return err_errno(err, "create %s", m->path);
 	return 0;
@@ -182,12 +185,13 @@ static int on_data(void *arg, uint64_t at, const void *p, size_t n, struct err *
 static int on_end(void *arg, const struct backup_member *m, struct err *err)
 {
 	struct restore *r = arg;
+	const struct timespec t[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = (time_t)m->mtime}};
 	int fd = r->file, rc;
 
 	if (m->type != 'f')
 		return 0;
 	r->file = -1;
-	rc = fchmod(fd, m->mode);
+	rc = fchmod(fd, m->mode) < 0 || futimens(fd, t) < 0 ? -1 : 0;
 	if (close(fd) < 0 || rc < 0)
 		return err_errno(err, "write %s", m->path);
 	return 0;

@@ -103,9 +103,9 @@ static void add_line(struct buf *b, const char *hex, const char *path, bool hole
 int backup_sums_add(struct backup_sums *s, const struct backup_member *m, bool holes,
 		    const char *hex, struct err *err)
 {
-	char head[128];
-	int n = snprintf(head, sizeof head, "%c %o %llu %s ", m->type, (unsigned)m->mode,
-			 (unsigned long long)m->size, hex);
+	char head[160];
+	int n = snprintf(head, sizeof head, "%c %o %llu %lld %s ", m->type, (unsigned)m->mode,
+			 (unsigned long long)m->size, (long long)m->mtime, hex);
 
 	crypto_hash_sha256_update(&s->sha, (const unsigned char *)head, (size_t)n);
 	/* with their NULs, so that nothing can be moved from one to the other */

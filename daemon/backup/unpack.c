@@ -123,7 +123,8 @@ static int read_member(struct archive_entry *e, struct backup_member *m, struct 
 	const char *path = archive_entry_pathname(e), *hard = archive_entry_hardlink(e),
 		   *soft = archive_entry_symlink(e);
 
-	*m = (struct backup_member){.path = path ? path : "", .link = ""};
+	*m = (struct backup_member){
+		.path = path ? path : "", .link = "", .mtime = archive_entry_mtime(e)};
 	if (hard) {
 		m->type = 'h';
 		m->link = hard;

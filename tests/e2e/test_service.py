@@ -166,10 +166,11 @@ def test_backups_by_root_and_by_paasds_user(paas):
         assert (os.stat(path).st_uid, os.stat(path).st_mode & 0o777) == (uid, 0o600)
     assert paasd(paas, 1, 'backup', *config, '/tmp/not-mine.tar').returncode and not os.path.exists('/tmp/not-mine.tar')
     # paasd dies while it makes one
-    cut = subprocess.Popen([paas.bin + '/paasd', 'backup', *config, '-'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cut = subprocess.Popen([paas.bin + '/paasd', 'backup', *config, '-'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     cut.stdout.read(1)
     paas.end('paasd', signal.SIGKILL)
-    assert cut.wait(20) == 7 and 'paasd ended meanwhile' in cut.communicate()[1]
+    said = cut.communicate(timeout=20)[1]
+    assert cut.returncode == 7 and b'paasd ended meanwhile' in said, said
     # the app has volumes, and goes on without paasd: files alone would not do
     r = paasd(paas, 0, 'backup', *config, secret + '/b.tar')
     assert r.returncode == 5 and 'but apps and services do' in r.stderr and os.listdir(secret) == ['a.tar']

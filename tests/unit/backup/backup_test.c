@@ -54,6 +54,7 @@ static void put_sparse(const struct fixture *f, const char *name)
 
 static void make_state(struct fixture *f)
 {
+	const struct timespec old[] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
 	struct store *s = NULL;
 	struct err err = {0};
 
@@ -64,6 +65,7 @@ static void make_state(struct fixture *f)
 	put(f, "state/" SLUG "/app/gr\xc3\xbcn \xff\nline\\", "odd name", 0644);
 	put(f, "state/" SLUG "/app/" LONG "/" LONG, "long", 0755);
 	put(f, "state/" SLUG "/app/one", "twice", 0644);
+	assert_int_equal(utimensat(AT_FDCWD, at(f, "state/" SLUG "/app/one"), old, 0), 0);
 	assert_int_equal(link(at(f, "state/" SLUG "/app/one"), at(f, "state/" SLUG "/app/two")), 0);
 	assert_int_equal(symlink("/etc/passwd", at(f, "state/" SLUG "/app/out")), 0);
 	put(f, "state/" SLUG "/app/shut/file", "", 0444);
@@ -201,7 +203,11 @@ static void test_what_comes_back(void **state)
 	has_holes(f, "back/" SLUG "/app/sparse");
 	assert_int_equal(stat(at(f, "back/" SLUG "/app/shut"), &one), 0);
 	assert_int_equal(one.st_mode & 07777, 0555);
+	assert_int_equal(lstat(at(f, "back/" SLUG "/app/out"), &one), 0);
+	assert_int_equal(lstat(at(f, "state/" SLUG "/app/out"), &two), 0);
+	assert_int_equal(one.st_mtime, two.st_mtime);
 	assert_int_equal(stat(at(f, "back/" SLUG "/app/one"), &one), 0);
+	assert_int_equal(one.st_mtime, 1000000000);
 	assert_int_equal(stat(at(f, "back/" SLUG "/app/two"), &two), 0);
 	assert_true(one.st_ino == two.st_ino && one.st_nlink == 2);
 	assert_int_equal(readlink(at(f, "back/" SLUG "/app/out"), to, sizeof to), 11);
