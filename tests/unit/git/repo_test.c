@@ -152,6 +152,34 @@ static void a_push_ends_the_clean_up(void **state)
 	assert_null(f->g->apps);
 }
 
+static void *begin_hold(void *arg)
+{
+	struct fixture *f = arg;
+
+	git_hold(f->g, true);
+	return NULL;
+}
+
+static void a_hold_ends_the_clean_up_and_keeps_others_away(void **state)
+{
+	struct fixture *f = *state;
+	struct pollfd p = {.events = POLLIN};
+	pthread_t t;
+	int fd;
+
+	assert_true(git_app_gc_begin(f->g, APP, &p.fd));
+	pthread_create(&t, NULL, begin_hold, f);
+	assert_int_equal(poll(&p, 1, 60000), 1);
+	git_app_gc_end(f->g, APP);
+	pthread_join(t, NULL);
+	assert_false(git_app_gc_begin(f->g, APP, &fd));
+	git_app_push_begin(f->g, APP); /* pushes go on */
+	git_app_push_end(f->g, APP);
+	git_hold(f->g, false);
+	assert_true(git_app_gc_begin(f->g, APP, &fd));
+	git_app_gc_end(f->g, APP);
+}
+
 static void *update(void *arg)
 {
 	struct fixture *f = arg;
@@ -234,6 +262,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(made_measured_deleted, setup, teardown),
 		cmocka_unit_test_setup_teardown(sweeping_takes_what_a_crash_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_push_ends_the_clean_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hold_ends_the_clean_up_and_keeps_others_away,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(updates_take_turns, setup, teardown),
 		cmocka_unit_test(paths_that_are_ours),
 		cmocka_unit_test(children_inherit_nothing),
