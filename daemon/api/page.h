@@ -1,5 +1,5 @@
-/* page.h - the few pages for people in a browser: forms, without scripts but for one. Handlers run on the pool,
- * as routes with API_HTML: answers are HTML, complaints too. */
+/* page.h - the few pages for people in a browser: forms, without scripts but for one. Handlers run
+ * on the pool, as routes with API_HTML: answers are HTML, complaints too. */
 #ifndef API_PAGE_H
 #define API_PAGE_H
 

@@ -3,11 +3,10 @@ token and what it may not, single sign-on, logs, and a paasd that is killed on t
 import json
 import os
 import re
-import sqlite3
 import shutil
+import sqlite3
 import ssl
 import subprocess
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
@@ -21,7 +20,7 @@ from partner import Partner
 from platform_under_test import Platform, wait_for
 from receivers import Authority, SyslogReceiver
 from test_addons import ROOT, bare, config, gone, releases
-from test_api_access import UNKNOWN, outcome, target
+from test_api_access import UNKNOWN, target
 
 MANIFEST = '''name: {name}
 human_name: The {name} database
