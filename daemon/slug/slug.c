@@ -1,6 +1,8 @@
 #include "daemon/slug/slug.h"
 #include "daemon/core/clock.h"
 #include "daemon/core/fsx.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/xlog.h"
 #include "proto/names.h"
 
 #include <assert.h>
@@ -9,12 +11,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* A slug that was just sealed is not in the store yet: collecting leaves it alone for so long. */
 #define FRESH_MS (15 * 60 * 1000)
+#define TRASH	 1024 /* trees that wait for their removal */
 
 /* STATE/slugs/ID/app is a slug; STATE/slugs/.new-ID and .old-ID are on their way in and out. */
 struct slugs {
@@ -23,6 +27,8 @@ struct slugs {
 	pthread_rwlock_t
 		going; /* read: a removal is under way; write: it is said that it is held */
 	int held;      /* under going */
+	struct pool *trash;
+	atomic_bool closing;
 	struct fresh {
 		char id[37];
 		mono_ms until;
@@ -37,6 +43,7 @@ struct slugs *slugs_open(const char *state_dir)
 	s->dir = xasprintf("%s/slugs", state_dir);
 	pthread_mutex_init(&s->mtx, NULL);
 	pthread_rwlock_init(&s->going, NULL);
+	s->trash = pool_new("trash", 1, TRASH);
 	return s;
 }
 
@@ -44,6 +51,8 @@ void slugs_free(struct slugs *s)
 {
 	if (!s)
 		return;
+	s->closing = true;
+	pool_free(s->trash);
 	pthread_mutex_destroy(&s->mtx);
 	pthread_rwlock_destroy(&s->going);
 	free(s->fresh);
@@ -178,15 +187,47 @@ void slugs_hold(struct slugs *s, bool hold)
 	pthread_rwlock_unlock(&s->going);
 }
 
+/* --- removal: the name goes at once, the tree in its own time --- */
+
+struct old {
+	struct slugs *s;
+	char *path; /* owned */
+};
+
+static void remove_tree(void *arg)
+{
+	struct old *o = arg;
+	struct err err = {0};
+
+	/* what is left when paasd stops is collected at the next start */
+	if (!o->s->closing && fs_rmtree(o->path, &err) < 0)
+		xlog_err(XLOG_WARN, "slug", &err, "msg=\"slug not removed\"");
+	free(o->path);
+	free(o);
+}
+
+/* Tens of thousands of files may be in it. All removals are one thread's. Takes path. */
+static void trash(struct slugs *s, char *path)
+{
+	struct old *o = xmalloc(sizeof *o);
+
+	*o = (struct old){s, path};
+	if (!pool_submit(s->trash, remove_tree, o)) {
+		free(o->path); /* the next collection sees it */
+		free(o);
+	}
+}
+
 /* A half-removed slug must not look like a slug: it gets another name first. */
 static int remove_now(struct slugs *s, const char *slug_id, struct err *err)
 {
 	AUTO(auto_str) char *path = xasprintf("%s/%s", s->dir, slug_id);
 	AUTO(auto_str) char *old = xasprintf("%s/.old-%s", s->dir, slug_id);
 
-	if (rename(path, old) < 0 && errno != ENOENT)
-		return err_errno(err, "remove slug %s", slug_id);
-	return fs_rmtree(old, err);
+	if (rename(path, old) < 0)
+		return errno == ENOENT ? 0 : err_errno(err, "remove slug %s", slug_id);
+	trash(s, STEAL(old));
+	return 0;
 }
 
 int slug_remove(struct slugs *s, const char *slug_id, struct err *err)
@@ -212,11 +253,9 @@ DEFINE_AUTO(DIR *, dir_close)
 static int collect_entry(struct slugs *s, const char *name,
 			 bool (*keep)(const char *slug_id, void *arg), void *arg, struct err *err)
 {
-	AUTO(auto_str) char *path = NULL;
-
 	if (!strncmp(name, ".new-", 5) || !strncmp(name, ".old-", 5)) {
-		path = xasprintf("%s/%s", s->dir, name);
-		return fs_rmtree(path, err);
+		trash(s, xasprintf("%s/%s", s->dir, name));
+		return 0;
 	}
 	if (!name_is_uuid(name) || fresh_has(s, name) || keep(name, arg))
 		return 0;

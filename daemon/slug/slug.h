@@ -7,6 +7,7 @@
 
 struct slugs;
 struct slugs *slugs_open(const char *state_dir);
+/* Waits for a removal under way; those that wait are left to the next slugs_collect. */
 void slugs_free(struct slugs *s);
 /* Path of a slug's tree; out has room for PATH_MAX. */
 void slug_path(const struct slugs *s, const char *slug_id, char *out);
@@ -24,6 +25,7 @@ int slug_pack(const struct slugs *s, const char *slug_id,
  * the next slugs_collect. Nests. */
 void slugs_hold(struct slugs *s, bool hold);
 bool slug_exists(const struct slugs *s, const char *slug_id);
+/* It is no slug any more when this returns; its files go behind the caller's back. */
 int slug_remove(struct slugs *s, const char *slug_id, struct err *err);
 /* Removes slug folders that keep() does not want, and half-made ones. What this process sealed in
  * the last 15 minutes stays: its row may not be written yet. */
