@@ -20,7 +20,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define TMP "backup.tmp"
+#define TMP   "backup.tmp"
+#define UP_MS 60000
 
 struct collect {
 	const struct backup_platform *f;
@@ -279,6 +280,48 @@ static int pack_slugs(struct collect *c, struct err *err)
 	return pack_folder(c, c->state, "slugs", BACKUP_STATE "slugs", skip_no_slug, NULL, err);
 }
 
+/* --- what people destroy meanwhile: the copy of the database still has it --- */
+
+struct gone_tx {
+	const char *id;
+	bool volume, gone;
+};
+
+static int look_volume(struct tx *tx, struct gone_tx *t)
+{
+	AUTO(store_volume_clear) struct store_volume v = {0};
+	struct err why = {0};
+
+	if (store_volume_find(tx, t->id, &v, &why) < 0)
+		t->gone = why.code == ERR_NOT_FOUND;
+	else
+		t->gone = v.state == VOLUME_DESTROYING;
+	return 0;
+}
+
+static int look(struct tx *tx, void *arg, struct err *err)
+{
+	struct gone_tx *t = arg;
+	AUTO(store_service_clear) struct store_service s = {0};
+	struct err why = {0};
+
+	if (t->volume)
+		return look_volume(tx, t);
+	if (store_service_get(tx, t->id, &s, &why) < 0)
+		t->gone = why.code == ERR_NOT_FOUND;
+	else
+		t->gone = !s.wanted;
+	return 0;
+}
+
+static bool is_gone(const struct collect *c, const char *id, bool volume)
+{
+	struct gone_tx t = {.id = id, .volume = volume};
+	struct err none = {0};
+
+	return store_read(c->f->store, look, &t, &none) == 0 && t.gone;
+}
+
 /* --- services --- */
 
 struct stream {
@@ -422,6 +465,16 @@ static bool skip_data(const char *rel, bool is_dir, void *arg)
 	return strcmp(rel, "data") == 0;
 }
 
+/* Up, or on its way: one that starts is waited for. */
+static int await_service(struct collect *c, const struct store_service *row, struct err *err)
+{
+	struct svc_info info;
+
+	return svc_wait(c->f->svcs, row->id, UP_MS, &info, err) < 0
+		       ? err_wrap(err, "the process of %s %s", row->kind, row->addon_id)
+		       : 0;
+}
+
 static int pack_service(struct collect *c, int services, const struct store_service *row,
 			struct err *err)
 {
@@ -432,6 +485,13 @@ static int pack_service(struct collect *c, int services, const struct store_serv
 		return 0;
 	if (!gives_copies(c, row))
 		return pack_folder(c, services, row->id, path, NULL, NULL, err);
+	if (await_service(c, row, err) < 0) {
+		if (!is_gone(c, row->id, false))
+			return -1;
+		note(c, "an add-on of %s was destroyed meanwhile: its data are not here",
+		     row->kind);
+		return 0;
+	}
 	if (pack_folder(c, services, row->id, path, skip_data, NULL, err) < 0 ||
 	    backup_pack_dir(&c->p, data, 0700, err) < 0 || pack_snapshot(c, row, err) < 0)
 		return err_wrap(err, "the data of a service");
@@ -494,8 +554,12 @@ static int pack_volume(struct collect *c, const struct store_volume *row, struct
 	if (row->state != VOLUME_AVAILABLE)
 		return 0;
 	if (launcher_volume_copy(c->f->launcher, row->id, (unsigned)c->o->frozen_s,
-				 (uint64_t)MiB(c->f->cfg->disk_reserve_mb), &v, &fd, err) < 0)
-		return err_wrap(err, "volume %s", row->name);
+				 (uint64_t)MiB(c->f->cfg->disk_reserve_mb), &v, &fd, err) < 0) {
+		if (!is_gone(c, row->id, true))
+			return err_wrap(err, "volume %s", row->name);
+		note(c, "the volume %s was destroyed meanwhile: its files are not here", row->name);
+		return 0;
+	}
 	if (fstat(fd, &st) < 0 || backup_pack_dir(&c->p, path, 0700, err) < 0)
 		return -1;
 	if (S_ISDIR(st.st_mode))

@@ -161,6 +161,17 @@ def test_the_archive_is_a_tar_that_others_read(paas, archive, tmp_path):
         argv = [os.path.join(paas.bin, 'paasd'), 'backup', '--dev', '--state', paas.state, '-']
         tell = lambda: subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60).stderr
         wait_for('the desk to be free', lambda: 'does not fit' in tell())
+    # what is destroyed meanwhile is told of, and no reason to have none
+    assert paas.api('POST', '/volumes', {'name': 'spare', 'size_mb': 16})[0] == 201
+    slow = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    first = slow.stdout.read(1)
+    paas.ctl('storage:destroy', 'spare', '--confirm', 'spare')
+    rest, said = slow.communicate(timeout=60)
+    assert slow.returncode == 0 and b'the volume spare was destroyed meanwhile' in said, said
+    other.write_bytes(first + rest)
+    r = command(paas, 'backup:check', str(other))
+    assert r.returncode == 0 and 'spare' in r.stdout, r.stderr
+    other.unlink()
 
 
 def test_another_platform_comes_of_it(paas, archive):
