@@ -197,16 +197,31 @@ static bool is_settled(const struct store_addon *row)
 	return machine_is_idle(row) || row->state == ADDON_FAILED;
 }
 
+/* A name that was made up may have been taken since it was looked at: then another is. */
+static int begin_create(struct addons *a, struct create *c, struct err *err)
+{
+	const struct addon_new *in = c->in;
+
+	for (int tries = 0;; tries++) {
+		*err = (struct err){0};
+		if (prepare(a, in, c, err) == 0 && write_rows(a, c, err) == 0)
+			return 0;
+		store_addon_clear(&c->row);
+		if (err->code != ERR_CONFLICT || in->attachment || tries == 20)
+			return -1;
+		create_clear(c);
+		*c = (struct create){.in = in};
+	}
+}
+
 int addon_create(struct addons *a, const struct addon_new *in, struct store_addon *out,
 		 struct err *err)
 {
 	AUTO(create_clear) struct create c = {.in = in};
 	struct err e = {0};
 
-	if (prepare(a, in, &c, err) < 0 || write_rows(a, &c, err) < 0) {
-		store_addon_clear(&c.row);
+	if (begin_create(a, &c, err) < 0)
 		return -1;
-	}
 	*out = c.row;
 	machine_wake(a);
 	if (machine_await(a, c.row.id, LIM_ADDON_WAIT_MS, is_settled, out, &e) < 0 &&

@@ -293,6 +293,17 @@ def walk(c, p, gone, uuid):
     assert {r.name for r in c.routes if r.need == "the add-on's provider"} == {n for n in own if n.startswith('P')}
 
 
+def test_many_at_once(c, acme):
+    """Names of attachments that are made up do not meet."""
+    app = bare(c, 'at-once')
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda i: c.with_token(c.token).send('POST', f'/apps/{app}/addons', {'plan': 'acme'}), range(8)))
+    assert [a.status for a in made] == [201] * 8, [a.data for a in made]
+    assert len(config(c, app)) == 16
+    c('DELETE', f'/apps/{app}', want=200)
+    wait_for('all of it to be gone', lambda: acme.there == {})
+
+
 def test_answers(c, acme):
     """Each kind of answer: what the user is told, what is asked again, and that nothing is left at either side."""
     quick = {'refuse': ('no more of these today', 422), 'gone': ('somebody removed it', 422)}
