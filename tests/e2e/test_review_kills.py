@@ -167,9 +167,12 @@ class Killer:
             # this is at hand before paasd is: the machine goes on as soon as it is there
             with closing(sqlite3.connect(os.path.join(self.paas.state, 'paasd.db'), timeout=30, isolation_level=None)) as d:
                 t.start()
-                at = self.run_to(d, sql, i, args)
-                self.paas.kill9()
-            t.join()
+                try:
+                    at = self.run_to(d, sql, i, args)
+                    self.paas.kill9()
+                finally:
+                    t.join()
+                self.paas.kill9()  # one that was not there yet
             if at != i:
                 self.missed.append(f'{name}: {names[at]}')
             self.read_logs()
