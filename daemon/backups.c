@@ -292,8 +292,10 @@ static int lock_state(const struct config *c, struct err *err)
 	if (fd < 0)
 		return why.code == ERR_CONFLICT
 			       ? err_set(err, ERR_CONFLICT,
-					 "paasd runs with %s, but does not answer yet.",
-					 c->state_dir)
+					 "paasd runs with %s, but does not answer at "
+					 "%s/backup.sock: is it still starting, or was it "
+					 "started with --dev, or another --run?",
+					 c->state_dir, c->run_dir)
 			       : err_set(err, (enum err_id)why.code, "%s", why.msg);
 	if (stat(c->state_dir, &st) == 0 && geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
 		return err_errno(err, "%s", path);

@@ -170,8 +170,4 @@ int addon_sso(struct addons *a, const struct addon_actor *by, const char *addon_
 	      struct err *err);
 bool addon_has_sso(struct addons *a, const char *service);
 
-/* Whether the app's config var is an attachment's: then nobody sets it by hand. Inside a
- * transaction. *addon_name (may be NULL) is owned by the caller. */
-bool addon_owns_var(struct tx *tx, const char *app_id, const char *var, char **addon_name);
-
 #endif

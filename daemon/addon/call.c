@@ -271,16 +271,3 @@ int addon_credential_destroy(struct addons *a, const struct addon_actor *by, con
 		return -1;
 	return store_tx(a->d.store, write_drop, &f, err);
 }
-
-bool addon_owns_var(struct tx *tx, const char *app_id, const char *var, char **addon_name)
-{
-	AUTO(store_addon_vars_clear) struct store_addon_vars v = {0};
-	const char *owner;
-
-	if (store_addon_vars(tx, app_id, &v, NULL) < 0)
-		return false;
-	owner = json_string_value(json_object_get(v.owners, var));
-	if (owner && addon_name)
-		*addon_name = xstrdup(owner);
-	return owner != NULL;
-}

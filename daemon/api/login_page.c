@@ -77,7 +77,7 @@ static void say_wrong(struct page *p, const char *wrong)
 	page_addf(p, "</p>\n");
 }
 
-static int show_login(struct api_req *q, int status, const char *email, const char *wrong)
+int login_ask_password(struct api_req *q, int status, const char *email, const char *wrong)
 {
 	struct page p;
 
@@ -93,13 +93,16 @@ static int show_login(struct api_req *q, int status, const char *email, const ch
 	return page_send(&p, status);
 }
 
-static int show_code(struct api_req *q, int status, const char *wrong)
+int login_ask_code(struct api_req *q, int status, const char *about, const char *hidden,
+		   const char *wrong)
 {
 	struct page p;
 
 	page_begin(&p, q, "Second factor");
 	say_wrong(&p, wrong);
-	page_form(&p, q->params[0]);
+	page_form(&p, about);
+	if (hidden)
+		page_addf(&p, "%s", hidden);
 	page_input(&p, "Code of your authenticator app, or a recovery code", "code", "text", NULL,
 		   "required maxlength=\"64\" autocomplete=\"one-time-code\" autofocus");
 	page_button(&p, "code", "Log in", false);
@@ -157,7 +160,7 @@ int api_login_page(struct api_req *q, struct err *err)
 		return page_say(q, 404, gone_title, "%s", gone_text);
 	if (find_visitor(q, &v, err) < 0)
 		return -1;
-	return v.user.id[0] ? show_approval(&v, &g) : show_login(q, 200, NULL, NULL);
+	return v.user.id[0] ? show_approval(&v, &g) : login_ask_password(q, 200, NULL, NULL);
 }
 
 /* --- what they send --- */
@@ -206,14 +209,14 @@ static int on_login(struct api_req *q, const struct form *f, struct err *err)
 		return login_begin_session(q, err);
 	switch (e.code) {
 	case ERR_UNAUTHORIZED:
-		return show_login(q, 422, email, "The address or the password is wrong.");
+		return login_ask_password(q, 422, email, "The address or the password is wrong.");
 	case ERR_TWO_FACTOR:
 		login_half(q->api, q->params[0], visit, q->user.id);
-		return show_code(q, 200, NULL);
+		return login_ask_code(q, 200, q->params[0], NULL, NULL);
 	case ERR_RATE_LIMIT:
 	case ERR_SUSPENDED:
 	case ERR_UNAVAILABLE:
-		return show_login(q, e.status, email, e.msg);
+		return login_ask_password(q, e.status, email, e.msg);
 	}
 	*err = e;
 	return -1;
@@ -238,16 +241,17 @@ static int on_code(struct api_req *q, const struct form *f, struct err *err)
 	struct err e = {0};
 
 	if (!login_half_of(q->api, q->params[0], visit, t.id))
-		return show_login(q, 422, NULL, "Give your address and password first.");
+		return login_ask_password(q, 422, NULL, "Give your address and password first.");
 	store_user_clear(&q->user);
 	if (store_read(q->d->store, read_half, &t, err) < 0)
 		return -1;
 	if (q->user.suspended_ms)
-		return show_login(q, 403, NULL, "This account is suspended.");
+		return login_ask_password(q, 403, NULL, "This account is suspended.");
 	if (api_second_factor(q, &q->user, form_get(f, "code"), &e) == 0)
 		return login_begin_session(q, err);
 	if (e.code == ERR_TWO_FACTOR || e.code == ERR_RATE_LIMIT)
-		return show_code(q, e.code == ERR_TWO_FACTOR ? 422 : e.status, e.msg);
+		return login_ask_code(q, e.code == ERR_TWO_FACTOR ? 422 : e.status, q->params[0],
+				      NULL, e.msg);
 	*err = e;
 	return -1;
 }
@@ -335,7 +339,7 @@ static int settle(struct api_req *q, const struct form *f, const struct login_in
 	if (find_visitor(q, &v, err) < 0)
 		return -1;
 	if (!v.user.id[0])
-		return show_login(q, 200, NULL, "Your session has ended: log in again.");
+		return login_ask_password(q, 200, NULL, "Your session has ended: log in again.");
 	about = approval_about(&v);
 	if (form_check(q, f, about, err) < 0)
 		return -1;

@@ -157,31 +157,6 @@ int api_sso_link(struct api_req *q, struct err *err)
 
 /* --- who comes without a link logs in --- */
 
-static void say_wrong(struct page *p, const char *wrong)
-{
-	if (!wrong)
-		return;
-	page_addf(p, "<p class=\"wrong\" role=\"alert\">");
-	page_text(p, wrong);
-	page_addf(p, "</p>\n");
-}
-
-static int show_login(struct api_req *q, int status, const char *email, const char *wrong)
-{
-	struct page p;
-
-	page_begin(&p, q, "Log in");
-	say_wrong(&p, wrong);
-	page_form(&p, q->params[0]);
-	page_input(&p, "E-mail address", "email", "email", email,
-		   "required maxlength=\"254\" autocomplete=\"username\"");
-	page_input(&p, "Password", "password", "password", NULL,
-		   "required maxlength=\"1024\" autocomplete=\"current-password\"");
-	page_button(&p, "login", "Log in", false);
-	page_addf(&p, "</form>\n");
-	return page_send(&p, status);
-}
-
 /* The form's token says who has given the password, and until when that holds. */
 static char *half_about(const struct api_req *q, const char *user_id, const char *until)
 {
@@ -192,27 +167,19 @@ static int show_code(struct api_req *q, int status, const char *user_id, const c
 {
 	AUTO(auto_str) char *until = xasprintf("%lld", (long long)clock_wall_ms() + HALF_MS);
 	AUTO(auto_str) char *about = half_about(q, user_id, until);
-	struct page p;
+	AUTO(auto_str)
+	char *hidden = xasprintf("<input type=\"hidden\" name=\"user\" value=\"%s\">\n"
+				 "<input type=\"hidden\" name=\"until\" value=\"%s\">\n",
+				 user_id, until);
 
-	page_begin(&p, q, "Second factor");
-	say_wrong(&p, wrong);
-	page_form(&p, about);
-	page_addf(&p,
-		  "<input type=\"hidden\" name=\"user\" value=\"%s\">\n"
-		  "<input type=\"hidden\" name=\"until\" value=\"%s\">\n",
-		  user_id, until);
-	page_input(&p, "Code of your authenticator app, or a recovery code", "code", "text", NULL,
-		   "required maxlength=\"64\" autocomplete=\"one-time-code\" autofocus");
-	page_button(&p, "code", "Log in", false);
-	page_addf(&p, "</form>\n");
-	return page_send(&p, status);
+	return login_ask_code(q, status, about, hidden, wrong);
 }
 
 int api_sso_page(struct api_req *q, struct err *err)
 {
 	if (login_visitor(q, err) < 0)
 		return -1;
-	return q->user.id[0] ? go(q, err) : show_login(q, 200, NULL, NULL);
+	return q->user.id[0] ? go(q, err) : login_ask_password(q, 200, NULL, NULL);
 }
 
 static int on_password(struct api_req *q, const struct form *f, struct err *err)
@@ -224,13 +191,13 @@ static int on_password(struct api_req *q, const struct form *f, struct err *err)
 		return login_begin_session(q, err);
 	switch (e.code) {
 	case ERR_UNAUTHORIZED:
-		return show_login(q, 422, email, "The address or the password is wrong.");
+		return login_ask_password(q, 422, email, "The address or the password is wrong.");
 	case ERR_TWO_FACTOR:
 		return show_code(q, 200, q->user.id, NULL);
 	case ERR_RATE_LIMIT:
 	case ERR_SUSPENDED:
 	case ERR_UNAVAILABLE:
-		return show_login(q, e.status, email, e.msg);
+		return login_ask_password(q, e.status, email, e.msg);
 	}
 	*err = e;
 	return -1;
@@ -258,11 +225,11 @@ static int on_code(struct api_req *q, const struct form *f, struct err *err)
 	if (form_check(q, f, about, err) < 0)
 		return -1;
 	if (strtoll(until, NULL, 10) < clock_wall_ms())
-		return show_login(q, 422, NULL, "Give your address and password again.");
+		return login_ask_password(q, 422, NULL, "Give your address and password again.");
 	if (store_read(q->d->store, read_who, &w, err) < 0)
 		return -1;
 	if (q->user.suspended_ms)
-		return show_login(q, 403, NULL, "This account is suspended.");
+		return login_ask_password(q, 403, NULL, "This account is suspended.");
 	if (api_second_factor(q, &q->user, form_get(f, "code"), &e) == 0)
 		return login_begin_session(q, err);
 	if (e.code == ERR_TWO_FACTOR || e.code == ERR_RATE_LIMIT)

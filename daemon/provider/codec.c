@@ -8,7 +8,6 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
-const char *const provider_ci_names[] = {"none", "pending", "success", "failure"};
 const char *const provider_state_names[] = {"pending", "success", "failure", "inactive"};
 
 const struct provider_codec *const provider_codecs[PROVIDER_KINDS] = {

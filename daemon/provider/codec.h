@@ -33,7 +33,6 @@ enum provider_ci {
 	PROVIDER_CI_SUCCESS,
 	PROVIDER_CI_FAILURE
 };
-extern const char *const provider_ci_names[]; /* "none", "pending" ... */
 
 struct provider_event { /* owned content; provider_event_clear */
 	enum provider_event_kind kind;

@@ -68,7 +68,7 @@ int review_branch(struct reviews *r, const char *pipeline_id, const char *branch
 		  enum store_review_source *source, struct err *err)
 {
 	AUTO(store_repo_clear) struct store_repo repo = {0};
-	enum store_review_source ignored;
+	enum store_review_source ignored = REVIEW_PUSH;
 	struct err none = {0};
 	char buf[65] = "";
 

@@ -328,21 +328,6 @@ static void wait_until(struct setups *s, int ms)
 	pthread_cond_timedwait(&s->changed, &s->lock, &t);
 }
 
-int setup_wait(struct setups *s, const char *id, int ms, struct err *err)
-{
-	struct live *l = setup_live_find(s, id);
-	mono_ms until = clock_mono_ms() + ms;
-
-	if (l) {
-		pthread_mutex_lock(&s->lock);
-		while (!l->ended && !s->stopping && clock_mono_ms() < until)
-			wait_until(s, (int)(until - clock_mono_ms()));
-		pthread_mutex_unlock(&s->lock);
-		setup_live_unref(s, l);
-	}
-	return verdict(s, id, err);
-}
-
 int setup_follow(struct setups *s, const char *id, void (*out)(const char *p, size_t n, void *arg),
 		 void *arg, bool (*gone)(void *arg), struct err *err)
 {

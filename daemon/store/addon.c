@@ -10,11 +10,6 @@ static const char *const states[] = {
 	[ADDON_FAILED] = "failed",
 };
 
-const char *store_addon_state_name(enum store_addon_state s)
-{
-	return states[s];
-}
-
 void store_addon_clear(struct store_addon *a)
 {
 	free(a->name);

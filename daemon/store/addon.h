@@ -12,7 +12,6 @@ enum store_addon_state {
 	ADDON_DEPROVISIONING,
 	ADDON_FAILED
 };
-const char *store_addon_state_name(enum store_addon_state s);
 
 struct store_addon {
 	char id[37], app_id[37]; /* app_id "" = the owner is gone */
@@ -128,8 +127,6 @@ int store_credential_secrets(struct tx *tx, const char *addon_id, const char *na
 int store_credential_put(struct tx *tx, const char *addon_id, const char *name,
 			 const json_t *config, const json_t *private, const char *state,
 			 struct err *err);
-int store_credential_set_state(struct tx *tx, const char *addon_id, const char *name,
-			       const char *state, struct err *err);
 int store_credential_delete(struct tx *tx, const char *addon_id, const char *name, struct err *err);
 
 /* --- config vars that belong to attachments --- */

@@ -80,18 +80,6 @@ int store_credential_put(struct tx *tx, const char *addon_id, const char *name,
 	return stmt_exec(s, err);
 }
 
-int store_credential_set_state(struct tx *tx, const char *addon_id, const char *name,
-			       const char *state, struct err *err)
-{
-	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_CREDENTIAL_SET_STATE);
-
-	stmt_text(s, 1, addon_id);
-	stmt_text(s, 2, name);
-	stmt_text(s, 3, state);
-	stmt_int(s, 4, clock_wall_ms());
-	return row_change(tx, s, "credential", err);
-}
-
 int store_credential_delete(struct tx *tx, const char *addon_id, const char *name, struct err *err)
 {
 	AUTO(stmt_done) struct stmt *s = stmt_use(tx, SQL_CREDENTIAL_DELETE);

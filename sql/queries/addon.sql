@@ -111,9 +111,6 @@ INSERT INTO addon_credentials (id, addon_id, name, config, private, state, creat
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
 ON CONFLICT (addon_id, name) DO UPDATE SET config = ?4, private = ?5, state = ?6, updated_ms = ?7
 
--- name: credential_set_state
-UPDATE addon_credentials SET state = ?3, updated_ms = ?4 WHERE addon_id = ?1 AND name = ?2
-
 -- name: credential_delete
 DELETE FROM addon_credentials WHERE addon_id = ?1 AND name = ?2
 
