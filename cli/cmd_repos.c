@@ -75,6 +75,7 @@ int cli_pipelines_connect(struct cli *c, struct err *err)
 	cli_body_opt(c, body, "url", "base_url");
 	if (key_file)
 		json_object_set_new(body, "deploy_key", json_string(buf_str(&key)));
+	cli_body_opt(c, body, "ssh-port", "ssh_port");
 	explicit_bzero(token, strlen(token));
 	cli_action(c, "Connecting %s to %s", pipeline, c->args.pos[0]);
 	if (cli_api(c, "POST", body, &r, err, "/pipelines/%s/repo", pipeline) < 0)

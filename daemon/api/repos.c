@@ -155,6 +155,7 @@ const struct api_field api_fields_repo_connect[] = {
 		 "only"},
 	{"deploy_key", F_STRING, F_NULL, 1, LIM_DEPLOY_KEY,
 	 .text = "private SSH key: fetch by ssh instead"},
+	{"ssh_port", F_INT, F_NULL, 1, 65535, .text = "where ssh is; 22"},
 	{0},
 };
 
@@ -188,6 +189,7 @@ int api_repo_connect(struct api_req *q, struct err *err)
 				      .full_name = api_get_str(q->body, "repo"),
 				      .token = token ? token : "",
 				      .deploy_key = api_get_str(q->body, "deploy_key"),
+				      .ssh_port = (int)api_get_int(q->body, "ssh_port", 22),
 				      .hook_base = hooks};
 	struct store_repo made = {0};
 	bool hooked;

@@ -163,6 +163,7 @@ static int make_row(struct providers *p, const struct provider_connect *in, stru
 	snprintf(row->provider, sizeof row->provider, "%s", k->name);
 	row->token = xstrdup(in->token);
 	row->deploy_key = in->deploy_key ? xstrdup(in->deploy_key) : NULL;
+	row->ssh_port = in->ssh_port;
 	random_hex(secret, 64);
 	row->hook_secret = xstrdup(secret);
 	row->hook_url = xasprintf("%s/%s/%s", in->hook_base, k->name, row->id);

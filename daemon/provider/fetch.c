@@ -87,10 +87,10 @@ static void split_url(struct fetching *f)
 		f->host = xstrndup(at, colon ? (size_t)(colon - at) : n);
 	}
 	f->ssh = f->r->deploy_key != NULL;
-	if (f->ssh) { /* at its usual port: the base URL's is that of https */
-		snprintf(f->port, sizeof f->port, "22");
-		f->url = xasprintf("ssh://git@%s%s%s/%s.git", *at == '[' ? "[" : "", f->host,
-				   *at == '[' ? "]" : "", f->r->full_name);
+	if (f->ssh) { /* the base URL's port is that of https */
+		snprintf(f->port, sizeof f->port, "%d", f->r->ssh_port);
+		f->url = xasprintf("ssh://git@%s%s%s:%s/%s.git", *at == '[' ? "[" : "", f->host,
+				   *at == '[' ? "]" : "", f->port, f->r->full_name);
 		return;
 	}
 	snprintf(f->port, sizeof f->port, "%.*s", colon ? (int)(n - (size_t)(colon + 1 - at)) : 3,

@@ -58,6 +58,7 @@ struct provider_connect { /* borrowed */
 	const char *full_name;	/* any form that provider_full_name takes */
 	const char *token;	/* "" = none: public repositories, read only */
 	const char *deploy_key; /* PEM of an ssh key for fetching; NULL = https */
+	int ssh_port;		/* 0 = 22 */
 	const char *hook_base;	/* of our own URL: hooks come to HOOK_BASE/PROVIDER/ID */
 };
 /* Checks name and token at the provider, writes the row, makes the webhook if the token may.

@@ -69,6 +69,7 @@ static int open_row(struct tx *tx, struct stmt *s, struct store_repo *out, struc
 	r.reconciled_ms = stmt_col_int(s, 12);
 	r.created_ms = stmt_col_int(s, 13);
 	r.updated_ms = stmt_col_int(s, 14);
+	r.ssh_port = (int)stmt_col_int(s, 15);
 	*out = r;
 	return 0;
 }
@@ -159,6 +160,7 @@ int store_repo_create(struct tx *tx, const struct store_repo *in, struct store_r
 		bind_box(tx, s, 8, in->hook_secret);
 		stmt_text(s, 9, in->hook_url);
 		stmt_int(s, 10, clock_wall_ms());
+		stmt_int(s, 11, in->ssh_port ? in->ssh_port : 22);
 		if (stmt_exec(s, err) < 0)
 			return -1;
 	}

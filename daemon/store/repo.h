@@ -12,6 +12,7 @@ struct store_repo {
 	char *base_url, *full_name;
 	char *token;	  /* "" = none */
 	char *deploy_key; /* NULL = none */
+	int ssh_port;	  /* for fetching with it */
 	char *hook_secret, *hook_url;
 	char *hook_id;	       /* NULL = not made by us */
 	char *failure;	       /* NULL = the last look went well */

@@ -1,23 +1,23 @@
 -- name: repo_insert
-INSERT INTO repos (id, pipeline_id, num, provider, base_url, full_name, token, deploy_key, hook_secret, hook_url, created_ms, updated_ms)
-VALUES (?1, ?2, (SELECT coalesce(max(num), 0) + 1 FROM repos), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+INSERT INTO repos (id, pipeline_id, num, provider, base_url, full_name, token, deploy_key, hook_secret, hook_url, created_ms, updated_ms, ssh_port)
+VALUES (?1, ?2, (SELECT coalesce(max(num), 0) + 1 FROM repos), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)
 
 -- name: repo_get
 SELECT id, pipeline_id, num, provider, base_url, full_name, token, deploy_key, hook_secret, hook_url, hook_id, failure,
- reconciled_ms, created_ms, updated_ms FROM repos WHERE id = ?1
+ reconciled_ms, created_ms, updated_ms, ssh_port FROM repos WHERE id = ?1
 
 -- name: repo_of_pipeline
 SELECT id, pipeline_id, num, provider, base_url, full_name, token, deploy_key, hook_secret, hook_url, hook_id, failure,
- reconciled_ms, created_ms, updated_ms FROM repos WHERE pipeline_id = ?1
+ reconciled_ms, created_ms, updated_ms, ssh_port FROM repos WHERE pipeline_id = ?1
 
 -- name: repo_of_app
 SELECT r.id, r.pipeline_id, r.num, r.provider, r.base_url, r.full_name, r.token, r.deploy_key, r.hook_secret, r.hook_url,
- r.hook_id, r.failure, r.reconciled_ms, r.created_ms, r.updated_ms
+ r.hook_id, r.failure, r.reconciled_ms, r.created_ms, r.updated_ms, r.ssh_port
 FROM repos r JOIN pipeline_couplings c ON c.pipeline_id = r.pipeline_id WHERE c.app_id = ?1
 
 -- name: repo_all
 SELECT id, pipeline_id, num, provider, base_url, full_name, token, deploy_key, hook_secret, hook_url, hook_id, failure,
- reconciled_ms, created_ms, updated_ms FROM repos ORDER BY num
+ reconciled_ms, created_ms, updated_ms, ssh_port FROM repos ORDER BY num
 
 -- name: repo_set_hook
 UPDATE repos SET hook_id = ?2, updated_ms = ?3 WHERE id = ?1

@@ -9,7 +9,7 @@ import pytest
 
 from api_client import Client, claimed_by
 from git_provider import GitProvider
-from platform_under_test import Platform, wait_for
+from platform_under_test import Platform, free_port, wait_for
 from receivers import Authority
 from ssh_server import SshServer
 
@@ -401,7 +401,7 @@ def test_by_ssh(request, paas, c, tmp_path):
     p = GitProvider('gitea', tmp_path)
     request.addfinalizer(p.close)
     p.commit('main', WEB)
-    server = SshServer(tmp_path, p.name, p.repo)
+    server = SshServer(tmp_path, p.name, p.repo, free_port())
     request.addfinalizer(server.close)
     secret = server.key('deploy')
     for name in ('host', 'another-host', 'stranger'):
@@ -410,7 +410,7 @@ def test_by_ssh(request, paas, c, tmp_path):
     server.start('host')
     pipeline(c, 'by-ssh')
     paas.ctl('pipelines:connect', p.name, '-p', 'by-ssh', '--provider', 'gitea', '--url', p.url,
-             '--deploy-key', str(tmp_path / 'deploy'), env=paas.env(PAASCTL_PROVIDER_TOKEN=p.token))
+             '--deploy-key', str(tmp_path / 'deploy'), '--ssh-port', str(server.port), env=paas.env(PAASCTL_PROVIDER_TOKEN=p.token))
     repo = c('GET', '/pipelines/by-ssh/repo', want=200).json
     assert repo['deploy_key'] is True
     c('POST', '/apps', {'name': 'ssh-app'}, want=201)

@@ -1,4 +1,4 @@
-"""An SSH server of the test's own at port 22 of loopback, in the test's own network, that serves one git repository to
+"""An SSH server of the test's own at a port of loopback, in the test's own network, that serves one git repository to
 user git: real sshd, with its own host key and list of keys."""
 import ctypes
 import os
@@ -15,8 +15,8 @@ MS_BIND, MNT_DETACH = 0x1000, 2
 class SshServer:
     """repo: NAME of a bare repository at path, as OWNER/NAME."""
 
-    def __init__(self, folder, name, path):
-        self.folder, self.proc = str(folder), None
+    def __init__(self, folder, name, path, port):
+        self.folder, self.port, self.proc = str(folder), port, None
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.made_run = not os.path.isdir('/run/sshd')
         if self.made_run:
@@ -58,7 +58,7 @@ exec git -c safe.directory='*' upload-pack '{path}'
         self.write('keys', ''.join(map(self.public, names)), 0o600)
 
     def start(self, host_key):
-        config = self.write('config', f"""Port 22
+        config = self.write('config', f"""Port {self.port}
 ListenAddress 127.0.0.1
 ListenAddress ::1
 HostKey {self.folder}/{host_key}
@@ -79,7 +79,7 @@ PermitRootLogin prohibit-password
         def up():
             assert self.proc.poll() is None, self.log()
             with socket.socket() as s:
-                return s.connect_ex(('127.0.0.1', 22)) == 0
+                return s.connect_ex(('127.0.0.1', self.port)) == 0
         wait_for('sshd', up)
 
     def log(self):
