@@ -414,6 +414,10 @@ def test_a_second_push(paas, c, on, hub):
     # the request's app, by Parity's name
     assert sql(on, 'pr_app 1', 'SELECT count(*) FROM notes') == '27'
     assert 'of the stage' in on('pr_app', '1', 'config:get', 'GREETING').stdout
+    on('staging', 'backup')
+    on('pr_app', '1', 'restore', 'staging')
+    wait_for("staging's notes", lambda: paas.http(REVIEW, '/notes.json')[0] == 200 and notes(paas, REVIEW) == notes(paas, STAGING))
+    assert kept not in notes(paas, REVIEW)
 
 
 def test_merged(paas, c, on, hub):

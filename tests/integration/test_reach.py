@@ -1,11 +1,11 @@
 """Services on fixed addresses, and the ways from dynos to them, through the launcher. Namespaces of
-the test's own, as in test_sandbox."""
+the test's own, as in lib/sandbox.py."""
 import os
 import re
 
 import pytest
 
-from test_sandbox import CLIENT, Box, LaunchError, poor_box, wire  # noqa: F401
+from sandbox import CLIENT, Box, LaunchError, poor_box, wire  # noqa: F401
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the sandbox runtime needs root")
 

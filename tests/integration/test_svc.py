@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from test_sandbox import BUILD, Box, alive, until, wire
+from sandbox import BUILD, Box, alive, until, wire
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="the sandbox runtime needs root"),

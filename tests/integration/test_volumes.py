@@ -1,4 +1,4 @@
-"""Volumes, through the launcher. Namespaces of the test's own, as in test_sandbox."""
+"""Volumes, through the launcher. Namespaces of the test's own, as in lib/sandbox.py."""
 import fcntl
 import os
 import subprocess
@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from test_sandbox import Box, LaunchError, MiB, poor_box, until, wire  # noqa: F401
+from sandbox import Box, LaunchError, MiB, poor_box, until, wire  # noqa: F401
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the sandbox runtime needs root")
 
