@@ -32,8 +32,8 @@ int login_visitor(struct api_req *q, struct err *err);
 /* A session for q->user in this browser, which loads the page again. */
 int login_begin_session(struct api_req *q, struct err *err);
 /* The two questions, on the page that the request came to: address and password; then the code,
- * with a token about `about` and what the form is to bring back (HTML; NULL). email, wrong (what was
- * wrong with the last answer): NULL = none. */
+ * with a token about `about` and what the form is to bring back (HTML; NULL). email, wrong (what
+ * was wrong with the last answer): NULL = none. */
 int login_ask_password(struct api_req *q, int status, const char *email, const char *wrong);
 int login_ask_code(struct api_req *q, int status, const char *about, const char *hidden,
 		   const char *wrong);

@@ -117,8 +117,8 @@ struct setup_new {			  /* borrowed */
  * config vars), UNAVAILABLE: LIM_SETUPS_WAITING wait already. */
 int setup_start(struct setups *s, const struct setup_new *in, char id[37], struct err *err);
 /* Writes what it says (steps, the build's output, postdeploy's) from the beginning on until its
- * end. 0 = succeeded; -1 with why it failed. gone() true: stops watching (CANCELED). After a restart of paasd the
- * text begins there. */
+ * end. 0 = succeeded; -1 with why it failed. gone() true: stops watching (CANCELED). After a
+ * restart of paasd the text begins there. */
 int setup_follow(struct setups *s, const char *id, void (*out)(const char *p, size_t n, void *arg),
 		 void *arg, bool (*gone)(void *arg), struct err *err);
 /* Ends it as failed ("Canceled"), with its app, as soon as can be; returns at once. An ended one
